@@ -1,0 +1,228 @@
+"""What a venue is: dated numbers, contract facts, a few yes-or-no rules and a liquidation policy.
+
+A venue holds data and choices, never a calculation. The engine asks it for a contract, a tier table or
+a fee rate at a moment in time and applies the formulas of :mod:`bt_margin.core`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bt_margin.core.contract import Contract
+from bt_margin.core.fees import Fees
+from bt_margin.core.tiers import TierSchedule
+from bt_margin.errors import UnknownSymbol
+from bt_margin.venues.names import canonical, nearest
+
+if TYPE_CHECKING:
+    from bt_margin.venues.policies import LiquidationPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One published number or rule: what it is about, what it says, who said so and when.
+
+    ``as_of`` is the date of the source ("undated" when it carries none). ``tag`` grades the evidence:
+    ``P`` the venue's own page, ``A`` its API reference, ``R`` a real account or market payload,
+    ``C`` third-party source code, ``D`` derived here by algebra, ``M`` from memory, ``N`` looked for
+    and not found (the value is then a design choice of ours).
+    """
+
+    topic: str
+    value: str
+    source: str
+    as_of: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRule:
+    """What an order must be able to pay before it is accepted.
+
+    fee_in_check
+        the taker fee of the order counts in the test.
+    open_loss
+        the loss an order would show at once (buying above the mark, selling below it) counts.
+    sell_premium
+        ``(since, rate)`` pairs: from that moment a sell order is margined at no less than
+        ``last · (1 + rate)``. Empty: at its own price.
+    """
+
+    fee_in_check: bool
+    open_loss: bool
+    sell_premium: tuple[tuple[int, float], ...] = ()
+
+    def sell_premium_at(self, ms: int) -> float:
+        """The sell premium in force at ``ms`` (UTC milliseconds), 0 before the first date.
+
+        >>> OrderRule(False, True, ((1_000, 0.0015),)).sell_premium_at(999)
+        0.0
+        """
+        rate = 0.0
+        for since, value in self.sell_premium:
+            if since <= ms:
+                rate = value
+        return rate
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchRules:
+    """When the margin mode or the leverage of a symbol may be changed, and the venue's codes for "no".
+
+    mode_with_position, mode_with_orders
+        the margin mode may be switched while a position (open orders) exists.
+    lower_leverage_isolated
+        the leverage of an open isolated position may be lowered.
+    codes
+        refused action -> the venue's error code; an action without an entry has no published code.
+    """
+
+    mode_with_position: bool
+    mode_with_orders: bool
+    lower_leverage_isolated: bool
+    codes: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def code(self, action: str) -> str:
+        """The venue's error code for a refused action, "" when it has none."""
+        return self.codes.get(action, "")
+
+
+@dataclass(frozen=True, slots=True)
+class MarginRules:
+    """What moving margin into and out of an isolated position demands.
+
+    needs_position
+        margin can only be added to or taken from an open position.
+    keeps_initial
+        a removal must leave ``isolated wallet + min(0, unrealised) ≥ position initial margin``.
+    """
+
+    needs_position: bool = True
+    keeps_initial: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolFees:
+    """Fee rates of one symbol that differ from the venue's; ``None``: as the venue."""
+
+    maker: float | None = None
+    taker: float | None = None
+    liquidation: float | None = None
+
+    def over(self, fees: Fees) -> Fees:
+        """``fees`` with the rates of this symbol put in."""
+        return Fees(
+            maker=fees.maker if self.maker is None else self.maker,
+            taker=fees.taker if self.taker is None else self.taker,
+            liquidation=fees.liquidation if self.liquidation is None else self.liquidation,
+        )
+
+
+@dataclass(frozen=True)
+class Venue:
+    """A venue as the engine sees it. Frozen and picklable: runs in other processes see the same rules.
+
+    ``contracts`` and ``schedules`` list the symbols with published facts. ``default_schedule`` is the
+    schedule of every other symbol; ``None`` means there is no such thing here, and a symbol without a
+    table is an :class:`~bt_margin.errors.UnknownSymbol`. Money is in ``currency`` unless the symbol's
+    own settlement currency differs. ``as_of`` is the moment every dated table is pinned to, if it is.
+    """
+
+    name: str
+    title: str
+    currency: str
+    contracts: Mapping[str, Contract] = field(hash=False)
+    schedules: Mapping[str, TierSchedule] = field(hash=False)
+    default_schedule: TierSchedule | None = field(hash=False)
+    fees: tuple[tuple[int, Fees], ...]
+    funding_interval: int
+    liquidation: LiquidationPolicy
+    orders: OrderRule
+    switching: SwitchRules
+    margins: MarginRules = field(default_factory=MarginRules)
+    symbol_fees: Mapping[str, SymbolFees] = field(default_factory=dict, hash=False)
+    facts: tuple[Fact, ...] = ()
+    approximations: tuple[str, ...] = ()
+    as_of: int | None = None
+
+    def resolve(self, name: str) -> str:
+        """The venue's symbol for a name as people write it.
+
+        A symbol of the venue is returned as it is; other spellings (``BTCUSDT``, ``BTC/USDT``,
+        ``BTC-USDT``, ``BTCUSDT.P``) are mapped to it. A venue that takes any symbol returns the name
+        unchanged.
+
+        Raises :class:`~bt_margin.errors.UnknownSymbol`, with the nearest names, when nothing fits.
+
+        >>> from bt_margin.venues import venue
+        >>> venue("binance").resolve("BTCUSDT.P")
+        'BTC/USDT:USDT'
+        """
+        if name in self.schedules or self.default_schedule is not None:
+            return name
+        found = canonical(name, self.schedules)
+        if found is not None:
+            return found
+        near = nearest(name, self.schedules)
+        hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."
+        raise UnknownSymbol(
+            f"{self.title} has no tier table for the symbol {name!r} "
+            f"({len(self.schedules)} symbols are known){hint} To use it all the same, pass its table: "
+            f"symbols={{{name!r}: dict(tiers=[(notional_cap, maintenance_rate, deduction), ...])}}"
+        )
+
+    def contract(self, symbol: str) -> Contract:
+        """The contract behind a symbol (any spelling :meth:`resolve` knows)."""
+        known = self.contracts.get(symbol)
+        if known is not None:
+            return known
+        symbol = self.resolve(symbol)
+        known = self.contracts.get(symbol)
+        return known if known is not None else plain_contract(symbol, self.currency)
+
+    def schedule(self, symbol: str) -> TierSchedule:
+        """The dated tier tables of a symbol (any spelling :meth:`resolve` knows)."""
+        known = self.schedules.get(symbol)
+        if known is not None:
+            return known
+        known = self.schedules.get(self.resolve(symbol), self.default_schedule)
+        if known is None:
+            raise UnknownSymbol(f"{self.title} has no tier table for symbol {symbol!r}")
+        return known
+
+    def fees_at(self, symbol: str, ms: int) -> Fees:
+        """Maker, taker and liquidation rates of a symbol at ``ms`` (UTC milliseconds).
+
+        Before the first dated entry the first one is used.
+        """
+        current = self.fees[0][1]
+        for since, fees in self.fees:
+            if since <= ms:
+                current = fees
+        own = self.symbol_fees.get(symbol)
+        return current if own is None else own.over(current)
+
+    def with_symbols(self, overrides: Mapping[str, Mapping[str, object]]) -> Venue:
+        """The same venue with other numbers for some symbols; see :mod:`bt_margin.venues.overrides`.
+
+        ``overrides`` maps a symbol to any of ``tiers`` (rows ``(notional cap, rate, deduction[, max
+        leverage])``, deduction ``None``: derived), ``maintenance_rate`` with an optional
+        ``max_leverage``, ``multiplier``, ``tick``, ``lot``, ``min_notional``, ``taker_fee``,
+        ``maker_fee``, ``liquidation_fee``. ``margin_mode`` and ``leverage`` belong to the account and
+        are skipped here. A symbol unknown to the venue is added when it brings its own maintenance.
+
+        Raises :class:`~bt_margin.errors.InputError` for an unknown key or a bad number.
+        """
+        from bt_margin.venues.overrides import overridden
+
+        return overridden(self, overrides)
+
+
+def plain_contract(symbol: str, currency: str) -> Contract:
+    """The contract a bare symbol stands for: unified symbols say it themselves, others are linear.
+
+    A name without a settlement part ("BTC", "BTC/USDT", "") is linear and settles in ``currency``.
+    """
+    return Contract.parse(symbol) if ":" in symbol else Contract(symbol=symbol, settle=currency)
