@@ -37,7 +37,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "cli": {"rich", "typer"},
 }
 FEEDS_ALSO = {"numpy", "pandas"}
-SHARED_BY_VENUES = {"names", "numbers", "policies", "spec"}
+SHARED_BY_VENUES = {"names", "numbers", "overrides", "policies", "spec"}
 
 HEAVY = {"backtrader", "ccxt", "joblib", "matplotlib", "numba", "numpy", "pandas", "plotly"}
 HEAVY |= {"pyarrow", "rich", "typer"}
