@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
+from bt_margin.venues import _BUILDERS
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "bt_margin"
 
@@ -37,7 +39,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "cli": {"rich", "typer"},
 }
 FEEDS_ALSO = {"numpy", "pandas"}
-SHARED_BY_VENUES = {"names", "numbers", "overrides", "policies", "spec"}
+VENUES = {module.rpartition(".")[2] for module, _ in _BUILDERS.values()}
 
 HEAVY = {"backtrader", "ccxt", "joblib", "matplotlib", "numba", "numpy", "pandas", "plotly"}
 HEAVY |= {"pyarrow", "rich", "typer"}
@@ -153,15 +155,28 @@ def test_nobody_inside_imports_the_package_door() -> None:
     assert [str(found) for found in all_imports() if found.module == "bt_margin"] == []
 
 
+def venue_of(module: str) -> str | None:
+    """The venue a module of ``venues/`` belongs to (``binance_facts`` to binance), if to any."""
+    first = module.rpartition(".")[2].partition("_")[0]
+    return first if first in VENUES else None
+
+
+def crosses_venues(found: Import) -> bool:
+    return len({venue_of(found.file.stem), venue_of(found.module)} - {None}) == 2
+
+
 def test_no_venue_imports_another() -> None:
-    venues = {f.stem for f in (PACKAGE / "venues").glob("*.py")} - SHARED_BY_VENUES - {"__init__"}
-    offences = [
-        str(found)
-        for found in all_imports()
-        if stratum_of(found.file) == "venues" and found.file.stem in venues
-        if found.module.rpartition(".")[2] in venues - {found.file.stem}
-    ]
-    assert offences == []
+    inside = [found for found in all_imports() if stratum_of(found.file) == "venues"]
+    assert {"binance", "generic"} <= VENUES
+    assert [str(found) for found in inside if crosses_venues(found)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "crosses"), [("generic", True), ("binance_facts", False), ("spec", False)]
+)
+def test_a_venue_may_import_its_own_facts_and_what_all_share(module: str, crosses: bool) -> None:
+    found = Import(PACKAGE / "venues" / "binance.py", 1, f"bt_margin.venues.{module}")
+    assert crosses_venues(found) is crosses
 
 
 def test_core_venues_and_engine_run_without_any_framework_installed() -> None:
