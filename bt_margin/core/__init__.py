@@ -10,6 +10,24 @@ from __future__ import annotations
 from bt_margin.core.contract import Contract, Kind
 from bt_margin.core.fees import Fees, fee
 from bt_margin.core.funding import FundingStamp, carried, payment, stamps_from_pairs
+from bt_margin.core.interest import accrued, started_hours
+from bt_margin.core.liquidation import (
+    Leg,
+    bankruptcy_price,
+    liquidation_price,
+    liquidation_price_at,
+)
+from bt_margin.core.margin import (
+    affordable_size,
+    assumed_price,
+    collateral_value,
+    initial,
+    maintenance,
+    open_loss,
+    order_cost,
+    order_need,
+)
+from bt_margin.core.path import Moving, Nodes, first_breach, low_is_nearer, nodes
 from bt_margin.core.position import Change, change
 from bt_margin.core.risk import Risk
 from bt_margin.core.tiers import Tier, TierSchedule, TierTable
@@ -20,13 +38,32 @@ __all__ = [
     "Fees",
     "FundingStamp",
     "Kind",
+    "Leg",
+    "Moving",
+    "Nodes",
     "Risk",
     "Tier",
     "TierSchedule",
     "TierTable",
+    "accrued",
+    "affordable_size",
+    "assumed_price",
+    "bankruptcy_price",
     "carried",
     "change",
+    "collateral_value",
     "fee",
+    "first_breach",
+    "initial",
+    "liquidation_price",
+    "liquidation_price_at",
+    "low_is_nearer",
+    "maintenance",
+    "nodes",
+    "open_loss",
+    "order_cost",
+    "order_need",
     "payment",
     "stamps_from_pairs",
+    "started_hours",
 ]

@@ -57,7 +57,8 @@ class Tier:
 class TierTable:
     """All tiers of one symbol at one time, checked: from 0, without holes or overlaps.
 
-    tiers : rising, each floor equal to the cap before it
+    tiers : rising, each floor equal to the cap before it; the lowest has no deduction, except in
+        a table of one tier, which may stand for the one tier that is known to be in force
     stepped : True when the requirement may jump at an edge; otherwise a jump of more than one
         ten-thousandth of the requirement is refused, because it means a wrong deduction
         (published deductions are rounded, so a smaller one is not)
@@ -80,6 +81,8 @@ class TierTable:
             _refuse("tier table is empty", None, "at least one tier")
         if self.tiers[0].floor != 0:
             _refuse("tier table does not start at 0", self.tiers[0].floor, "0")
+        if len(self.tiers) > 1 and self.tiers[0].deduction != 0:
+            _refuse("lowest tier has a deduction", self.tiers[0].deduction, "0")
         for lower, upper in pairwise(self.tiers):
             _check_edge(lower, upper, self.stepped)
         object.__setattr__(self, "edges", tuple(tier.cap for tier in self.tiers[:-1]))
@@ -266,7 +269,7 @@ def _check_edge(lower: Tier, upper: Tier, stepped: bool) -> None:
     above = edge * upper.mmr - upper.deduction
     if upper.mmr < lower.mmr:
         _refuse("maintenance rate falls", upper.mmr, f"at least {lower.mmr}", where)
-    if not stepped and abs(above - below) > abs(below) * 1e-4:
+    if not stepped and abs(above - below) > edge * upper.mmr * 1e-4:
         _refuse("maintenance jumps", f"{below} below and {above} above", "no jump", where)
 
 
