@@ -13,7 +13,6 @@ from __future__ import annotations
 import sys
 from difflib import get_close_matches
 from importlib import import_module
-from inspect import signature
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -49,9 +48,9 @@ def venues() -> tuple[str, ...]:
 def venue(name: str, as_of: str | int | date | None = None, **options: object) -> Venue:
     """A venue by name.
 
-    ``as_of`` (a date, an ISO string or UTC milliseconds) pins every dated table, fee and rule to what
-    was in force at that moment; without it they change on their dates during a run. ``options`` are the
-    venue's own: the ``"generic"`` venue wants all its numbers there.
+    ``as_of`` (a date, an ISO string or UTC milliseconds) pins every dated table, fee and rule to
+    what was in force at that moment; without it they change on their dates during a run.
+    ``options`` are the venue's own: the ``"generic"`` venue wants all its numbers there.
 
     Raises :class:`~bt_margin.errors.UnknownVenue` for a name that does not exist and
     :class:`~bt_margin.errors.InputError` for an option the venue does not have or misses.
@@ -69,7 +68,7 @@ def venue(name: str, as_of: str | int | date | None = None, **options: object) -
         )
     module, function = _BUILDERS[key]
     build = getattr(import_module(module), function)
-    allowed = [option for option in signature(build).parameters if option != "as_of"]
+    allowed = [option for option in build.__kwdefaults__ if option != "as_of"]
     unknown = [option for option in options if option not in allowed]
     if unknown:
         listed = ", ".join(allowed) if allowed else "none"
@@ -81,7 +80,7 @@ def venue(name: str, as_of: str | int | date | None = None, **options: object) -
 
 
 class _Venues(ModuleType):
-    """This package as ``bt_margin.venues``, which is at the same time the function ``btm.venues()``."""
+    """``bt_margin.venues`` is this package and, called, the function ``btm.venues()``."""
 
     def __call__(self) -> tuple[str, ...]:
         return venues()

@@ -1,11 +1,12 @@
 """The neutral venue for teaching and tests: every number is the caller's, nothing is assumed.
 
-Any symbol is accepted. Unified symbols say what they are (``BTC/USDT:USDT`` linear, ``BTC/USD:BTC``
-inverse); every other name, the empty one included, is a linear contract that settles in ``currency``.
+Any symbol is accepted. Unified symbols say what they are (``BTC/USDT:USDT`` linear,
+``BTC/USD:BTC`` inverse); every other name, the empty one included, is a linear contract that
+settles in ``currency``.
 
-Rules: the taker fee counts in the order check, the open loss does not; margin mode and leverage may be
-changed whenever the margin suffices; a pool in breach is closed whole at the crossing price and what is
-left belongs to whom ``residual`` names, unless a ``policy`` object says otherwise.
+Rules: the taker fee counts in the order check, the open loss does not; margin mode and leverage
+may be changed whenever the margin suffices; a pool in breach is closed whole at the crossing price
+and what is left belongs to whom ``residual`` names, unless a ``policy`` object says otherwise.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ def generic(
     funding_interval
         ``"8h"``, ``"1h"`` or milliseconds.
     residual
-        ``"trader"`` or ``"fund"``: who keeps what a liquidated pool has left; part of the ``policy``
-        when one is given.
+        ``"trader"`` or ``"fund"``: who keeps what a liquidated pool has left; part of the
+        ``policy`` when one is given.
 
     Raises :class:`~bt_margin.errors.InputError` naming every missing number.
 
@@ -122,7 +123,8 @@ def _schedule(flat: float | None, tiers: object, max_leverage: float | None) -> 
     if tiers is not None:
         if max_leverage is not None:
             raise InputError(
-                "max_leverage goes with maintenance_rate; with tiers it is the fourth number of a row"
+                "max_leverage goes with maintenance_rate; "
+                "with tiers it is the fourth number of a row"
             )
         table = numbers.tier_table(tiers, "tiers")
     else:

@@ -106,7 +106,7 @@ def _parsed(text: str, what: str) -> date:
 
 
 def interval(value: object, what: str = "funding_interval") -> int:
-    """A length of time in milliseconds: ``"8h"``, ``"30m"``, ``"1d"`` or the milliseconds themselves.
+    """A length of time in milliseconds, from ``"8h"``, ``"30m"``, ``"1d"`` or milliseconds.
 
     >>> interval("8h"), interval(3_600_000)
     (28800000, 3600000)

@@ -33,7 +33,7 @@ def number(
 
 
 def rate(value: object, what: str) -> float:
-    """A fee rate as a fraction; negative for a rebate. 5 % and more is taken for a slip of the unit."""
+    """A fee rate as a fraction; negative for a rebate. 5 % and more is a slip of the unit."""
     found = number(value, what)
     if abs(found) >= 0.05:
         raise InputError(f"{what} is {value!r}; rates are fractions (0.05 % is 0.0005), below 0.05")

@@ -1,10 +1,10 @@
-"""Per symbol numbers that replace a venue's own: the ``symbols=`` keyword behind ``with_symbols``."""
+"""Per symbol numbers that replace a venue's own, as ``with_symbols`` takes them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bt_margin.core.contract import Contract
 from bt_margin.core.tiers import TierSchedule, TierTable
@@ -123,17 +123,17 @@ def _schedule(name: str, given: Mapping[str, object]) -> TierSchedule | None:
 
 
 def _contract(known: Contract, name: str, given: Mapping[str, object]) -> Contract:
-    changed = known
+    changes: dict[str, Any] = {}
     for key in _CONTRACT:
         if key not in given:
             continue
         value = given[key]
         if value is None and key != "multiplier":
-            changed = replace(changed, **{key: None})
+            changes[key] = None
         else:
-            what = f"symbols[{name!r}] {key}"
-            changed = replace(changed, **{key: numbers.number(value, what, 0.0, open_low=True)})
-    return changed
+            where = f"symbols[{name!r}] {key}"
+            changes[key] = numbers.number(value, where, 0.0, open_low=True)
+    return replace(known, **changes)
 
 
 def _fees(known: SymbolFees, name: str, given: Mapping[str, object]) -> SymbolFees:

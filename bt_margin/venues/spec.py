@@ -1,7 +1,7 @@
 """What a venue is: dated numbers, contract facts, a few yes-or-no rules and a liquidation policy.
 
-A venue holds data and choices, never a calculation. The engine asks it for a contract, a tier table or
-a fee rate at a moment in time and applies the formulas of :mod:`bt_margin.core`.
+A venue holds data and choices, never a calculation. The engine asks it for a contract, a tier
+table or a fee rate at a moment in time and applies the formulas of :mod:`bt_margin.core`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 class Fact:
     """One published number or rule: what it is about, what it says, who said so and when.
 
-    ``as_of`` is the date of the source ("undated" when it carries none). ``tag`` grades the evidence:
-    ``P`` the venue's own page, ``A`` its API reference, ``R`` a real account or market payload,
-    ``C`` third-party source code, ``D`` derived here by algebra, ``M`` from memory, ``N`` looked for
-    and not found (the value is then a design choice of ours).
+    ``as_of`` is the date of the source ("undated" when it carries none). ``tag`` grades the
+    evidence: ``P`` the venue's own page, ``A`` its API reference, ``R`` a real account or market
+    payload, ``C`` third-party source code, ``D`` derived here by algebra, ``M`` from memory, ``N``
+    looked for and not found (the value is then a design choice of ours).
     """
 
     topic: str
@@ -69,7 +69,7 @@ class OrderRule:
 
 @dataclass(frozen=True, slots=True)
 class SwitchRules:
-    """When the margin mode or the leverage of a symbol may be changed, and the venue's codes for "no".
+    """When margin mode and leverage of a symbol may be changed, and the venue's codes for "no".
 
     mode_with_position, mode_with_orders
         the margin mode may be switched while a position (open orders) exists.
@@ -122,12 +122,13 @@ class SymbolFees:
 
 @dataclass(frozen=True)
 class Venue:
-    """A venue as the engine sees it. Frozen and picklable: runs in other processes see the same rules.
+    """A venue as the engine sees it; frozen and picklable, so every process sees the same rules.
 
-    ``contracts`` and ``schedules`` list the symbols with published facts. ``default_schedule`` is the
-    schedule of every other symbol; ``None`` means there is no such thing here, and a symbol without a
-    table is an :class:`~bt_margin.errors.UnknownSymbol`. Money is in ``currency`` unless the symbol's
-    own settlement currency differs. ``as_of`` is the moment every dated table is pinned to, if it is.
+    ``contracts`` and ``schedules`` list the symbols with published facts. ``default_schedule`` is
+    the schedule of every other symbol; ``None`` means there is no such thing here, and a symbol
+    without a table is an :class:`~bt_margin.errors.UnknownSymbol`. Money is in ``currency`` unless
+    the symbol's own settlement currency differs. ``as_of`` is the moment every dated table is
+    pinned to, if it is.
     """
 
     name: str
@@ -151,8 +152,8 @@ class Venue:
         """The venue's symbol for a name as people write it.
 
         A symbol of the venue is returned as it is; other spellings (``BTCUSDT``, ``BTC/USDT``,
-        ``BTC-USDT``, ``BTCUSDT.P``) are mapped to it. A venue that takes any symbol returns the name
-        unchanged.
+        ``BTC-USDT``, ``BTCUSDT.P``) are mapped to it. A venue that takes any symbol returns the
+        name unchanged.
 
         Raises :class:`~bt_margin.errors.UnknownSymbol`, with the nearest names, when nothing fits.
 
@@ -169,8 +170,9 @@ class Venue:
         hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."
         raise UnknownSymbol(
             f"{self.title} has no tier table for the symbol {name!r} "
-            f"({len(self.schedules)} symbols are known){hint} To use it all the same, pass its table: "
-            f"symbols={{{name!r}: dict(tiers=[(notional_cap, maintenance_rate, deduction), ...])}}"
+            f"({len(self.schedules)} symbols are known){hint} "
+            f"To use it all the same, pass its own table: symbols={{{name!r}: "
+            f"dict(tiers=[(notional_cap, maintenance_rate, deduction), ...])}}"
         )
 
     def contract(self, symbol: str) -> Contract:
@@ -197,6 +199,8 @@ class Venue:
 
         Before the first dated entry the first one is used.
         """
+        if symbol not in self.schedules:
+            symbol = self.resolve(symbol)
         current = self.fees[0][1]
         for since, fees in self.fees:
             if since <= ms:
@@ -205,13 +209,14 @@ class Venue:
         return current if own is None else own.over(current)
 
     def with_symbols(self, overrides: Mapping[str, Mapping[str, object]]) -> Venue:
-        """The same venue with other numbers for some symbols; see :mod:`bt_margin.venues.overrides`.
+        """The same venue with other numbers for some symbols.
 
-        ``overrides`` maps a symbol to any of ``tiers`` (rows ``(notional cap, rate, deduction[, max
-        leverage])``, deduction ``None``: derived), ``maintenance_rate`` with an optional
+        ``overrides`` maps a symbol to any of ``tiers`` (rows ``(notional cap, rate, deduction[,
+        max leverage])``, deduction ``None``: derived), ``maintenance_rate`` with an optional
         ``max_leverage``, ``multiplier``, ``tick``, ``lot``, ``min_notional``, ``taker_fee``,
-        ``maker_fee``, ``liquidation_fee``. ``margin_mode`` and ``leverage`` belong to the account and
-        are skipped here. A symbol unknown to the venue is added when it brings its own maintenance.
+        ``maker_fee``, ``liquidation_fee``. ``margin_mode`` and ``leverage`` belong to the account
+        and are skipped here. A symbol unknown to the venue is added when it brings its own
+        maintenance.
 
         Raises :class:`~bt_margin.errors.InputError` for an unknown key or a bad number.
         """
@@ -225,4 +230,6 @@ def plain_contract(symbol: str, currency: str) -> Contract:
 
     A name without a settlement part ("BTC", "BTC/USDT", "") is linear and settles in ``currency``.
     """
-    return Contract.parse(symbol) if ":" in symbol else Contract(symbol=symbol, settle=currency)
+    if ":" in symbol:
+        return Contract.parse(symbol)
+    return Contract.parse(symbol, settle=currency)
