@@ -1,0 +1,237 @@
+"""Market files in and out: one canonical file per symbol, or last, mark and funding apart.
+
+Canonical    BTC_USDT_USDT.parquet, BTC_USDT_USDT_1h.csv ...   all columns of the canonical frame
+Plain        BTCUSDT.csv, BTCUSDT_1h.parquet ...               the same under an exchange's own name
+Split        <venue>_BTCUSDT_ohlcv_1h.parquet, and beside it _mark_1h and _funding_8h (or .csv)
+
+A frame read from split files tells in `attrs` what the join found:
+
+    mark_missing       bars without a mark (their mark columns are NaN, or absent without a file)
+    funding            Series, settlement time (UTC, floored to the minute) to rate
+    funding_unplaced   settlements inside the data that no bar contains
+    files              names of the files that were joined
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from bt_margin.errors import DataError, InputError, message, near
+from bt_margin.market.frames import bar_step, validate_frame, validate_frames
+from bt_margin.market.names import (
+    SUFFIXES,
+    SplitName,
+    file_stem,
+    split_name,
+    symbol_of,
+    timeframe_of,
+    unified_symbol,
+)
+from bt_margin.market.split import Source, join, pair_up
+from bt_margin.market.storage import read_meta, read_table, write_csv, write_parquet
+
+__all__ = ["load_frame", "load_market", "save_market", "unified_symbol"]
+
+PathLike = str | os.PathLike[str]
+_NAMES = "BTC_USDT_USDT_1h.parquet, BTCUSDT.csv or <venue>_BTCUSDT_ohlcv_1h.parquet"
+_STEPS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+
+
+def load_frame(path: PathLike, symbol: str | None = None) -> pd.DataFrame:
+    """Read one canonical file (Parquet or CSV) and validate it.
+
+    symbol : the name used in messages; by default the one the file says, else the file's name.
+
+    Raises `DataError` that names the file when it is missing, unreadable or broken.
+    """
+    file = Path(path)
+    table = read_table(file)
+    return validate_frame(table, f"{symbol or symbol_of(file) or 'frame'}, {file}")
+
+
+def load_market(
+    data: PathLike | Iterable[PathLike] | Mapping[str, PathLike],
+    symbols: Iterable[str] | None = None,
+    *,
+    since: str | pd.Timestamp | None = None,
+    until: str | pd.Timestamp | None = None,
+    venue: str | None = None,
+    timeframe: str | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Read a market: symbol to canonical frame.
+
+    data : a folder, one file, several files, or a mapping symbol to file. In a folder, files whose
+        names fit none of the three patterns are left alone; named one by one, they are an error.
+    symbols : which to read, in this order, as `BTC/USDT:USDT` or `BTCUSDT`; default all found.
+    since, until : keep bars whose open lies in [since, until); UTC when no zone is given.
+    venue, timeframe : needed when the files of one symbol come from several venues or in several
+        timeframes. Without `timeframe`, the only one that has marks is taken.
+
+    Raises `DataError` for missing, broken or ambiguous files, `InputError` for unreadable times.
+    """
+    if isinstance(symbols, str):
+        symbols = [symbols]
+    found = _sources(data)
+    if symbols is None:
+        found = {s: rows for s, rows in found.items() if _fitting(rows, venue, timeframe)} or found
+    wanted = list(found) if symbols is None else [unified_symbol(name) for name in symbols]
+    for symbol in wanted:
+        if symbol not in found:
+            listed, hint = ", ".join(found) or "no market files", near(symbol, found) or None
+            raise DataError(message(f"no data for {symbol}", listed, None, _place(data), hint))
+    if not wanted:
+        raise DataError(message("no market files", allowed=_NAMES, where=_place(data)))
+    first, last = _bound(since, "since"), _bound(until, "until")
+    frames = {}
+    for symbol in wanted:
+        source = _choose(symbol, found[symbol], venue, timeframe)
+        frame = join(source) if source.venue else load_frame(source.last, symbol)
+        frames[symbol] = _between(frame, symbol, first, last)
+    return frames
+
+
+def save_market(
+    frames: Mapping[str, pd.DataFrame],
+    folder: PathLike,
+    *,
+    kind: Literal["parquet", "csv"] = "parquet",
+) -> dict[str, Path]:
+    """Validate a market and write one canonical file per symbol; returns symbol to path.
+
+    Each file is written beside its place under a temporary name and moved there when complete, so a
+    reader never sees half a file. `attrs` (JSON values, and the Series under "funding") travel in
+    the Parquet metadata, or next to a CSV in a file that ends in `.meta.json`.
+    """
+    if kind not in ("parquet", "csv"):
+        raise InputError(message("unknown kind of file", repr(kind), "parquet or csv"))
+    sound = validate_frames(frames)
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    written: dict[str, Path] = {}
+    for symbol, frame in sound.items():
+        written[symbol] = place / f"{file_stem(symbol)}{_step_name(frame)}.{kind}"
+        write = write_parquet if kind == "parquet" else write_csv
+        write(frame, symbol, written[symbol])
+    return written
+
+
+def _sources(
+    data: PathLike | Iterable[PathLike] | Mapping[str, PathLike],
+) -> dict[str, list[Source]]:
+    """Every symbol found, with the files it could be read from."""
+    if isinstance(data, Mapping):
+        return {unified_symbol(s): [_whole(Path(p), unified_symbol(s))] for s, p in data.items()}
+    explicit = not (isinstance(data, str | os.PathLike) and Path(data).is_dir())
+    split: list[tuple[Path, SplitName]] = []
+    sources: list[Source] = []
+    for path in _files(data):
+        parts = split_name(path)
+        symbol = None if parts else _stored_symbol(path) or symbol_of(path)
+        if parts:
+            split.append((path, parts))
+        elif symbol:
+            sources.append(_whole(path, symbol))
+        elif explicit:
+            todo = "rename it, or give a mapping of symbol to file"
+            raise DataError(message("no symbol in the file's name", path.name, _NAMES, todo=todo))
+    sources += pair_up(split)
+    found: dict[str, list[Source]] = {}
+    for source in sources:
+        found.setdefault(source.symbol, []).append(source)
+    return found
+
+
+def _files(data: PathLike | Iterable[PathLike]) -> list[Path]:
+    if not isinstance(data, str | os.PathLike):
+        return [Path(path) for path in data]
+    place = Path(data)
+    if place.is_dir():
+        return sorted(path for path in place.iterdir() if path.suffix in SUFFIXES)
+    return [place]
+
+
+def _whole(path: Path, symbol: str) -> Source:
+    return Source(symbol, "", timeframe_of(path), path)
+
+
+def _stored_symbol(path: Path) -> str | None:
+    """The symbol `save_market` wrote into the file; None for files of others or unreadable ones."""
+    try:
+        symbol = read_meta(path).get("symbol")
+    except (OSError, ValueError):
+        return None  # reading the file itself will say what is wrong with it
+    return symbol if isinstance(symbol, str) else None
+
+
+def _choose(symbol: str, sources: list[Source], venue: str | None, timeframe: str | None) -> Source:
+    """The one source meant, or a `DataError` that lists the choices."""
+    fitting = _fitting(sources, venue, timeframe)
+    if len(fitting) > 1 and len({source.venue for source in fitting}) == 1:
+        marked = [source for source in fitting if source.mark]
+        fitting = marked if len(marked) == 1 else fitting
+    if len(fitting) == 1:
+        return fitting[0]
+    what = "several sets of files fit" if fitting else "no files fit the venue and timeframe asked"
+    listed = "; ".join(source.label for source in fitting or sources)
+    raise DataError(message(what, listed, "one", symbol, "give venue= and timeframe="))
+
+
+def _fitting(sources: list[Source], venue: str | None, timeframe: str | None) -> list[Source]:
+    return [
+        source
+        for source in sources
+        if venue in (None, source.venue) and timeframe in (None, source.timeframe)
+    ]
+
+
+def _bound(time: str | pd.Timestamp | None, name: str) -> pd.Timestamp | None:
+    if time is None:
+        return None
+    try:
+        stamp = pd.Timestamp(time)
+    except (ValueError, TypeError) as error:
+        raise InputError(message(f"{name} is not a time", repr(time), "e.g. 2025-10-01")) from error
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+
+
+def _between(
+    frame: pd.DataFrame, symbol: str, since: pd.Timestamp | None, until: pd.Timestamp | None
+) -> pd.DataFrame:
+    """Bars, funding stamps and counts of the asked stretch."""
+    if since is None and until is None:
+        return frame
+    first = frame.index[0] if since is None else since
+    last = frame.index[-1] + pd.Timedelta(1, "ns") if until is None else until
+    part = frame[(frame.index >= first) & (frame.index < last)]
+    if part.empty:
+        have = f"{frame.index[0]} to {frame.index[-1]}"
+        raise DataError(message("no bars in the time asked", f"{first} to {last}", have, symbol))
+    attrs = dict(frame.attrs)
+    if "mark_missing" in attrs:
+        absent = "mark_close" not in part.columns
+        attrs["mark_missing"] = len(part) if absent else int(part["mark_close"].isna().sum())
+    funding = attrs.get("funding")
+    if isinstance(funding, pd.Series):
+        end = part.index[-1] + pd.Timedelta(bar_step(frame.index), "ns")
+        attrs["funding"] = funding[(funding.index >= part.index[0]) & (funding.index < end)]
+    part = part.copy()
+    part.attrs = attrs
+    return part
+
+
+def _step_name(frame: pd.DataFrame) -> str:
+    """`_1h`, `_15m` ... from the usual distance of two bars; "" for a single bar."""
+    if len(frame) < 2:
+        return ""
+    step = bar_step(frame.index) // 1_000_000_000
+    size, unit = next(((s, u) for s, u in _STEPS if step % s == 0), (1, "s"))
+    return f"_{step // size}{unit}"
+
+
+def _place(data: object) -> str:
+    return str(data) if isinstance(data, str | os.PathLike) else "the given files"

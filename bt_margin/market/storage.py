@@ -1,0 +1,105 @@
+"""Parquet and CSV tables on disk: read with clear errors, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bt_margin.errors import DataError, message
+from bt_margin.market.names import META_SUFFIX, SUFFIXES
+
+_META = b"bt_margin"
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The table in a Parquet or CSV file, with `attrs` as they were saved; not yet validated.
+
+    Raises `DataError` naming the file when it is missing, of another kind, or cannot be read.
+    """
+    if not path.is_file():
+        raise DataError(message("file not found", where=str(path)))
+    if path.suffix not in SUFFIXES:
+        raise DataError(message("unknown file", path.suffix, ", ".join(SUFFIXES), str(path)))
+    try:
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+            frame: pd.DataFrame = table.to_pandas()
+        else:
+            frame = pd.read_csv(path, float_precision="round_trip")
+            frame = frame.rename(columns={"Unnamed: 0": "timestamp"})
+        frame.attrs = _attrs(read_meta(path))
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        text = " ".join(str(error).split())
+        raise DataError(message("file cannot be read", text, where=str(path))) from error
+    return frame
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """What was saved beside the numbers (symbol and attrs); {} for files that others wrote."""
+    if path.suffix == ".parquet":
+        raw = (pq.read_schema(path).metadata or {}).get(_META)
+    else:
+        beside = path.with_suffix(META_SUFFIX)
+        raw = beside.read_bytes() if beside.is_file() else None
+    meta = json.loads(raw) if raw else {}
+    return meta if isinstance(meta, dict) else {}
+
+
+def write_parquet(frame: pd.DataFrame, symbol: str, path: Path) -> None:
+    """Write a canonical frame and its attrs as Parquet, atomically."""
+    columns = {"timestamp": pa.array(frame.index.to_numpy(), pa.timestamp("ns", tz="UTC"))}
+    for name in frame.columns:
+        columns[str(name)] = pa.array(frame[name], from_pandas=False)
+    table = pa.table(columns).replace_schema_metadata({_META: _meta(frame, symbol).encode()})
+    _replace(path, lambda file: pq.write_table(table, file, compression="zstd"))
+
+
+def write_csv(frame: pd.DataFrame, symbol: str, path: Path) -> None:
+    """Write a canonical frame as CSV and its attrs beside it as JSON, each atomically."""
+    meta = _meta(frame, symbol)
+    _replace(path.with_suffix(META_SUFFIX), lambda file: file.write_text(meta, encoding="utf-8"))
+    _replace(path, lambda file: frame.to_csv(file))
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write under a temporary name in the same folder, then move it into place."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _meta(frame: pd.DataFrame, symbol: str) -> str:
+    """Symbol and attrs as JSON; "funding" (a Series) becomes times in ns and rates."""
+    attrs = dict(frame.attrs)
+    funding = attrs.get("funding")
+    if isinstance(funding, pd.Series):
+        stamps = pd.DatetimeIndex(funding.index).as_unit("ns").asi8.tolist()
+        attrs["funding"] = [stamps, funding.astype(float).tolist()]
+    try:
+        return json.dumps({"symbol": symbol, "attrs": attrs}, sort_keys=True)
+    except TypeError as error:
+        raise DataError(message("attrs cannot be saved", str(error), "JSON", symbol)) from error
+
+
+def _attrs(meta: dict[str, Any]) -> dict[Any, Any]:
+    attrs = dict(meta.get("attrs", {}))
+    if "funding" in attrs:
+        stamps, rates = attrs["funding"]
+        index = pd.DatetimeIndex(pd.to_datetime(stamps, unit="ns", utc=True), name="timestamp")
+        attrs["funding"] = pd.Series(rates, index.as_unit("ns"), dtype=float, name="funding_rate")
+    return attrs
