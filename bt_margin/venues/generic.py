@@ -83,13 +83,7 @@ def generic(
         "funding_interval": funding_interval,
         "residual": residual if policy is None else policy,
     }
-    missing = [name for name, value in given.items() if value is None]
-    if missing:
-        words = ["maintenance_rate (or tiers)" if m == "maintenance_rate" else m for m in missing]
-        raise InputError(
-            f'the venue "generic" assumes nothing and misses {", ".join(words)}; '
-            f"state every number, for example {EXAMPLE}"
-        )
+    _demand(given)
     return Venue(
         name="generic",
         title="Generic venue",
@@ -115,6 +109,16 @@ def generic(
         ),
         as_of=as_of,
     )
+
+
+def _demand(given: dict[str, object]) -> None:
+    missing = [name for name, value in given.items() if value is None]
+    if missing:
+        words = ["maintenance_rate (or tiers)" if m == "maintenance_rate" else m for m in missing]
+        raise InputError(
+            f'the venue "generic" assumes nothing and misses {", ".join(words)}; '
+            f"state every number, for example {EXAMPLE}"
+        )
 
 
 def _schedule(flat: float | None, tiers: object, max_leverage: float | None) -> TierSchedule:
