@@ -1,0 +1,172 @@
+"""The one writer: every change of a balance is a ledger entry, everything that happens is an event.
+
+All money moves through one line, :meth:`Book._post`. Entries are written first and name the event they
+belong to, which is appended right after them with the balances they left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bt_margin.engine.events import Event
+from bt_margin.engine.plan import Plan, Refusal
+from bt_margin.engine.pool import MarginMode, Pool, Position
+from bt_margin.engine.reading import AccountView
+from bt_margin.errors import InvariantError
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """What a fill booked: signed opened and closed parts, result, fees, and the position afterwards."""
+
+    opened: float
+    closed: float
+    realised: float
+    closing_fee: float
+    opening_fee: float
+    size: float
+    entry: float
+    event: Event | None
+    refusal: Refusal | None
+
+    @property
+    def fee(self) -> float:
+        """Both fees together."""
+        return self.closing_fee + self.opening_fee
+
+
+class Book(AccountView):
+    """The writing half of :class:`~bt_margin.engine.account.Account`; private to the engine."""
+
+    debug: bool
+
+    def record(
+        self,
+        kind: str,
+        position: Position | None = None,
+        *,
+        pool: Pool | None = None,
+        time: int | None = None,
+        **facts: Any,
+    ) -> Event:
+        """Append an event; pool, mark, balance and equity are filled in from the state."""
+        pool = pool or (position.pool if position else None)
+        if position is not None:
+            facts.setdefault("mark", position.mark)
+        facts.setdefault("equity", self.equity())
+        facts.setdefault("balance", pool.balance if pool else None)
+        if pool is not None:
+            facts.setdefault("pool", pool.key)
+        symbol = position.symbol if position else None
+        event = Event(
+            len(self.events), self.time if time is None else time, kind, symbol=symbol, **facts
+        )
+        self.events.append(event)
+        return event
+
+    def _post(self, pool: Pool, kind: str, amount: float, symbol: str | None, event: int) -> None:
+        """Change a balance: the one line through which all money moves."""
+        if amount:
+            pool.balance += amount
+            self.ledger.append(self.time, pool.key, kind, amount, symbol, event)
+        if self.debug:
+            self.audit_totals()
+
+    def audit_totals(self) -> None:
+        """The money identity alone (cheap enough for every entry)."""
+        total, held = sum(self.ledger.totals.values()), self.wallet()
+        if abs(total - held) > 1e-9 * max(1.0, max(map(abs, self.ledger.totals.values()))):
+            raise InvariantError(f"ledger totals sum to {total!r}, balances to {held!r}")
+
+    def move_money(
+        self, source: Pool, target: Pool, amount: float, symbol: str | None, event: int
+    ) -> None:
+        """Transfer between two pools: a pair of entries that cancel."""
+        self._post(source, "transfer", -amount, symbol, event)
+        self._post(target, "transfer", amount, symbol, event)
+
+    def _pool(self, key: str, mode: MarginMode, symbol: str | None = None) -> Pool:
+        pool = self.pools.get(key)
+        if pool is None:
+            pool = self.pools[key] = Pool(key, mode, self.currency, symbol)
+        return pool
+
+    def commit(
+        self,
+        p: Position,
+        made: Plan,
+        price: float,
+        kind: str,
+        fee_kind: str,
+        **facts: Any,
+    ) -> Event:
+        """Carry out a plan: entries first, then the event, then what a flat or ruined pool entails."""
+        event_id, before = len(self.events), p.pool
+        if made.closed and before is not None:
+            self._post(before, "realised", made.realised, p.symbol, event_id)
+            self._post(before, fee_kind, -made.closing_fee, p.symbol, event_id)
+            self._close_part(p, before, made, event_id)
+        if made.opened:
+            self._open_part(p, made, event_id)
+        p.size, p.entry = made.size, made.entry
+        event = self.record(
+            kind, p, pool=p.pool or before, size=made.opened + made.closed, price=price,
+            realised=made.realised, fee=made.fee, **facts,
+        )  # fmt: skip
+        if before is not None and not before.positions:
+            self._settle_empty(before, event.id)
+        return event
+
+    def _close_part(self, p: Position, pool: Pool, made: Plan, event_id: int) -> None:
+        if abs(made.closed) == abs(p.size):
+            pool.positions.remove(p)
+            p.pool = None
+            if pool is not self.cross and pool.balance > 0:
+                self.move_money(pool, self.cross, pool.balance, p.symbol, event_id)
+        elif made.released:
+            self.move_money(pool, self.cross, made.released, p.symbol, event_id)
+
+    def _open_part(self, p: Position, made: Plan, event_id: int) -> None:
+        if p.pool is None:
+            self.attach(p, p.margin_mode)
+        if p.pool is not None and p.pool is not self.cross:
+            self.move_money(self.cross, p.pool, made.posted, p.symbol, event_id)
+        self._post(self.cross, "fee", -made.opening_fee, p.symbol, event_id)
+
+    def attach(self, p: Position, mode: MarginMode) -> None:
+        """Put an open position into the pool of a mode; the money follows by :meth:`move_money`."""
+        if p.pool is not None:
+            p.pool.positions.remove(p)
+            if p.pool is not self.cross:
+                self.pools.pop(p.pool.key)
+        isolated = mode == "isolated"
+        p.pool = (
+            self._pool(f"isolated:{p.symbol}", "isolated", p.symbol) if isolated else self.cross
+        )
+        p.pool.positions.append(p)
+
+    def _settle_empty(self, pool: Pool, cause: int) -> None:
+        """A pool without positions owes nothing: what is missing is a shortfall borne by the fund."""
+        if pool.balance < 0:
+            missing = -pool.balance
+            self._post(pool, "insurance", missing, pool.symbol, len(self.events))
+            self.record(
+                "shortfall", pool=pool, amount=missing, cause=cause,
+                reason="loss beyond the collateral, borne by the insurance fund",
+            )  # fmt: skip
+        if pool is not self.cross:
+            self.pools.pop(pool.key, None)
+        if not self.dead and self.equity() <= self.ledger.totals["deposit"] * 1e-12:
+            self.dead = True
+            self.record("dead", pool=pool, cause=cause, reason="nothing is left; add cash to go on")
+
+    def audit(self) -> None:
+        """Check the money identity and every balance; InvariantError names what does not add up."""
+        total, held = sum(self.ledger.totals.values()), self.wallet()
+        scale = max(1.0, max(map(abs, self.ledger.totals.values())))
+        if abs(total - held) > 1e-9 * scale:
+            raise InvariantError(f"ledger totals sum to {total!r}, balances to {held!r}")
+        for pool in self.pools.values():
+            if not pool.positions and (pool.balance < 0 or (pool.symbol and pool.balance)):
+                raise InvariantError(f"{pool.key} is flat with a balance of {pool.balance!r}")

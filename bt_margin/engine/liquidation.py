@@ -1,0 +1,176 @@
+"""Liquidation of a pool in breach, whatever the venue.
+
+Top up if the user asked for it → cancel the pool's open orders → test again → let the venue's policy
+choose what to close and how → book it → test again, until the pool is healthy or empty.
+
+Sales happen at the mark less slippage and pay the liquidation fee, of which no more is taken than the
+pool still holds. A takeover happens at the bankruptcy price: the positions of the pool share its equity by
+their maintenance margins, so nothing is left. Beyond the bankruptcy price everything closes at the mark,
+and what the collateral does not cover is booked as a shortfall by :meth:`Account.commit`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bt_margin.core.position import change
+from bt_margin.engine.events import Event
+from bt_margin.engine.plan import Plan
+from bt_margin.engine.pool import Pool, Position
+from bt_margin.errors import InvariantError
+from bt_margin.venues.policies import Breach, Closing, Exposed
+
+if TYPE_CHECKING:
+    from bt_margin.engine.account import Account
+
+MOST_ROUNDS = 10_000
+
+
+def _no_cancel(pool: Pool, cause: int) -> None:
+    """Nobody keeps orders."""
+
+
+def _no_notice(event: Event) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the owner of the orders does: cancel those of a pool, and learn of each closing."""
+
+    cancel: Callable[[Pool, int], None] = _no_cancel
+    closed: Callable[[Event], None] = _no_notice
+
+
+def liquidate(account: Account, pool: Pool, hooks: Hooks, *, crossed: bool = False) -> None:
+    """Bring a pool in breach back to health or to nothing."""
+    if account.auto_top_up and _top_up(account, pool):
+        return
+    equity, need = pool.equity(), pool.maintenance()
+    breach = account.record(
+        "breach",
+        pool=pool,
+        found=need,
+        allowed=equity,
+        reason="equity no longer exceeds the maintenance margin",
+        info={"marks": {p.symbol: p.mark for p in pool.positions}},
+    )
+    hooks.cancel(pool, breach.id)
+    for round_ in range(MOST_ROUNDS):
+        if not (pool.breached() or (crossed and round_ == 0 and pool.positions)):
+            return
+        state = describe(account, pool, round_)
+        closings = account.venue.liquidation.choose(state)
+        prices = _takeover_prices(pool, closings)
+        for closing in closings:
+            hooks.closed(_close(account, pool, closing, prices, breach))
+    raise InvariantError(f"liquidation of {pool.key} did not end after {MOST_ROUNDS} rounds")
+
+
+def describe(account: Account, pool: Pool, round_: int) -> Breach:
+    """The pool as the policy sees it."""
+    fees = {p.symbol: account.venue.fees_at(p.symbol, account.time) for p in pool.positions}
+    exposed = tuple(
+        Exposed(p.symbol, p.contract, p.size, p.mark, -p.unrealised(), p.table)
+        for p in pool.positions
+    )
+    cost = {s: f.liquidation + account.liquidation_slippage for s, f in fees.items()}
+    return Breach(pool.equity(), pool.maintenance(), exposed, cost, round_)
+
+
+def _top_up(account: Account, pool: Pool) -> bool:
+    """Restore the initial margin of an isolated pool from free cross margin, if that heals it."""
+    if pool is account.cross:
+        return False
+    needed = pool.initial() - pool.equity()
+    amount = min(needed, account.available())
+    if amount <= 0 or pool.equity() + amount <= pool.maintenance():
+        return False
+    account.move_money(account.cross, pool, amount, pool.symbol, len(account.events))
+    position = pool.positions[0]
+    account.record("top_up", position, pool=pool, amount=amount, reason="automatic top-up")
+    return True
+
+
+def _takeover_prices(pool: Pool, closings: tuple[Closing, ...]) -> dict[str, float]:
+    """Bankruptcy prices of the positions taken over together, or their marks when already beyond."""
+    taken = [p for p in pool.positions if _settle_of(closings, p) == "takeover"]
+    equity = pool.equity()
+    if not taken or equity <= 0:
+        return {p.symbol: p.mark for p in taken}
+    weights = [p.maintenance() for p in taken]
+    total = sum(weights)
+    if not total > 0:
+        weights = [p.notional() for p in taken]
+        total = sum(weights)
+    return {p.symbol: _moved(p, equity * w / total) for p, w in zip(taken, weights, strict=True)}
+
+
+def _settle_of(closings: tuple[Closing, ...], p: Position) -> str | None:
+    return next((c.settle for c in closings if c.symbol == p.symbol), None)
+
+
+def _moved(p: Position, loss: float) -> float:
+    """The price at which the position has lost ``loss`` more than at its mark."""
+    worth = p.worth(p.mark) - loss / (p.size * p.multiplier)
+    return p.contract.price(worth)
+
+
+def _close(
+    account: Account, pool: Pool, closing: Closing, prices: dict[str, float], breach: Event
+) -> Event:
+    p = account.position(closing.symbol)
+    size = -_rounded(p, closing.fraction)
+    takeover = closing.settle == "takeover"
+    price = prices[p.symbol] if takeover else _slipped(p, account.liquidation_slippage)
+    made = _planned(account, pool, p, size, price, takeover)
+    return account.commit(
+        p, made, price, "liquidation", "liquidation_fee",
+        cause=breach.id, found=breach.found, allowed=breach.allowed,
+        reason=_reason(p, made, price, breach),
+        info={"settle": closing.settle, "entry": p.entry, "leverage": p.leverage,
+              "margin_mode": p.margin_mode, "whole": made.size == 0.0},
+    )  # fmt: skip
+
+
+def _planned(
+    account: Account, pool: Pool, p: Position, size: float, price: float, takeover: bool
+) -> Plan:
+    c = change(p.contract, p.size, p.entry, size, price)
+    last = c.size == 0 and len(pool.positions) == 1
+    realised, fee = c.realised, 0.0
+    if takeover:
+        if last and pool.balance > 0 and abs(pool.balance + realised) <= 1e-9 * pool.balance:
+            realised = -pool.balance  # the bankruptcy price leaves exactly nothing
+    else:
+        rate = account.venue.fees_at(p.symbol, account.time).liquidation
+        fee = p.contract.notional(size, price) * rate
+        if last:
+            left = max(0.0, pool.balance + realised)
+            fee = left if account.venue.liquidation.residual == "fund" else min(fee, left)
+    return Plan(0.0, c.closed, c.size, c.entry, realised, fee, 0.0, 0.0, 0.0, 0.0, None)
+
+
+def _slipped(p: Position, slippage: float) -> float:
+    """The mark, worse by the slippage for the side that closes."""
+    return p.mark * (1.0 - slippage) if p.size > 0 else p.mark * (1.0 + slippage)
+
+
+def _rounded(p: Position, fraction: float) -> float:
+    """Signed part of the position: at least the fraction, on the lot step, never more than the whole."""
+    lot = p.contract.lot
+    part = abs(p.size) * fraction
+    if lot and fraction < 1.0:
+        part = math.ceil(part / lot - 1e-9) * lot
+    return p.size if fraction >= 1.0 or part >= abs(p.size) else math.copysign(part, p.size)
+
+
+def _reason(p: Position, made: Plan, price: float, breach: Event) -> str:
+    side, part = p.side, "" if made.size == 0.0 else "part of the "
+    return (
+        f"{part}{side} closed at {price:,.8g}: mark {p.mark:,.8g}, equity {breach.allowed:,.2f} "
+        f"against maintenance {breach.found:,.2f} {'' if breach.pool is None else breach.pool}"
+    ).rstrip()

@@ -1,0 +1,149 @@
+"""Preview is commit without the write: what a fill would do, as numbers.
+
+:func:`plan` is pure. The order check and the fill both call it, so an order that was shown as affordable
+is affordable at the same price, and what a preview says is what a fill books.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bt_margin.core.position import change
+from bt_margin.engine.pool import Position
+
+FeeRule = Callable[[float, float], float]
+"""Fee of a fill from its unsigned size and its price, in the settlement currency."""
+
+DUST = 1e-9
+"""Relative tolerance of the affordability test: float dust refuses nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the account says no: a reason and the two numbers that decided it."""
+
+    reason: str
+    found: float
+    allowed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a fill would do to one position and to the money behind it.
+
+    ``opened`` and ``closed`` carry the sign of the fill; ``posted`` is what an isolated position takes
+    from the free wallet; ``released`` what it gives back; ``refusal`` is set when the opening part must
+    not happen (the closing part always may).
+    """
+
+    opened: float
+    closed: float
+    size: float
+    entry: float
+    realised: float
+    closing_fee: float
+    opening_fee: float
+    posted: float
+    released: float
+    available: float
+    refusal: Refusal | None
+
+    @property
+    def fee(self) -> float:
+        """Both fees together."""
+        return self.closing_fee + self.opening_fee
+
+
+def plan(
+    position: Position,
+    size: float,
+    price: float,
+    *,
+    fee: FeeRule,
+    available: float,
+    isolated_balance: float,
+    fee_in_check: bool,
+    scale: float,
+) -> Plan:
+    """What filling signed ``size`` at ``price`` would do.
+
+    ``available`` is the free margin of the cross pool before the fill (without this order's own
+    reservation), ``isolated_balance`` what the position's isolated pool holds (0 in cross), ``scale`` the
+    size of the account against which float dust is measured.
+    """
+    c = change(position.contract, position.size, position.entry, size, price)
+    closing_fee = fee(abs(c.closed), price) if c.closed else 0.0
+    opening_fee = fee(abs(c.opened), price) if c.opened else 0.0
+    after = Plan(
+        c.opened,
+        c.closed,
+        c.size,
+        c.entry,
+        c.realised,
+        closing_fee,
+        opening_fee,
+        0.0,
+        0.0,
+        0.0,
+        None,
+    )
+    if position.margin_mode == "isolated":
+        posted, released = _isolated_flows(position, after, price, isolated_balance)
+        free = available + released - posted - opening_fee
+    else:
+        posted = released = 0.0
+        free = available + _cross_change(position, size, price, after)
+    test = free if fee_in_check else free + after.fee
+    refusal = _cap(position, after, price)
+    if refusal is None and c.opened and test < -DUST * scale:
+        refusal = Refusal("margin", available - test, available)
+    return Plan(
+        c.opened,
+        c.closed,
+        c.size,
+        c.entry,
+        c.realised,
+        closing_fee,
+        opening_fee,
+        posted,
+        released,
+        free,
+        refusal,
+    )
+
+
+def _cross_change(position: Position, size: float, price: float, after: Plan) -> float:
+    """Change of the cross pool's available margin: mark-to-market of the fill, fees, initial margin."""
+    contract, mark = position.contract, position.mark
+    marked = contract.pnl(size, price, mark)
+    initial = contract.notional(after.size, mark) if after.size else 0.0
+    return marked - after.fee - initial / position.leverage + position.initial()
+
+
+def _isolated_flows(
+    position: Position, after: Plan, price: float, balance: float
+) -> tuple[float, float]:
+    """What goes from the wallet into the isolated pool, and what comes back from a closed part.
+
+    The closed part takes its share of the posted margin and its result, never less than nothing; the whole
+    position takes all that is left.
+    """
+    posted = (
+        position.contract.notional(after.opened, price) / position.leverage if after.opened else 0.0
+    )
+    if not after.closed:
+        return posted, 0.0
+    share = abs(after.closed) / abs(position.size)
+    if share < 1.0:
+        return posted, max(0.0, balance * share + after.realised - after.closing_fee)
+    return posted, max(0.0, balance + after.realised - after.closing_fee)
+
+
+def _cap(position: Position, after: Plan, price: float) -> Refusal | None:
+    """The venue's cap on the notional at the chosen leverage; closing is never capped."""
+    if not after.opened:
+        return None
+    allowed = position.table.cap(position.leverage)
+    notional = position.contract.notional(after.size, position.mark or price)
+    return Refusal("leverage_cap", notional, allowed) if notional > allowed else None

@@ -1,0 +1,114 @@
+"""Everything an account can be asked. Reading never mutates money; the writer is :mod:`engine.account`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from bt_margin.core.liquidation import Leg, bankruptcy_price, liquidation_price
+from bt_margin.core.risk import Risk
+from bt_margin.engine.events import Event
+from bt_margin.engine.ledger import Ledger
+from bt_margin.engine.orders import Reservations
+from bt_margin.engine.pool import Pool, Position
+from bt_margin.venues.spec import Venue
+
+
+class AccountView(ABC):
+    """The reading half of :class:`~bt_margin.engine.account.Account`."""
+
+    venue: Venue
+    currency: str
+    time: int
+    book: dict[str, Position]
+    pools: dict[str, Pool]
+    cross: Pool
+    events: list[Event]
+    ledger: Ledger
+    orders: Reservations
+    dead: bool
+
+    @property
+    def positions(self) -> dict[str, Position]:
+        """Open positions by symbol."""
+        return {p.symbol: p for pool in self.pools.values() for p in pool.positions}
+
+    @abstractmethod
+    def position(self, symbol: str) -> Position:
+        """The record of a symbol, open or flat."""
+
+    def exposed(self) -> bool:
+        """Whether any position is open."""
+        return any(pool.positions for pool in self.pools.values())
+
+    def equity(self) -> float:
+        """All wallets plus unrealised profit at the marks."""
+        total = 0.0
+        for pool in self.pools.values():
+            total += pool.balance
+            for p in pool.positions:
+                total += p.gain(p.entry, p.mark)
+        return total
+
+    def wallet(self) -> float:
+        """Sum of the balances, free and posted, without unrealised profit."""
+        return sum([pool.balance for pool in self.pools.values()])
+
+    def available(self) -> float:
+        """Margin free for new positions: cross equity − initial margin − what open orders reserve."""
+        free = self.cross.balance
+        for p in self.cross.positions:
+            free += p.gain(p.entry, p.mark) - p.notional_at(p.mark) / p.leverage
+        return free - self.orders.total(self.book) if self.orders.reserved else free
+
+    def initial(self) -> float:
+        """Initial margin of all positions."""
+        return sum([pool.initial() for pool in self.pools.values()])
+
+    def maintenance(self) -> float:
+        """Maintenance margin of all positions."""
+        return sum([pool.maintenance() for pool in self.pools.values()])
+
+    def risk(self, key: str | None = None) -> Risk:
+        """Risk of a pool (by key or by a symbol it backs), or of the whole account."""
+        if key is None:
+            return Risk(self.equity(), self.initial(), self.maintenance())
+        pool = self.pools.get(key) or self.position(key).pool or self.cross
+        return pool.risk()
+
+    def liquidation_price(self, symbol: str) -> float | None:
+        """Mark at which this symbol alone brings its pool to liquidation; None if flat or never."""
+        p = self.position(symbol)
+        if p.pool is None:
+            return None
+        others = [o for o in p.pool.positions if o is not p]
+        return liquidation_price(
+            [Leg(p.contract, p.size, p.entry, p.table)],
+            p.pool.balance,
+            other_maintenance=sum(o.maintenance() for o in others),
+            other_unrealised=sum(o.unrealised() for o in others),
+        )
+
+    def bankruptcy_price(self, symbol: str) -> float | None:
+        """Mark at which the pool's equity is zero, other marks standing still; None if flat or never."""
+        p = self.position(symbol)
+        if p.pool is None:
+            return None
+        others = sum(o.unrealised() for o in p.pool.positions if o is not p)
+        leg = Leg(p.contract, p.size, p.entry, p.table)
+        return bankruptcy_price([leg], p.pool.balance, other_unrealised=others)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Numbers of the account now, as plain types."""
+        risk = self.risk()
+        return {
+            "time": self.time,
+            "equity": risk.equity,
+            "wallet": self.wallet(),
+            "available": self.available(),
+            "initial": risk.initial,
+            "maintenance": risk.maintenance,
+            "dead": self.dead,
+            "pools": {k: p.risk() for k, p in self.pools.items()},
+            "positions": {s: (p.size, p.entry, p.mark) for s, p in self.positions.items()},
+        }

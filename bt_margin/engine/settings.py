@@ -1,0 +1,215 @@
+"""Settings of an account: what is valid, and the venue's rules for changing leverage, mode and margin.
+
+A refused change is an event (kind ``refused``) and an exception that carries it, so a strategy can catch
+it and a report can show it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NoReturn, cast
+
+from bt_margin.core.tiers import TierTable
+from bt_margin.engine.events import Event
+from bt_margin.engine.plan import DUST
+from bt_margin.engine.pool import MarginMode, Pool, Position
+from bt_margin.errors import (
+    CashError,
+    DataError,
+    InputError,
+    LeverageError,
+    LeverageRefused,
+    MarginModeRefused,
+    MarginRefused,
+    Refused,
+    UnknownMode,
+)
+
+if TYPE_CHECKING:
+    from bt_margin.engine.account import Account
+
+MODES = ("cross", "isolated")
+
+
+def valid_mode(mode: object) -> MarginMode:
+    """``"cross"`` or ``"isolated"``; UnknownMode otherwise."""
+    if mode not in MODES:
+        raise UnknownMode(f"margin_mode {mode!r} is not known; allowed: 'cross', 'isolated'")
+    return cast(MarginMode, mode)
+
+
+def valid_leverage(leverage: object) -> float:
+    """A finite leverage above 0; LeverageError otherwise."""
+    if isinstance(leverage, bool) or not isinstance(leverage, (int, float)):
+        raise LeverageError(f"leverage {leverage!r} is not a number; allowed: a number above 0")
+    if not (leverage > 0 and math.isfinite(leverage)):
+        raise LeverageError(
+            f"leverage {leverage} is not possible; allowed: a finite number above 0"
+        )
+    return float(leverage)
+
+
+def valid_cash(cash: object) -> float:
+    """A finite amount above 0; CashError otherwise."""
+    if isinstance(cash, bool) or not isinstance(cash, (int, float)):
+        raise CashError(f"cash {cash!r} is not a number; allowed: an amount above 0")
+    if not (cash > 0 and math.isfinite(cash)):
+        raise CashError(f"cash {cash} is not possible; allowed: a finite amount above 0")
+    return float(cash)
+
+
+def valid_slippage(slippage: float) -> float:
+    """A fraction in [0, 1); InputError otherwise."""
+    if not 0 <= slippage < 1:
+        raise InputError(f"liquidation_slippage {slippage} is not a fraction in [0, 1)")
+    return float(slippage)
+
+
+def valid_thresholds(ratios: tuple[float, ...]) -> tuple[float, ...]:
+    """Margin-call thresholds, each in (0, 1], rising; InputError otherwise."""
+    for ratio in ratios:
+        if not 0 < ratio <= 1:
+            raise InputError(f"margin call threshold {ratio} is not a fraction in (0, 1]")
+    return tuple(sorted(ratios))
+
+
+def valid_price(symbol: str, price: float) -> float:
+    """A finite price above 0; DataError otherwise."""
+    if not (price > 0 and math.isfinite(price)):
+        raise DataError(f"price {price} of {symbol} is not possible; allowed: finite and above 0")
+    return price
+
+
+def check_cap(symbol: str, leverage: float, table: TierTable, time: int) -> None:
+    """LeverageError when not even the lowest tier allows the leverage."""
+    most = table.max_leverage(0.0)
+    if leverage > most:
+        raise LeverageError(
+            f"leverage {leverage:g} exceeds {most:g}, the most the venue allows for {symbol} "
+            f"(tiers in force at {_date(time)}); lower the leverage"
+        )
+
+
+def set_leverage(account: Account, p: Position, leverage: float) -> Event:
+    """See :meth:`Account.set_leverage`."""
+    leverage = valid_leverage(leverage)
+    most, rules = p.table.max_leverage(0.0), account.venue.switching
+    if leverage > most:
+        text = f"leverage {leverage:g} exceeds {most:g}, the most allowed for {p.symbol}"
+        _refuse(account, p, LeverageRefused, "leverage_max", text, leverage, most)
+    if p.size:
+        cap, notional = p.table.cap(leverage), p.notional()
+        if notional > cap:
+            text = f"the position of {notional:,.2f} exceeds {cap:,.2f}, the cap at {leverage:g}x"
+            _refuse(account, p, LeverageRefused, "leverage_above_cap", text, notional, cap)
+        lowers, isolated = leverage < p.leverage, p.margin_mode == "isolated"
+        if lowers and isolated and not rules.lower_leverage_isolated:
+            text = f"the leverage of an open isolated position ({p.symbol}) cannot be lowered"
+            _refuse(
+                account, p, LeverageRefused, "lower_leverage_isolated", text, leverage, p.leverage
+            )
+        needed = p.notional() / leverage - p.initial()
+        if lowers and not isolated and needed > account.available() + DUST * account.equity():
+            text = f"lowering the leverage to {leverage:g} needs {needed:,.2f} more initial margin"
+            _refuse(
+                account, p, LeverageRefused, "leverage_balance", text, needed, account.available()
+            )
+    before, p.leverage = p.leverage, leverage
+    return account.record("leverage", p, found=leverage, allowed=most, info={"before": before})
+
+
+def set_margin_mode(account: Account, p: Position, mode: str) -> Event:
+    """See :meth:`Account.set_margin_mode`."""
+    chosen, rules = valid_mode(mode), account.venue.switching
+    if chosen != p.margin_mode:
+        if p.size and not rules.mode_with_position:
+            text = f"the margin mode of {p.symbol} cannot change while a position is open"
+            _refuse(account, p, MarginModeRefused, "mode_with_position", text, abs(p.size), 0.0)
+        if account.orders.open(p.symbol) and not rules.mode_with_orders:
+            text = f"the margin mode of {p.symbol} cannot change while orders are open"
+            count = float(account.orders.open(p.symbol))
+            _refuse(account, p, MarginModeRefused, "mode_with_orders", text, count, 0.0)
+    before = p.margin_mode
+    if p.pool is not None and chosen != before:
+        _repartition(account, p, chosen)
+    p.margin_mode = chosen
+    return account.record("margin_mode", p, reason=chosen, info={"before": before})
+
+
+def _repartition(account: Account, p: Position, chosen: MarginMode) -> None:
+    """Move an open position into the pool of its new mode, with its initial margin or all it holds."""
+    source, event_id = p.pool, len(account.events)
+    assert source is not None
+    if chosen == "cross":
+        account.attach(p, chosen)
+        account.move_money(source, account.cross, source.balance, p.symbol, event_id)
+        return
+    posted = p.contract.notional(p.size, p.entry) / p.leverage
+    free = account.available() + p.initial() - p.unrealised()
+    if posted > free + DUST * account.equity():
+        text = f"isolating {p.symbol} needs {posted:,.2f}, available is {free:,.2f}"
+        _refuse(account, p, MarginModeRefused, "mode_balance", text, posted, free)
+    account.attach(p, chosen)
+    account.move_money(account.cross, p.pool or account.cross, posted, p.symbol, event_id)
+
+
+def add_margin(account: Account, p: Position, amount: float) -> Event:
+    """See :meth:`Account.add_margin`."""
+    pool = _isolated(account, p, amount)
+    free = account.available()
+    if amount > free + DUST * account.equity():
+        text = f"adding {amount:,.2f} to {p.symbol} exceeds {free:,.2f}, what is available"
+        _refuse(account, p, MarginRefused, "add_margin_balance", text, amount, free)
+    account.move_money(account.cross, pool, amount, p.symbol, len(account.events))
+    return account.record("transfer", p, amount=amount, reason="margin added")
+
+
+def reduce_margin(account: Account, p: Position, amount: float) -> Event:
+    """See :meth:`Account.reduce_margin`."""
+    pool = _isolated(account, p, amount)
+    most = max(0.0, pool.balance + min(0.0, p.unrealised()) - p.initial())
+    if amount > most + DUST * pool.balance:
+        text = f"removing {amount:,.2f} from {p.symbol} exceeds {most:,.2f}, what may leave"
+        _refuse(account, p, MarginRefused, "reduce_margin_balance", text, amount, most)
+    account.move_money(pool, account.cross, amount, p.symbol, len(account.events))
+    return account.record("transfer", p, amount=-amount, reason="margin removed")
+
+
+def _isolated(account: Account, p: Position, amount: float) -> Pool:
+    if not (amount > 0 and math.isfinite(amount)):
+        raise InputError(f"amount {amount} is not possible; allowed: a finite amount above 0")
+    if p.margin_mode != "isolated":
+        text = f"{p.symbol} is in cross mode; only isolated positions hold margin of their own"
+        _refuse(account, p, MarginRefused, "margin_cross", text, amount, 0.0)
+    if p.pool is None:
+        text = f"{p.symbol} has no open position"
+        _refuse(account, p, MarginRefused, "margin_no_position", text, amount, 0.0)
+    return p.pool
+
+
+def _refuse(
+    account: Account,
+    p: Position,
+    error: type[Refused],
+    action: str,
+    text: str,
+    found: float,
+    allowed: float,
+) -> NoReturn:
+    code = account.venue.switching.code(action)
+    shown = f"{text} ({account.venue.title} {code})" if code else text
+    event = account.record(
+        "refused",
+        p,
+        reason=shown,
+        found=found,
+        allowed=allowed,
+        info={"action": action, "code": code},
+    )
+    raise error(shown, event=event, code=code or action, found=found, allowed=allowed)
+
+
+def _date(time: int) -> str:
+    from datetime import datetime, timezone
+
+    return datetime.fromtimestamp(time / 1000, timezone.utc).strftime("%Y-%m-%d")

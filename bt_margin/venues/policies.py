@@ -1,0 +1,247 @@
+"""Liquidation policies: which positions of a pool in breach are closed, and how they are settled.
+
+A policy is a pure choice. It is shown the pool as numbers (:class:`Breach`) and answers with the next
+closings; the engine books them, tests the pool again and asks once more while the pool is still in breach.
+
+Two ways to settle a closing:
+
+``sale``
+    closed at the mark (with slippage), paying the liquidation fee on the closed notional.
+``takeover``
+    handed to the insurance fund at the bankruptcy price, the price at which nothing of the collateral is
+    left. When the mark is already beyond it, the position is closed at the mark and what is missing is
+    booked as a shortfall. No liquidation fee is charged on a takeover: the fund keeps the remainder.
+
+``residual`` says who keeps what a completely sold pool has left: the trader or the fund.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from bt_margin.core.contract import Contract
+from bt_margin.core.tiers import TierTable
+from bt_margin.errors import InputError
+
+Settle = Literal["sale", "takeover"]
+Residual = Literal["trader", "fund"]
+
+
+class Exposed(NamedTuple):
+    """One open position as a policy sees it; ``size`` is signed, ``loss`` is positive when it loses."""
+
+    symbol: str
+    contract: Contract
+    size: float
+    mark: float
+    loss: float
+    table: TierTable
+
+    @property
+    def notional(self) -> float:
+        """Unsigned notional at the mark, in the settlement currency."""
+        return self.contract.notional(self.size, self.mark)
+
+
+class Breach(NamedTuple):
+    """A pool whose equity no longer exceeds its maintenance requirement.
+
+    ``cost`` is what closing one unit of notional by sale takes out of the pool (liquidation fee plus
+    slippage), as a fraction, per symbol; ``round`` counts the closings already made in this liquidation.
+    """
+
+    equity: float
+    maintenance: float
+    positions: tuple[Exposed, ...]
+    cost: dict[str, float]
+    round: int
+
+
+class Closing(NamedTuple):
+    """Close ``fraction`` (0 to 1) of the position in ``symbol``, settled as named."""
+
+    symbol: str
+    fraction: float
+    settle: Settle
+
+
+class LiquidationPolicy(Protocol):
+    """What the engine asks of a policy."""
+
+    @property
+    def settle(self) -> Settle:
+        """How whole positions end."""
+
+    @property
+    def residual(self) -> Residual:
+        """Who keeps what a completely sold pool has left."""
+
+    def choose(self, breach: Breach) -> tuple[Closing, ...]:
+        """The next closings; never empty for a pool with positions."""
+
+
+def _check(settle: str, residual: str) -> None:
+    if settle not in ("sale", "takeover"):
+        raise InputError(f"settle {settle!r} is not known; allowed: 'sale', 'takeover'")
+    if residual not in ("trader", "fund"):
+        raise InputError(f"residual {residual!r} is not known; allowed: 'trader', 'fund'")
+    if settle == "takeover" and residual == "trader":
+        raise InputError(
+            "a takeover at the bankruptcy price leaves nothing to the trader; "
+            "use settle='sale' with residual='trader', or residual='fund'"
+        )
+
+
+def _worst_first(breach: Breach) -> list[Exposed]:
+    return sorted(breach.positions, key=lambda p: (-p.loss, p.symbol))
+
+
+def _all(breach: Breach, settle: Settle) -> tuple[Closing, ...]:
+    return tuple(Closing(p.symbol, 1.0, settle) for p in breach.positions)
+
+
+@dataclass(frozen=True, slots=True)
+class FullClose:
+    """Every position of the pool is closed at once."""
+
+    settle: Settle = "sale"
+    residual: Residual = "trader"
+
+    def __post_init__(self) -> None:
+        _check(self.settle, self.residual)
+
+    def choose(self, breach: Breach) -> tuple[Closing, ...]:
+        """All positions, whole."""
+        return _all(breach, self.settle)
+
+
+@dataclass(frozen=True, slots=True)
+class LargestLossFirst:
+    """Whole positions one at a time, the largest unrealised loss first, until the pool is healthy."""
+
+    settle: Settle = "sale"
+    residual: Residual = "trader"
+
+    def __post_init__(self) -> None:
+        _check(self.settle, self.residual)
+
+    def choose(self, breach: Breach) -> tuple[Closing, ...]:
+        """The position with the largest loss, whole; the last one as ``settle`` says."""
+        if len(breach.positions) == 1:
+            return _all(breach, self.settle)
+        return (Closing(_worst_first(breach)[0].symbol, 1.0, "sale"),)
+
+
+@dataclass(frozen=True, slots=True)
+class TierStepDown:
+    """The largest loser is cut to the cap of the next lower tier; from the lowest tier it is closed whole."""
+
+    settle: Settle = "sale"
+    residual: Residual = "trader"
+
+    def __post_init__(self) -> None:
+        _check(self.settle, self.residual)
+
+    def choose(self, breach: Breach) -> tuple[Closing, ...]:
+        """Down one tier while the pool still has equity, else the rest of the position."""
+        worst = _worst_first(breach)[0]
+        floor = worst.table.at(worst.notional).floor
+        if floor > 0 and breach.equity > 0:
+            return (Closing(worst.symbol, 1.0 - floor / worst.notional, "sale"),)
+        if len(breach.positions) == 1:
+            return _all(breach, self.settle)
+        return (Closing(worst.symbol, 1.0, "sale"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Fraction:
+    """A fixed fraction of the largest loser at a time, counted on its size when the liquidation began."""
+
+    fraction: float = 0.25
+    settle: Settle = "sale"
+    residual: Residual = "trader"
+
+    def __post_init__(self) -> None:
+        _check(self.settle, self.residual)
+        if not 0 < self.fraction <= 1:
+            raise InputError(f"fraction {self.fraction} must lie in (0, 1]")
+
+    def choose(self, breach: Breach) -> tuple[Closing, ...]:
+        """The next equal slice; when the slices of the last position are used up, the rest."""
+        worst = _worst_first(breach)[0]
+        left = 1.0 / self.fraction - breach.round
+        if left > 1.0 and breach.equity > 0:
+            return (Closing(worst.symbol, 1.0 / left, "sale"),)
+        if len(breach.positions) == 1:
+            return _all(breach, self.settle)
+        return (Closing(worst.symbol, 1.0, "sale"),)
+
+
+@dataclass(frozen=True, slots=True)
+class JustEnough:
+    """Close just as much as brings the pool back to ``target`` (maintenance over equity), else all of it.
+
+    The largest unrealised loss goes first. Closing a fraction ``x`` of a position with notional ``N`` by
+    sale costs ``x·N·cost`` and frees maintenance; the smallest ``x`` that satisfies::
+
+        maintenance(x) ≤ target · (equity − x·N·cost)
+
+    is solved exactly, tier by tier. Where the cost exceeds what closing frees (a small position whose
+    maintenance rate is below the liquidation fee) no ``x`` exists: the whole pool is then settled as
+    ``settle`` says. A target below 1 keeps a falling price from producing endless tiny closings.
+    """
+
+    target: float = 0.9
+    settle: Settle = "takeover"
+    residual: Residual = "fund"
+
+    def __post_init__(self) -> None:
+        _check(self.settle, self.residual)
+        if not 0 < self.target < 1:
+            raise InputError(f"target {self.target} must lie between 0 and 1")
+
+    def choose(self, breach: Breach) -> tuple[Closing, ...]:
+        """The first step of the shortest sequence of sales that restores the target, or everything."""
+        equity, maintenance = breach.equity, breach.maintenance
+        first: Closing | None = None
+        for p in _worst_first(breach):
+            cost = breach.cost[p.symbol]
+            own = p.table.maintenance(p.notional)
+            x = enough(equity, maintenance - own, p.notional, p.table, cost, self.target)
+            if x is not None:
+                return (first or Closing(p.symbol, x, "sale"),)
+            first = first or Closing(p.symbol, 1.0, "sale")
+            equity -= p.notional * cost
+            maintenance -= own
+        return _all(breach, self.settle)
+
+
+def enough(
+    equity: float, other: float, notional: float, table: TierTable, cost: float, target: float
+) -> float | None:
+    """Smallest fraction x of a position to sell so that ``maintenance ≤ target·equity``, or None.
+
+    ``other`` is the maintenance of the rest of the pool, ``cost`` the fraction of the sold notional that
+    leaves the pool. x = 1 is no answer here (that is a whole closing), unless something else remains.
+
+    >>> flat = TierTable.flat(0.02)
+    >>> round(enough(2_000.0, 0.0, 100_000.0, flat, 0.0, 0.8), 9)  # keep 1,600 / 0.02 = 80,000
+    0.2
+    >>> enough(400.0, 0.0, 100_000.0, TierTable.flat(0.004), 0.0125, 0.8) is None
+    True
+    """
+    if equity <= 0:
+        return None
+    kept_high = notional
+    for edge in reversed([e for e in (0.0, *table.edges) if e < notional]):
+        tier = table.at(kept_high)
+        # maintenance(kept) = kept·mmr − deduction; equity(kept) = equity − (notional − kept)·cost
+        room = target * (equity - notional * cost) + tier.deduction - other
+        slope = tier.mmr - target * cost
+        kept = room / slope if slope > 0 else (kept_high if room >= slope * kept_high else -1.0)
+        kept = min(kept, kept_high)
+        if edge < kept < notional:
+            return 1.0 - kept / notional
+        kept_high = edge
+    return None
