@@ -72,7 +72,7 @@ class Naive:
             self.cash += back - piece * (price - one.entry)
         else:
             piece, back = size, -abs(size) * price / self.leverage * self.isolated
-            one.entry = (one.size * one.entry + piece * price) / (one.size + piece)
+            one.entry = (one.size * one.entry + size * price) / (one.size + size)
             self.cash += back
         one.size, one.posted = one.size + piece, one.posted - back
         self.cash -= self.fee * abs(piece) * price
@@ -81,7 +81,7 @@ class Naive:
         return size - piece
 
     def affords(self, order: Order, price: float) -> bool:
-        """The opening part needs margin and fee from what is free; reducing needs nothing."""
+        """What opens needs margin and fee from what is free; what closes needs nothing."""
         after, opened = copy.deepcopy(self), abs(order.size)
         if self.held.get(order.symbol, Held()).size * order.size < 0:
             opened = abs(after.trade(order.symbol, order.size, price))
@@ -92,8 +92,10 @@ class Naive:
 
     def fill(self, order: Order, price: float) -> None:
         self.orders.remove(order)
-        accepted = self.affords(order, price)
-        if accepted and (rest := self.trade(order.symbol, order.size, price)):
+        rest, accepted = order.size, self.affords(order, price)
+        if self.held.get(order.symbol, Held()).size * order.size < 0:
+            rest = self.trade(order.symbol, rest, price)  # closing always happens
+        if rest and accepted:
             self.trade(order.symbol, rest, price)
         self.log.append((self.bars, order.symbol, "fill" if accepted else "rejected", price))
 
@@ -123,16 +125,14 @@ class Naive:
         leg = min(int(moment), 2)
         for name, four in path.items():
             self.marks[name] = four[leg] + (four[leg + 1] - four[leg]) * (moment - leg)
-        due = any(order.due(self.marks[order.symbol]) for order in self.orders)
-        return due or bool(self.breached())
+        return any(o.due(self.marks[o.symbol]) for o in self.orders) or bool(self.breached())
 
     def bar(self, path: dict[str, list[float]], orders: list[Order], stamps: list) -> None:
         """Walk one bar: four prices a name in their order; a stamp is (moment 0..3, name, rate)."""
         self.bars, now = self.bars + 1, 0.0
         for order in orders:
-            afforded = self.affords(order, order.price or self.marks[order.symbol])
-            self.orders += [order] * afforded
-            self.log += [(self.bars, order.symbol, "rejected", order.price)] * (not afforded)
+            if self.affords(order, order.price or self.marks[order.symbol]):
+                self.orders.append(order)
         self.pay(stamps, 0.0)
         for then in sorted({k / STEPS for k in range(3 * STEPS + 1)} | {s[0] for s in stamps}):
             while self.happening(path, then):
