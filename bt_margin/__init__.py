@@ -13,8 +13,42 @@ Every public name is listed in ``__all__`` and is loaded when it is first used, 
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from bt_margin._version import __version__
+
+if TYPE_CHECKING:
+    from bt_margin import errors
+    from bt_margin.engine.account import Account
+    from bt_margin.engine.events import Event
+    from bt_margin.market.synthetic import sample_market
+    from bt_margin.plugin import analyzers, observers, sizers
+    from bt_margin.plugin.broker import MarginBroker
+    from bt_margin.plugin.commission import InversePerp, LinearPerp, SpotMargin
+    from bt_margin.plugin.feeds import PerpData
+    from bt_margin.studies.compare import compare
+    from bt_margin.studies.run import run
+    from bt_margin.venues import venue, venues
+
+__all__ = [
+    "Account",
+    "Event",
+    "InversePerp",
+    "LinearPerp",
+    "MarginBroker",
+    "PerpData",
+    "SpotMargin",
+    "__version__",
+    "analyzers",
+    "compare",
+    "errors",
+    "observers",
+    "run",
+    "sample_market",
+    "sizers",
+    "venue",
+    "venues",
+]
 
 #: Public name -> the module that defines it; ``None``: the name is that module itself.
 _HOMES: dict[str, tuple[str, str | None]] = {
@@ -35,8 +69,6 @@ _HOMES: dict[str, tuple[str, str | None]] = {
     "venue": ("bt_margin.venues", "venue"),
     "venues": ("bt_margin.venues", None),
 }
-
-__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> object:

@@ -78,6 +78,7 @@ def test_type_checkers_see_the_same_names_from_the_same_modules() -> None:
         name: home if attribute else home.rpartition(".")[0]
         for name, (home, attribute) in btm._HOMES.items()
     }
+    expected["venues"] = "bt_margin.venues"  # to a type checker the function, see below
     assert seen == expected
 
 
