@@ -1,0 +1,175 @@
+"""Assembled Cerebros for the studies: built from a strategy and frames, or the user's own, run again.
+
+Running a user's Cerebro leaves no trace on it: its broker, its lists of strategies, analyzers and timers
+are what they were before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import backtrader as bt
+
+from bt_margin.errors import InputError, message, near
+from bt_margin.plugin.feeds import PerpData
+
+Progress = Callable[[float], None]
+_EVERY = 256  # bars between two reports of progress
+
+
+def is_cerebro(thing: object) -> bool:
+    """Whether this is an assembled Cerebro."""
+    return isinstance(thing, bt.Cerebro)
+
+
+def is_strategy(thing: object) -> bool:
+    """Whether this is a strategy class (not an instance)."""
+    return inspect.isclass(thing) and issubclass(thing, bt.Strategy)
+
+
+def build(strategy: type[Any], frames: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
+    """A Cerebro with one feed per frame and one strategy; no observers, so that nothing slows it down.
+
+    :raises InputError: a parameter the strategy does not have (the nearest names are offered).
+    """
+    check_params(strategy, params)
+    cerebro = bt.Cerebro(stdstats=False)
+    feed: Any = PerpData  # backtrader's metaclass takes the parameters
+    for symbol, frame in frames.items():
+        cerebro.adddata(feed(dataname=frame, name=symbol))
+    cerebro.addstrategy(strategy, **params)
+    return cerebro
+
+
+def check_params(strategy: type[Any], params: Mapping[str, Any]) -> None:
+    """Refuse parameters the strategy does not declare."""
+    known = list(strategy.params._getkeys())
+    for name in params:
+        if name not in known:
+            raise InputError(
+                message(
+                    f"parameter {name!r}",
+                    found=name,
+                    allowed=", ".join(known) or "none: it has no parameters",
+                    where=f"strategy {strategy.__name__}",
+                    todo=near(name, known) or "name one of these",
+                )
+            )
+
+
+def strategy_names(cerebro: Any) -> str:
+    """The strategies of a Cerebro, for a title."""
+    names = [item[0].__name__ for added in cerebro.strats for item in added]
+    return ", ".join(names) or "Strategy"
+
+
+def runnable(cerebro: Any) -> None:
+    """:raises InputError: nothing to run on, or an optimisation, which is not one run."""
+    if not cerebro.datas:
+        raise InputError("the Cerebro has no data; add a feed with cerebro.adddata(...) first")
+    if cerebro._dooptimize or any(not isinstance(added, list) for added in cerebro.strats):
+        raise InputError(
+            "the Cerebro was set up with optstrategy, which is many runs; "
+            "add one set of parameters with addstrategy to compare margin settings"
+        )
+
+
+def own_cash(cerebro: Any) -> float:
+    """The cash the Cerebro's broker was given, whether it has run since or not."""
+    broker = cerebro.broker
+    given = getattr(broker.p, "cash", None)
+    return float(broker.getcash() if given is None else given)
+
+
+@contextmanager
+def borrowed(cerebro: Any) -> Iterator[Any]:
+    """Use the Cerebro for a while; broker, strategies, analyzers and timers are put back afterwards."""
+    broker = cerebro._broker
+    kept = {name: list(getattr(cerebro, name)) for name in ("strats", "analyzers", "_pretimers")}
+    try:
+        yield cerebro
+    finally:
+        for name, value in kept.items():
+            setattr(cerebro, name, value)
+        cerebro._broker = broker
+        broker.cerebro = cerebro
+
+
+def run_with(cerebro: Any, broker: Any, progress: Progress | None = None) -> tuple[Any, Recorder]:
+    """Run a Cerebro under ``broker``: its first strategy afterwards, and the record of the run."""
+    with borrowed(cerebro):
+        broker.adopt(cerebro.broker)
+        cerebro.broker = broker
+        cerebro.analyzers.append((Recorder, (), {"progress": progress}))
+        strategies = cerebro.run()
+        if not strategies:
+            raise InputError("the strategy took itself out of the run (StrategySkipError)")
+        strategy = strategies[0]
+        recorder = next(a for a in strategy.analyzers if isinstance(a, Recorder))
+        return strategy, recorder
+
+
+def data_names(cerebro: Any) -> list[str]:
+    """The names of the feeds."""
+    return [str(data._name or f"data{i}") for i, data in enumerate(cerebro.datas)]
+
+
+def data_hash(cerebro: Any) -> str:
+    """SHA-256 (first 16 digits) over every line of every feed after a run; empty if bars were dropped."""
+    digest = hashlib.sha256()
+    for data in cerebro.datas:
+        digest.update(str(data._name).encode())
+        for line in data.lines:
+            if not isinstance(line.array, array):
+                return ""
+            digest.update(line.array.tobytes())
+    return digest.hexdigest()[:16]
+
+
+class Recorder(bt.Analyzer):
+    """Writes down, at each bar's close, the open positions and how near the worst pool is to its end.
+
+    ``rows`` (time ms, symbol, size, entry, mark, notional, unrealised profit); ``times``, ``ratio`` (largest
+    maintenance over equity of any pool) and ``gross`` (notional of all positions) one number per bar.
+    """
+
+    params = (("progress", None),)
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, str, float, float, float, float, float]] = []
+        self.times: array[int] = array("q")
+        self.ratio: array[float] = array("d")
+        self.gross: array[float] = array("d")
+
+    def start(self) -> None:
+        """Only the first strategy's recorder works: all see the same account."""
+        self.working = self.strategy.cerebro.runningstrats[0] is self.strategy
+        self.total = max((data.buflen() for data in self.strategy.datas), default=0)
+
+    def next(self) -> None:
+        """One bar is over."""
+        if not self.working:
+            return
+        broker = self.strategy.broker
+        time = broker.equity_curve[0][-1]
+        worst = gross = 0.0
+        for pool in broker.account.pools.values():
+            if not pool.positions:
+                continue
+            worst = max(worst, pool.ratio())
+            for p in pool.positions:
+                notional = p.notional()
+                gross += notional
+                self.rows.append(
+                    (time, p.symbol, p.size, p.entry, p.mark, notional, p.unrealised())
+                )
+        self.times.append(time)
+        self.ratio.append(worst)
+        self.gross.append(gross)
+        if self.p.progress is not None and len(self.times) % _EVERY == 0:
+            self.p.progress(min(1.0, len(self.times) / max(1, self.total)))

@@ -1,0 +1,95 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+NOTHING = "–"
+
+
+def _known(value: Any) -> bool:
+    return value is not None and not pd.isna(value)
+
+
+def money(value: Any) -> str:
+    """An amount with two decimals, more when it is small.
+
+    >>> money(1234.5), money(-0.00123), money(float("nan"))
+    ('1,234.50', '-0.00123', '–')
+    """
+    if not _known(value):
+        return NOTHING
+    small = 0.0 < abs(value) < 0.01
+    return f"{value:,.3g}" if small else f"{value:,.2f}"
+
+
+def percent(value: Any) -> str:
+    """A fraction in per cent.
+
+    >>> percent(-0.1234), percent(math.inf)
+    ('-12.34 %', '–')
+    """
+    if not _known(value) or math.isinf(value):
+        return NOTHING
+    return f"{value * 100:,.2f} %"
+
+
+def ratio(value: Any) -> str:
+    """A plain number with two decimals.
+
+    >>> ratio(1.239)
+    '1.24'
+    """
+    return f"{value:,.2f}" if _known(value) and not math.isinf(value) else NOTHING
+
+
+def count(value: Any) -> str:
+    """A whole number.
+
+    >>> count(12345)
+    '12,345'
+    """
+    return f"{int(value):,}" if _known(value) else NOTHING
+
+
+def times(value: Any) -> str:
+    """A leverage.
+
+    >>> times(9.876)
+    '9.88×'
+    """
+    return f"{value:,.2f}×" if _known(value) else NOTHING
+
+
+def date(value: Any) -> str:
+    """A time to the minute, UTC.
+
+    >>> date(pd.Timestamp("2025-10-10 21:00", tz="UTC"))
+    '2025-10-10 21:00'
+    """
+    return f"{value:%Y-%m-%d %H:%M}" if _known(value) else NOTHING
+
+
+def price(value: Any) -> str:
+    """A price with the decimals its size calls for.
+
+    >>> price(61234.5), price(0.0812345)
+    ('61,234.50', '0.0812345')
+    """
+    if not _known(value):
+        return NOTHING
+    return f"{value:,.2f}" if abs(value) >= 100 else f"{value:,.6g}"
+
+
+def signed(show: Callable[[Any], str], value: Any) -> str:
+    """A difference: with its plus sign.
+
+    >>> signed(money, 3.0), signed(money, -3.0)
+    ('+3.00', '-3.00')
+    """
+    text = show(value)
+    return f"+{text}" if _known(value) and value > 0 and text != NOTHING else text

@@ -1,0 +1,120 @@
+"""Tables of a comparison as rows of text: for the terminal, the page and the notebook alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bt_margin.report import numbers as n
+from bt_margin.report.words import liquidations
+from bt_margin.studies.comparison import Comparison
+from bt_margin.studies.pieces import CAUSES, Episode
+
+Show = Callable[[Any], str]
+#: What the headline table shows, in order: label, column of the summary, how to write it.
+HEADLINE: tuple[tuple[str, str, Show], ...] = (
+    ("final equity", "final_equity", n.money),
+    ("total return", "total_return", n.percent),
+    ("yearly growth", "cagr", n.percent),
+    ("max drawdown", "max_drawdown", n.percent),
+    ("  from", "drawdown_peak", n.date),
+    ("  to", "drawdown_trough", n.date),
+    ("Sharpe", "sharpe", n.ratio),
+    ("Sortino", "sortino", n.ratio),
+    ("liquidations", "liquidations", n.count),
+    ("liquidated notional", "liquidated_notional", n.money),
+    ("margin calls", "margin_calls", n.count),
+    ("rejected orders", "rejected_orders", n.count),
+    ("trades", "trades", n.count),
+    ("fees", "fees", n.money),
+    ("funding", "funding", n.money),
+    ("interest", "interest", n.money),
+    ("liquidation fees", "liquidation_fees", n.money),
+    ("slippage", "slippage", n.money),
+    ("borne by the fund", "shortfall", n.money),
+    ("max leverage", "max_leverage", n.times),
+    ("min margin buffer", "min_margin_buffer", n.percent),
+    ("bars with mark", "mark_share", n.percent),
+    ("certain liquidations", "certain_liquidations", n.count),
+    ("path-dependent", "path_dependent_liquidations", n.count),
+    ("final, worst path", "final_equity_adverse", n.money),
+    ("final, best path", "final_equity_favourable", n.money),
+)
+_OPTIONAL = {"interest", "slippage", "shortfall"}
+_DATES = {"drawdown_peak", "drawdown_trough"}
+MOST_EPISODES = 12
+
+
+def headline(comparison: Comparison) -> list[list[str]]:
+    """Header and rows: statistic, one column per scenario, and the difference when there are two.
+
+    The difference is second − first. Lines of interest, slippage and fund are left out when all are zero.
+    """
+    summary, names = comparison.summary, list(comparison.runs)
+    pair = len(names) == 2
+    rows = [["", *names, *(["difference"] if pair else [])]]
+    for label, column, show in HEADLINE:
+        if column not in summary:
+            continue
+        values = list(summary[column])
+        if column in _OPTIONAL and not any(values):
+            continue
+        cells = [show(value) for value in values]
+        if pair:
+            cells.append("" if column in _DATES else n.signed(show, values[1] - values[0]))
+        rows.append([label, *cells])
+    return rows
+
+
+def episodes(comparison: Comparison, most: int | None = MOST_EPISODES) -> list[list[str]]:
+    """Header and rows: the episodes worth most, in order of time, each with its causes in words."""
+    found = comparison.divergence.episodes
+    kept = sorted(found, key=lambda e: -abs(e.worth))[: most if most is not None else len(found)]
+    several = len(comparison.runs) > 2
+    header = ["from", "to", "worth", "made of", "what parted them"]
+    rows = [[*(["against"] if several else []), *header]]
+    for piece in sorted(kept, key=lambda e: (e.other, e.opened)):
+        end = "the end" if piece.ongoing else n.date(piece.closed)
+        cells = [n.date(piece.opened), end, n.signed(n.money, piece.worth)]
+        cells += [made_of(piece), piece.sentence]
+        rows.append([*([piece.other] if several else []), *cells])
+    return rows
+
+
+def made_of(piece: Episode) -> str:
+    """The causes of an episode that matter, the largest first: ``price +120.00, fees -3.10``."""
+    floor = max(0.005, 0.001 * max((abs(v) for v in piece.causes.values()), default=0.0))
+    parts = sorted(((piece.causes[c], c) for c in CAUSES), key=lambda part: -abs(part[0]))
+    return ", ".join(
+        f"{name.replace('_', ' ')} {n.signed(n.money, value)}"
+        for value, name in parts
+        if abs(value) >= floor
+    )
+
+
+def totals(comparison: Comparison) -> list[list[str]]:
+    """Header and rows: what episodes, stretches and the start add up to, for each pair."""
+    rows = [["difference", "start", "episodes", "compounding between", "final"]]
+    book = comparison.divergence
+    for other, final in book.final.items():
+        mine = [piece for piece in book if piece.other == other]
+        apart = sum(piece.worth for piece in mine if isinstance(piece, Episode))
+        between = sum(piece.worth for piece in mine if not isinstance(piece, Episode))
+        cells = (book.opening[other], apart, between, final)
+        label = f"{other} − {comparison.first.name}"
+        rows.append([label, *(n.signed(n.money, value) for value in cells)])
+    return rows
+
+
+def liquidation_rows(comparison: Comparison) -> list[list[str]]:
+    """Header and rows: every liquidation with the numbers that decided it and its explanation."""
+    header = ["time", "scenario", "symbol", "size", "mark", "closed at", "equity", "maintenance"]
+    labelled = bool(comparison.extremes)
+    rows = [[*header, "result", *(["certainty"] if labelled else []), "why"]]
+    for row in liquidations(comparison):
+        cells = [n.date(row["time"]), row["scenario"], row["symbol"], f"{row['size'] or 0:+,.6g}"]
+        cells += [n.price(row["mark"]), n.price(row["price"])]
+        cells += [n.money(row["equity"]), n.money(row["maintenance"])]
+        cells.append(n.signed(n.money, row["result"]))
+        rows.append([*cells, *([row["certainty"]] if labelled else []), row["explanation"]])
+    return rows

@@ -1,0 +1,210 @@
+"""What happened, in a trader's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bt_margin.report.numbers import date, money, percent, price
+from bt_margin.studies.causes import breach_behind, funding_behind
+from bt_margin.studies.comparison import Comparison
+from bt_margin.studies.pieces import Episode
+from bt_margin.studies.result import Run
+
+
+def verdict(comparison: Comparison) -> str:
+    """Two sentences: who ended with more, and what made the difference."""
+    label = "On this SYNTHETIC market: " if comparison.synthetic else ""
+    return f"{label}{_ending(comparison)} {_reason(comparison)}"
+
+
+def currency(comparison: Comparison) -> str:
+    """The settlement currency of the comparison."""
+    return str(comparison.first.broker.account.currency)
+
+
+def _ending(comparison: Comparison) -> str:
+    """Who ended with how much."""
+    unit, runs = currency(comparison), list(comparison.runs.values())
+    if len(runs) == 1:
+        return f"{runs[0].name} ended with {money(runs[0].final)} {unit}, {_change(runs[0])}."
+    ranked = sorted(runs, key=lambda run: -run.final)
+    best, worst = ranked[0], ranked[-1]
+    if abs(best.final - worst.final) < 0.005:
+        who = "Both" if len(runs) == 2 else "All"
+        return f"{who} ended with {money(best.final)} {unit}, {_change(best)}."
+    gap = money(best.final - worst.final)
+    return (
+        f"{best.name} ended with {money(best.final)} {unit} ({_change(best)}), {gap} more than "
+        f"{worst.name} with {money(worst.final)} ({_change(worst)})."
+    )
+
+
+def _change(run: Run) -> str:
+    """Gained or lost against the cash at the start."""
+    share = run.final / run.cash - 1.0 if run.cash else 0.0
+    if run.broker.account.dead:
+        return "everything lost"
+    word = "up" if share >= 0 else "down"
+    return f"{word} {percent(abs(share))}"
+
+
+def _reason(comparison: Comparison) -> str:
+    """What made the difference."""
+    episodes = comparison.divergence.episodes
+    if len(comparison.runs) == 1:
+        fallen = int((comparison.first.events["kind"] == "liquidation").sum())
+        return f"It was liquidated {fallen} times." if fallen else "It was never liquidated."
+    if not episodes:
+        return (
+            "Nothing parted them: no liquidation, no refused order, no margin action in one alone."
+        )
+    biggest = max(episodes, key=lambda episode: abs(episode.worth))
+    return (
+        f"What parted them most, from {date(biggest.opened)} to {_end(biggest)}, was worth "
+        f"{money(abs(biggest.worth))} to {_winner(biggest)}: {biggest.sentence}"
+    )
+
+
+def _winner(episode: Episode) -> str:
+    """Who gained by an episode."""
+    return episode.other if episode.worth > 0 else episode.first
+
+
+def _end(episode: Episode) -> str:
+    return "the end" if episode.ongoing else date(episode.closed)
+
+
+def explain(run: Run, event: Any) -> str:
+    """One liquidation explained: which marks, which equity, which requirement, and how it was settled."""
+    events = run.broker.events
+    breach = breach_behind(event, events)
+    decided = breach if breach is not None else event
+    marks = dict(decided.info.get("marks", {})) or {event.symbol: event.mark}
+    shown = ", ".join(f"{symbol} at {price(mark)}" for symbol, mark in marks.items())
+    text = (
+        f"With {shown}, the equity of {decided.pool or event.pool} fell to {money(decided.allowed)}"
+    )
+    text += f" and met its maintenance margin of {money(decided.found)}."
+    paid = funding_behind(event, events)
+    if paid:
+        text += f" Funding of {money(paid)} tipped it."
+    return f"{text} {_settled(event)}".rstrip()
+
+
+def _settled(event: Any) -> str:
+    """How a liquidated position ended."""
+    how = event.info.get("settle")
+    fee = f", liquidation fee {money(event.fee)}" if event.fee else ""
+    if how == "takeover":
+        return (
+            f"The fund took the position over at {price(event.price)}, its bankruptcy price{fee}."
+        )
+    return f"It was closed at {price(event.price)}{fee}."
+
+
+def fidelity(comparison: Comparison) -> list[str]:
+    """What the data lacked and the venue's rules cannot show, as sentences; what holds for all runs once."""
+    notes: list[str] = []
+    if comparison.synthetic:
+        notes.append("SYNTHETIC: the market data is made up; nothing here happened on an exchange.")
+    for run in comparison.runs.values():
+        for note in [*_data_notes(run), *_tier_notes(run), *_venue_notes(run)]:
+            if note not in notes:
+                notes.append(note)
+    return [*notes, *_bounds_notes(comparison)]
+
+
+def _data_notes(run: Run) -> Iterator[str]:
+    """Marks, funding and paths inside the bars."""
+    facts = run.fidelity
+    bars, without = int(facts.get("bars", 0)), int(facts.get("bars_without_mark", 0))
+    if bars and without:
+        share = percent(without / bars)
+        yield (
+            f"Mark prices were missing in {without:,} of {bars:,} bars ({share}); there the last price "
+            "stood in, whose spikes can liquidate what the mark would have spared."
+        )
+    missing = int(facts.get("funding_missing", 0) or 0)
+    if missing:
+        yield f"Funding was missing for {missing:,} settlements; none was charged there."
+    ambiguous = int(facts.get("ambiguous_liquidations", 0) or 0)
+    if ambiguous:
+        yield (
+            f"{run.name}: {ambiguous} liquidations fell in bars whose inner path is not known; "
+            f"the {run.settings.get('intrabar')} path was taken."
+        )
+    yield from (str(note) for note in facts.get("notes", ()))
+
+
+def _tier_notes(run: Run) -> Iterator[str]:
+    """Tier tables that stand in for a time before the first known one."""
+    venue, index = run.broker.account.venue, run.equity.index
+    if not len(index):
+        return
+    start = int(pd.Timestamp(index[0]).timestamp() * 1000)
+    for symbol in sorted(run.broker.account.book):
+        if venue.schedule(symbol).is_proxy(start):
+            yield (
+                f"The tier table of {symbol} is later than the start of the data: the first known "
+                "table stands in before its date."
+            )
+
+
+def _venue_notes(run: Run) -> Iterator[str]:
+    """What the venue does that candles cannot show."""
+    venue = run.broker.account.venue
+    yield from (f"{venue.title}: {text}" for text in venue.approximations)
+
+
+def _bounds_notes(comparison: Comparison) -> Iterator[str]:
+    """What the two extreme paths say."""
+    for name, runs in comparison.extremes.items():
+        row = comparison.summary.loc[name]
+        ends = ", ".join(f"{money(run.final)} ({policy})" for policy, run in runs.items())
+        yield (
+            f"{name}: {row['certain_liquidations']} liquidations are certain and "
+            f"{row['path_dependent_liquidations']} depend on the path inside the bar; "
+            f"the final equity is {ends}."
+        )
+
+
+def liquidations(comparison: Comparison) -> list[dict[str, Any]]:
+    """Every liquidation of every run with its explanation, in order of time."""
+    rows = []
+    labelled = comparison.events
+    for name, run in comparison.runs.items():
+        for event in _of_kind(run.broker.events, "liquidation"):
+            rows.append(_liquidation(name, run, event) | _certainty(labelled, name, event.id))
+    return sorted(rows, key=lambda row: (row["time"], row["scenario"]))
+
+
+def _of_kind(events: Sequence[Any], kind: str) -> list[Any]:
+    return [event for event in events if event.kind == kind]
+
+
+def _liquidation(name: str, run: Run, event: Any) -> dict[str, Any]:
+    """One liquidation as a row."""
+    decided = breach_behind(event, run.broker.events) or event
+    return {
+        "scenario": name,
+        "time": pd.Timestamp(event.time, unit="ms", tz="UTC"),
+        "symbol": event.symbol,
+        "size": -event.size if event.size else event.size,
+        "mark": event.mark,
+        "price": event.price,
+        "equity": decided.allowed,
+        "maintenance": decided.found,
+        "result": (event.realised or 0.0) - (event.fee or 0.0),
+        "explanation": explain(run, event),
+    }
+
+
+def _certainty(events: pd.DataFrame, scenario: str, event: int) -> dict[str, str]:
+    """The label of a liquidation, where bounds were asked for."""
+    if "certainty" not in events:
+        return {}
+    own = events[(events["scenario"] == scenario) & (events["id"] == event)]
+    return {"certainty": str(own["certainty"].iloc[0])}

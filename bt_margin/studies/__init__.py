@@ -1,0 +1,1 @@
+"""Loops over runs: one run, the same strategy under several margin settings, and why they part."""

@@ -1,0 +1,233 @@
+"""The event behind an episode, and the sentence that tells it.
+
+The engine writes down every verdict with the two numbers that decided it; here the one that parted two runs
+is found and told: which run, when, which price, which margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bt_margin.studies.divergence import Note, Track
+from bt_margin.studies.pieces import Cause
+
+#: Kinds of events that can part two runs, the strongest first.
+PARTING = (
+    "liquidation",
+    "rejected",
+    "refused",
+    "top_up",
+    "transfer",
+    "margin_mode",
+    "leverage",
+    "deposit",
+    "withdrawal",
+    "canceled",
+)
+_MARGIN_ACTIONS = ("top_up", "transfer", "margin_mode", "leverage", "refused")
+
+
+def tell(first: Track, other: Track, since: int, bar: int) -> Cause:
+    """Why the exposures of two runs part in ``bar``, having agreed last at the close of bar ``since``.
+
+    One-sided events of the bar come first, then those since the runs last agreed (an order refused
+    yesterday shows when the other run's order fills today), then the death of an account, then the fills.
+    """
+    for begin in (bar, since + 1):
+        found = _one_sided(first, other, begin, bar)
+        if found:
+            track, note = max(found, key=lambda pair: _weight(pair[1]))
+            return _told(track, other if track is first else first, note)
+    return _death(first, other, bar) or _fills(first, other, bar)
+
+
+def funding_behind(event: Any, events: Sequence[Any]) -> float:
+    """What funding took just before the breach behind a liquidation, if that is what tipped it; else 0.
+
+    Funding tipped it when, without the payments booked right before the breach in the same pool, the
+    equity would still have exceeded the maintenance margin. ``events`` are all of the run, in order.
+    """
+    breach = breach_behind(event, events)
+    if breach is None or breach.found is None or breach.allowed is None:
+        return 0.0
+    paid = 0.0
+    for before in reversed(events[: breach.id]):
+        if before.kind != "funding" or before.pool != breach.pool or before.time != breach.time:
+            break
+        paid -= before.amount or 0.0
+    return paid if paid > 0.0 and breach.allowed + paid > breach.found else 0.0
+
+
+def breach_behind(event: Any, events: Sequence[Any]) -> Any | None:
+    """The breach that led to a liquidation, or ``None`` where the engine recorded none."""
+    at: Any | None = event
+    while at is not None and at.cause is not None and at.cause < len(events):
+        at = events[at.cause]
+        if at.kind == "breach":
+            return at
+    return None
+
+
+def when(ms: int) -> str:
+    """A time for a sentence.
+
+    >>> when(1_760_130_000_000)
+    '2025-10-10 21:00 UTC'
+    """
+    return f"{pd.Timestamp(ms, unit='ms', tz='UTC'):%Y-%m-%d %H:%M} UTC"
+
+
+def amount(value: float | None) -> str:
+    """A price or an amount with as many decimals as its size calls for.
+
+    >>> amount(61234.567), amount(0.081234), amount(None)
+    ('61,234.57', '0.081234', 'unknown')
+    """
+    if value is None:
+        return "unknown"
+    digits = 2 if abs(value) >= 100 else 4 if abs(value) >= 1 else 6
+    return f"{value:,.{digits}f}"
+
+
+def size_text(value: float | None, symbol: str | None) -> str:
+    """A signed size in words: ``buy 0.5 of BTC/USDT:USDT``."""
+    if value is None:
+        return f"trade {symbol}"
+    return f"{'buy' if value > 0 else 'sell'} {abs(value):,.6g} of {symbol}"
+
+
+def _weight(note: Note) -> tuple[int, int]:
+    """The stronger kind first; of one kind, the later bar."""
+    return -PARTING.index(note.event.kind), note.bar
+
+
+def _between(track: Track, begin: int, end: int, kinds: Iterable[str]) -> list[Note]:
+    """The notes of these bars (inclusive) and kinds."""
+    wanted = set(kinds)
+    return [n for n in track.notes if begin <= n.bar <= end and n.event.kind in wanted]
+
+
+def _one_sided(first: Track, other: Track, begin: int, end: int) -> list[tuple[Track, Note]]:
+    """Parting events of one run that have no like in the other in the same bar."""
+    mine = [(track, _between(track, begin, end, PARTING)) for track in (first, other)]
+    keys = [{(n.bar, n.event.kind, n.event.symbol) for n in notes} for _, notes in mine]
+    return [
+        (track, note)
+        for (track, notes), theirs in zip(mine, reversed(keys), strict=True)
+        for note in notes
+        if (note.bar, note.event.kind, note.event.symbol) not in theirs
+    ]
+
+
+def _told(track: Track, peer: Track, note: Note) -> Cause:
+    """A one-sided event as a cause."""
+    event, events = note.event, [n.event for n in track.notes]
+    if event.kind == "liquidation":
+        kind = "funding breach" if funding_behind(event, events) else "liquidation"
+        text = liquidation_sentence(track.name, event, events)
+        return Cause(kind, f"{text} {peer.name} was not.", track.name, event.id)
+    if event.kind == "rejected":
+        return Cause("rejected order", _rejection(track, peer, event), track.name, event.id)
+    if event.kind in _MARGIN_ACTIONS:
+        return Cause("margin action", _action(track, peer, event), track.name, event.id)
+    if event.kind == "canceled":
+        text = f"{track.name} had an order in {event.symbol} cancelled at {when(event.time)}"
+        return Cause("cancelled order", f"{text} ({event.reason}).", track.name, event.id)
+    text = f"{track.name} alone had a {event.kind} of {amount(event.amount)} at {when(event.time)}."
+    return Cause("transfer", text, track.name, event.id)
+
+
+def liquidation_sentence(run: str, event: Any, events: Sequence[Any]) -> str:
+    """One liquidation in a sentence: which mark, which equity, which maintenance."""
+    decided = breach_behind(event, events) or event
+    held = "position" if event.size is None else "long" if event.size < 0 else "short"
+    text = f"{run} was liquidated out of its {event.symbol} {held} at {when(event.time)}"
+    if event.mark is not None:
+        text += f" at the mark {amount(event.mark)}"
+    if decided.found is not None and decided.allowed is not None:
+        text += f": equity {amount(decided.allowed)} against {amount(decided.found)}"
+        text += " of maintenance margin"
+    paid = funding_behind(event, events)
+    return f"{text}{f', after paying {amount(paid)} of funding' if paid else ''}."
+
+
+def _rejection(track: Track, peer: Track, event: Any) -> str:
+    """An order one account could not carry."""
+    text = f"{track.name} was refused the order to {size_text(event.size, event.symbol)}"
+    text += f" at {when(event.time)}"
+    if event.found is not None and event.allowed is not None:
+        text += f": {amount(event.found)} needed, {amount(event.allowed)} there"
+    reason = event.reason.replace("_", " ")
+    return f"{text}{f' ({reason})' if reason else ''}. {peer.name} was not."
+
+
+def _action(track: Track, peer: Track, event: Any) -> str:
+    """Margin moved, or leverage or mode changed, in one run only."""
+    what = {
+        "top_up": "topped its margin up by",
+        "transfer": "moved margin of",
+        "leverage": "changed the leverage",
+        "margin_mode": "changed the margin mode",
+        "refused": "was refused a margin action",
+    }[event.kind]
+    number = f" {amount(event.amount)}" if event.amount is not None else ""
+    where = f" for {event.symbol}" if event.symbol else ""
+    reason = f" ({event.reason.replace('_', ' ')})" if event.reason else ""
+    return f"{track.name} {what}{number}{where} at {when(event.time)}{reason}. {peer.name} did not."
+
+
+def _death(first: Track, other: Track, bar: int) -> Cause | None:
+    """One account is dead and the other trades on."""
+    last = [_last(track, bar, ("dead", "revived")) for track in (first, other)]
+    dead = [note is not None and note.event.kind == "dead" for note in last]
+    if dead[0] == dead[1]:
+        return None
+    gone, alive = (first, other) if dead[0] else (other, first)
+    note = last[0] if dead[0] else last[1]
+    assert note is not None
+    text = f"{gone.name} has nothing left since {when(note.event.time)}; {alive.name} trades on."
+    return Cause("dead account", text, gone.name, note.event.id)
+
+
+def _last(track: Track, bar: int, kinds: Sequence[str]) -> Note | None:
+    """The last note of these kinds up to a bar."""
+    found = _between(track, 0, bar, kinds)
+    return found[-1] if found else None
+
+
+def _fills(first: Track, other: Track, bar: int) -> Cause:
+    """No verdict parted the runs: the same order on another base, or an order of another size."""
+    sizes = [_traded(track, bar) for track in (first, other)]
+    symbols = sorted({*sizes[0], *sizes[1]})
+    if not symbols:
+        text = (
+            f"The same positions weigh differently on {amount(_equity(first, bar))} ({first.name})"
+        )
+        text += f" and {amount(_equity(other, bar))} ({other.name})."
+        return Cause("different base", text, other.name, None)
+    symbol = max(symbols, key=lambda s: abs(sizes[0].get(s, 0.0) - sizes[1].get(s, 0.0)))
+    mine, theirs = sizes[0].get(symbol, 0.0), sizes[1].get(symbol, 0.0)
+    bases = f"{amount(_equity(first, bar))} ({first.name}) and {amount(_equity(other, bar))}"
+    if abs(mine - theirs) <= 1e-9 * max(abs(mine), abs(theirs)):
+        text = f"Both {size_text(mine, symbol)}, but on different equities: {bases} ({other.name})."
+        return Cause("different base", text, other.name, None)
+    did = [size_text(s, symbol) if s else f"do not trade {symbol}" for s in (mine, theirs)]
+    text = f"The orders differ: {did[0]} ({first.name}), {did[1]} ({other.name}), on {bases}"
+    return Cause("different size", f"{text} ({other.name}).", other.name, None)
+
+
+def _traded(track: Track, bar: int) -> dict[str, float]:
+    """What a run bought (+) and sold (−) in a bar, symbol by symbol."""
+    total: dict[str, float] = {}
+    for note in _between(track, bar, bar, ("fill", "liquidation")):
+        event = note.event
+        total[event.symbol] = total.get(event.symbol, 0.0) + (event.size or 0.0)
+    return {symbol: size for symbol, size in total.items() if size}
+
+
+def _equity(track: Track, bar: int) -> float:
+    """The equity at the close of the bar before: what orders of this bar were sized on."""
+    return float(track.equity[bar - 1]) if bar else track.start

@@ -1,0 +1,118 @@
+"""The same strategy under several margin settings: cross and isolated, or any named set."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any
+
+from bt_margin._version import __version__
+from bt_margin.errors import InputError, message
+from bt_margin.studies.bounds import EXTREMES
+from bt_margin.studies.comparison import Comparison
+from bt_margin.studies.result import Run
+from bt_margin.studies.run import complete, prepare, run_prepared
+
+#: What is compared when nothing else is said.
+SCENARIOS: Mapping[str, Mapping[str, Any]] = {
+    "cross": {"margin_mode": "cross"},
+    "isolated": {"margin_mode": "isolated"},
+}
+Progress = Callable[[str, float], None]
+_STAMPED = ("backtrader", "numpy", "pandas")
+
+
+def compare(
+    strategy: Any,
+    data: Any = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+    scenarios: Mapping[str, Mapping[str, Any]] | None = None,
+    bounds: bool = False,
+    progress: Progress | None = None,
+    command: str = "",
+    **broker: Any,
+) -> Comparison:
+    """Run one strategy once per scenario and lay the results side by side.
+
+    ``strategy``, ``data``, ``params`` and the ``broker`` keywords are those of :func:`bt_margin.run`.
+    ``scenarios`` name → broker keywords that replace the common ones (mixed modes through ``symbols``,
+    leverages, venues); cross and isolated by default. ``bounds=True`` also runs each scenario with the price
+    path inside the bar at its worst and at its best, and labels every liquidation certain or path-dependent.
+    ``progress`` is called with the name of a run and the share of it done.
+
+    :raises InputError: what ``run`` refuses, or scenarios that cannot be meant.
+    :raises InvariantError: episodes and stretches do not sum to the difference of the final equities.
+    """
+    chosen = _scenarios(scenarios, broker)
+    cerebro, frames = prepare(strategy, data, params)
+    for own in chosen.values():
+        complete({**broker, **own}, cerebro, frames is None)
+    started = time.perf_counter()
+
+    def once(label: str, name: str, keywords: Mapping[str, Any]) -> Run:
+        told = None if progress is None else (lambda share: progress(label, share))
+        return run_prepared(cerebro, frames, keywords, name, told)
+
+    runs = {name: once(name, name, {**broker, **own}) for name, own in chosen.items()}
+    extremes: dict[str, dict[str, Run]] = {}
+    for name, own in chosen.items() if bounds else ():
+        keywords = {**broker, **own}
+        extremes[name] = {
+            policy: runs[name]
+            if runs[name].settings.get("intrabar") == policy
+            else once(f"{name}, {policy}", name, {**keywords, "intrabar": policy})
+            for policy in EXTREMES
+        }
+    stamp = stamp_of(runs, params or {}, time.perf_counter() - started, command)
+    comparison = Comparison(runs, stamp, extremes)
+    comparison.divergence.to_frame()  # the law is checked on every comparison, asked for or not
+    return comparison
+
+
+def _scenarios(
+    given: Mapping[str, Mapping[str, Any]] | None, broker: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The scenarios by name. :raises InputError: none, a name twice said, or something unusable."""
+    if given is None:
+        if "margin_mode" in broker:
+            raise InputError(
+                f"margin_mode={broker['margin_mode']!r} given, but the margin mode is what is compared; "
+                "leave it out, or say what to compare with scenarios={...}"
+            )
+        given = SCENARIOS
+    if not isinstance(given, Mapping) or not given:
+        raise InputError(
+            message(
+                "scenarios",
+                found=repr(given),
+                allowed='names with broker keywords, like {"cross 5x": {"leverage": 5}}',
+                todo="give at least one",
+            )
+        )
+    for name, own in given.items():
+        if not isinstance(name, str) or not name or not isinstance(own, Mapping):
+            raise InputError(
+                f"scenario {name!r}: {own!r} cannot be used; give a name and a mapping of broker keywords"
+            )
+    return {name: dict(own) for name, own in given.items()}
+
+
+def stamp_of(
+    runs: Mapping[str, Run], params: Mapping[str, Any], seconds: float, command: str
+) -> dict[str, Any]:
+    """How a result was made: enough to make it again."""
+    first = next(iter(runs.values()))
+    return {
+        "strategy": first.title,
+        "params": dict(params),
+        "bt_margin": __version__,
+        **{name: metadata.version(name) for name in _STAMPED},
+        "python": platform.python_version(),
+        "data_hash": first.data_hash,
+        "seconds": round(seconds, 3),
+        "command": command or " ".join(sys.argv[:1]),
+    }

@@ -1,0 +1,122 @@
+"""The result of a comparison: aligned curves, numbers, events, and where the runs part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bt_margin.studies import bounds
+from bt_margin.studies.causes import tell
+from bt_margin.studies.divergence import Track, diverge
+from bt_margin.studies.pieces import Divergence
+from bt_margin.studies.present import presenter
+from bt_margin.studies.result import Run
+from bt_margin.studies.summary import summary_frame
+from bt_margin.studies.tracks import clock, milliseconds, track
+from bt_margin.studies.write import write_tables
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Comparison:
+    """The same strategy under several margin settings.
+
+    ``runs`` by scenario name, in the order given; the first is what the others are measured against.
+    ``extremes`` scenario → policy → run, when bounds were asked for. ``stamp`` says how this was made:
+    versions, settings, data hash, seconds, command.
+    """
+
+    runs: Mapping[str, Run]
+    stamp: Mapping[str, Any]
+    extremes: Mapping[str, Mapping[str, Run]] = field(default_factory=dict)
+
+    @cached_property
+    def index(self) -> pd.DatetimeIndex:
+        """The common clock: every bar of any run, UTC."""
+        return clock(list(self.runs.values()))
+
+    @cached_property
+    def tracks(self) -> list[Track]:
+        """The runs on the common clock."""
+        times = milliseconds(self.index)
+        return [track(run, times) for run in self.runs.values()]
+
+    @cached_property
+    def equity(self) -> pd.DataFrame:
+        """Equity at the bar closes: one column per scenario, one row per bar (UTC)."""
+        return pd.DataFrame({t.name: t.equity for t in self.tracks}, index=self.index)
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """Every engine event of every run, with its scenario, id and cause, in order of time per scenario.
+
+        ``certainty`` labels liquidations ``certain`` or ``path-dependent`` when bounds were asked for.
+        """
+        tables = []
+        for name, run in self.runs.items():
+            table = run.events.copy()
+            if self.extremes:
+                table["certainty"] = bounds.label(table, self.extremes[name])
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per scenario; :data:`bt_margin.studies.summary.COLUMNS` says what each column means."""
+        frame = summary_frame(list(self.runs.values()), self.tracks)
+        if self.extremes:
+            frame = frame.join(bounds.bounds_columns(self.extremes, self.events))
+        return frame
+
+    @cached_property
+    def divergence(self) -> Divergence:
+        """Where the runs part, why, and what each parting was worth."""
+        return diverge(self.tracks[0], self.tracks[1:], tell)
+
+    @property
+    def first(self) -> Run:
+        """The scenario the others are measured against."""
+        return next(iter(self.runs.values()))
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of the data was made up."""
+        return any(run.synthetic for run in self.runs.values())
+
+    @property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """The settings in force, by scenario."""
+        return {name: dict(run.settings) for name, run in self.runs.items()}
+
+    def to_dir(self, path: str | Path) -> list[Path]:
+        """Write equity, events, summary and divergence as CSV and Parquet, and the picture, into a folder.
+
+        Each file appears whole or not at all. Returns the files written.
+        """
+        folder = Path(path)
+        tables = {
+            "equity": self.equity.rename_axis("time").reset_index(),
+            "events": self.events,
+            "summary": self.summary.reset_index(),
+            "divergence": self.divergence.to_frame(),
+        }
+        written = write_tables(folder, tables, self.synthetic)
+        return [*written, presenter().write_picture(self, folder / "equity.svg")]
+
+    def plot(self) -> Any:
+        """An interactive plotly figure: equity curves, drawdowns, liquidations as crosses."""
+        return presenter().figure(self)
+
+    def report(self, path: str | Path = "report.html") -> Path:
+        """Write one self-contained page that opens offline; returns where it is."""
+        return presenter().write_page(self, path)
+
+    def __repr__(self) -> str:
+        return presenter().as_text(self)
+
+    def _repr_html_(self) -> str:
+        return presenter().notebook_html(self)

@@ -1,0 +1,43 @@
+"""How results become pages and pictures.
+
+Studies know nothing of the report, which stands above them. What a result needs for the eye it asks of the
+*presenter*, a module found by name when it is first wanted; another one can be put in its place.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+
+class Presenter(Protocol):
+    """What a presenter can do with a comparison."""
+
+    def write_page(self, comparison: Any, path: str | Path) -> Path:
+        """Write one self-contained HTML page."""
+
+    def write_picture(self, comparison: Any, path: str | Path) -> Path:
+        """Write the equity curves as an SVG picture."""
+
+    def figure(self, comparison: Any) -> Any:
+        """An interactive figure."""
+
+    def notebook_html(self, comparison: Any) -> str:
+        """A fragment for a notebook cell."""
+
+    def as_text(self, comparison: Any) -> str:
+        """A few lines of plain text."""
+
+
+_chosen: dict[str, str] = {"module": "bt_margin.report"}
+
+
+def presenter() -> Presenter:
+    """The presenter in use, loaded at its first use."""
+    return cast(Presenter, import_module(_chosen["module"]))
+
+
+def use_presenter(module: str) -> None:
+    """Take another module, by dotted name, with the functions of :class:`Presenter`."""
+    _chosen["module"] = module

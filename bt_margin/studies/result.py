@@ -1,0 +1,100 @@
+"""One run: what went in, what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+#: Columns of an events table, in order. ``time`` is UTC, money is in the settlement currency.
+EVENT_COLUMNS = (
+    "scenario",
+    "id",
+    "time",
+    "kind",
+    "symbol",
+    "pool",
+    "size",
+    "price",
+    "mark",
+    "amount",
+    "fee",
+    "realised",
+    "balance",
+    "equity",
+    "reason",
+    "found",
+    "allowed",
+    "cause",
+    "order",
+    "info",
+)
+POSITION_COLUMNS = ("time", "symbol", "size", "entry", "mark", "notional", "unrealised")
+_NUMBERS = (*EVENT_COLUMNS[6:14], *EVENT_COLUMNS[15:17])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One strategy under one set of margin settings, after the fact.
+
+    ``equity`` at the bar closes (UTC); ``events`` one row per engine event; ``positions`` one row per bar
+    and open position; ``bars`` per bar the largest margin ratio of any pool (maintenance over equity) and
+    the account's leverage (gross notional over equity); ``settings`` in force, ``fidelity`` what the data
+    had and lacked. ``broker`` and ``strategy`` are backtrader's objects, ``broker.account`` the engine's.
+    """
+
+    name: str
+    title: str
+    settings: Mapping[str, Any]
+    broker: Any
+    strategy: Any
+    cash: float
+    equity: pd.Series
+    events: pd.DataFrame
+    positions: pd.DataFrame
+    bars: pd.DataFrame
+    fidelity: Mapping[str, Any] = field(default_factory=dict)
+    synthetic: bool = False
+    data_hash: str = ""
+    seconds: float = 0.0
+
+    @property
+    def opening_entries(self) -> int:
+        """How many ledger entries only put the cash in at the start."""
+        first = next(iter(self.broker.account.ledger), None)
+        return int(first is not None and first.kind == "deposit" and first.amount == self.cash)
+
+    @property
+    def final(self) -> float:
+        """The equity at the end."""
+        return float(self.equity.iloc[-1]) if len(self.equity) else self.cash
+
+    def __repr__(self) -> str:
+        label = ", SYNTHETIC data" if self.synthetic else ""
+        died = int((self.events["kind"] == "liquidation").sum())
+        return (
+            f"Run({self.name!r}: {self.title}, {self.cash:,.2f} -> {self.final:,.2f}, "
+            f"{len(self.equity)} bars, {died} liquidations{label})"
+        )
+
+
+def events_frame(events: Any, scenario: str) -> pd.DataFrame:
+    """Engine events as a table (:data:`EVENT_COLUMNS`); an empty list gives the columns alone."""
+    fields = EVENT_COLUMNS[1:]
+    rows = [(scenario, *(getattr(event, name) for name in fields)) for event in events]
+    frame = pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
+    frame["time"] = pd.to_datetime(frame["time"].astype("int64"), unit="ms", utc=True)
+    for name in _NUMBERS:
+        frame[name] = frame[name].astype("float64")
+    for name in ("cause", "order"):
+        frame[name] = frame[name].astype("Int64")
+    return frame
+
+
+def positions_frame(rows: Any) -> pd.DataFrame:
+    """The recorder's rows as a table (:data:`POSITION_COLUMNS`); no rows give the columns alone."""
+    frame = pd.DataFrame(list(rows), columns=list(POSITION_COLUMNS))
+    frame["time"] = pd.to_datetime(frame["time"].astype("int64"), unit="ms", utc=True)
+    return frame

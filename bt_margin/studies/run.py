@@ -1,0 +1,205 @@
+"""One run of a strategy on a margin account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bt_margin.errors import InputError, message, near
+from bt_margin.market.frames import validate_frame, validate_frames
+from bt_margin.plugin import assemble
+from bt_margin.plugin.broker import MarginBroker
+from bt_margin.studies.result import Run, events_frame, positions_frame
+from bt_margin.studies.tracks import stamps
+
+Progress = Callable[[float], None]
+
+
+def run(
+    strategy: Any,
+    data: Any = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+    name: str = "run",
+    progress: Progress | None = None,
+    **broker: Any,
+) -> Run:
+    """Run a strategy once on a margin account.
+
+    ``strategy`` is a strategy class, with ``data`` as frames by symbol (``{"BTC/USDT:USDT": frame}``) and
+    ``params`` for the strategy; or an assembled Cerebro, which is run as it stands under a new
+    :class:`MarginBroker` and left as it was. ``broker`` keywords are MarginBroker's: ``venue``,
+    ``margin_mode``, ``leverage``, ``cash``, ``symbols``, ``intrabar``, … Settings of the Cerebro's own broker
+    (commission, slippage, fillers) are taken over; so is its cash, and its margin settings if it is a
+    MarginBroker, where no keyword says otherwise. ``progress`` is called with the share done (0 … 1).
+
+    :raises InputError: data missing or given twice, an unknown keyword or parameter (nearest names
+        offered), a broken frame, no venue.
+    """
+    cerebro, frames = prepare(strategy, data, params)
+    return run_prepared(cerebro, frames, broker, name, progress)
+
+
+def prepare(strategy: Any, data: Any, params: Mapping[str, Any] | None) -> tuple[Any, Any]:
+    """A Cerebro ready to run, and the frames it reads (``None``: the user's own feeds)."""
+    if assemble.is_cerebro(strategy):
+        if data is not None or params:
+            what = "data" if data is not None else "params"
+            raise InputError(
+                f"{what} given together with an assembled Cerebro, which already has its own; "
+                "leave them out, or give a strategy class instead of the Cerebro"
+            )
+        assemble.runnable(strategy)
+        return strategy, None
+    if not assemble.is_strategy(strategy):
+        raise InputError(
+            message(
+                "strategy",
+                found=repr(strategy),
+                allowed="a subclass of backtrader.Strategy or an assembled Cerebro",
+                todo="give the class itself, not an instance or a name",
+            )
+        )
+    frames = as_frames(data)
+    return assemble.build(strategy, frames, params or {}), frames
+
+
+def as_frames(data: Any) -> dict[str, pd.DataFrame]:
+    """Frames by symbol from what a caller may hold: a mapping, or a path to files.
+
+    :raises InputError: nothing, or something else.
+    """
+    if isinstance(data, (str, Path)):
+        from bt_margin.market.files import load_market
+
+        return dict(load_market(data))
+    if isinstance(data, Mapping):
+        return validate_frames(dict(data))
+    if isinstance(data, pd.DataFrame):
+        symbol = str(data.attrs.get("symbol", ""))
+        if symbol:
+            return {symbol: validate_frame(data, symbol)}
+    raise InputError(
+        message(
+            "data",
+            found=type(data).__name__,
+            allowed='frames by symbol, like {"BTC/USDT:USDT": frame}',
+            todo="name each frame by its ccxt symbol",
+        )
+    )
+
+
+def run_prepared(
+    cerebro: Any, frames: Any, keywords: Mapping[str, Any], name: str, progress: Progress | None
+) -> Run:
+    """Run a prepared Cerebro once under a new broker made from ``keywords``."""
+    title = assemble.strategy_names(cerebro)
+    broker = MarginBroker(**complete(keywords, cerebro, frames is None))
+    started = time.perf_counter()
+    strategy, record = assemble.run_with(cerebro, broker, progress)
+    seconds = time.perf_counter() - started
+    return Run(
+        name=name,
+        title=title,
+        settings=settings_of(broker),
+        broker=broker,
+        strategy=strategy,
+        cash=float(broker.startingcash),
+        equity=_equity(broker),
+        events=events_frame(broker.events, name),
+        positions=positions_frame(record.rows),
+        bars=_bars(record, broker),
+        fidelity=dict(broker.fidelity),
+        synthetic=_synthetic(cerebro, frames),
+        data_hash=assemble.data_hash(cerebro),
+        seconds=seconds,
+    )
+
+
+def broker_keywords() -> list[str]:
+    """Every keyword :class:`MarginBroker` knows."""
+    return list(MarginBroker.params._getkeys())
+
+
+def complete(keywords: Mapping[str, Any], cerebro: Any, own: bool) -> dict[str, Any]:
+    """The keywords of the broker to be made; from a user's Cerebro (``own``) what they do not say.
+
+    :raises InputError: a keyword no broker has, or no venue anywhere.
+    """
+    known = broker_keywords()
+    for word in keywords:
+        if word not in known:
+            raise InputError(
+                message(
+                    f"keyword {word!r}",
+                    found=word,
+                    allowed=", ".join(known),
+                    where="MarginBroker",
+                    todo=near(word, known) or "leave it out",
+                )
+            )
+    full: dict[str, Any] = {}
+    if own and isinstance(cerebro.broker, MarginBroker):
+        full.update({word: getattr(cerebro.broker.p, word) for word in known})
+    if own:
+        full["cash"] = assemble.own_cash(cerebro)
+    full.update(keywords)
+    if full.get("venue") is None:
+        raise InputError(
+            'no venue given; say whose rules apply, e.g. venue="binance", '
+            "or assemble the Cerebro with a MarginBroker"
+        )
+    return full
+
+
+def settings_of(broker: Any) -> dict[str, Any]:
+    """The effective settings of a broker, as plain values: what to write on the result."""
+    return {word: plain(getattr(broker.p, word)) for word in broker_keywords()}
+
+
+def plain(value: Any) -> Any:
+    """A setting as something JSON can hold: venues by name, series by their length."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (pd.Series, pd.DataFrame)):
+        return f"{len(value)} rows"
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return str(getattr(value, "name", value))
+
+
+def _equity(broker: Any) -> pd.Series:
+    """The broker's equity curve as a series indexed by UTC time."""
+    times, values = broker.equity_curve
+    frame = pd.Series(np.asarray(values, dtype=float), stamps(times), name="equity")
+    return frame[~frame.index.duplicated(keep="last")]
+
+
+def _bars(record: Any, broker: Any) -> pd.DataFrame:
+    """Per bar: the largest margin ratio of any pool, and the account's leverage."""
+    equity = _equity(broker)
+    frame = pd.DataFrame(
+        {
+            "margin_ratio": np.asarray(record.ratio, dtype=float),
+            "gross": np.asarray(record.gross, dtype=float),
+        },
+        index=stamps(record.times),
+    )
+    frame = frame[~frame.index.duplicated(keep="last")].reindex(equity.index, fill_value=0.0)
+    held = frame.pop("gross").to_numpy(dtype=float)
+    money = equity.to_numpy(dtype=float)
+    frame["leverage"] = np.divide(held, money, out=np.zeros_like(held), where=money > 0.0)
+    return frame
+
+
+def _synthetic(cerebro: Any, frames: Any) -> bool:
+    """Whether any of the data was made up, as its frames say."""
+    sources = list(frames.values()) if frames else [d.p.dataname for d in cerebro.datas]
+    return any(bool(getattr(source, "attrs", {}).get("synthetic")) for source in sources)

@@ -1,0 +1,78 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bt_margin.errors import InputError
+
+
+def atomic(path: str | Path, write: Callable[[Path], object]) -> Path:
+    """Let ``write`` fill a file beside ``path``, then put it in place in one step.
+
+    When ``write`` fails, nothing is left behind and what was at ``path`` stays. :raises InputError: the
+    folder cannot be made or written.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=target.suffix)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {target}: {error.strerror}; choose another place"
+        ) from error
+    os.close(handle)
+    beside = Path(name)
+    try:
+        write(beside)
+        beside.chmod(0o644)
+        os.replace(beside, target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return target
+
+
+def atomic_text(path: str | Path, text: str) -> Path:
+    """Write a text file in one step."""
+    return atomic(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame], synthetic: bool) -> list[Path]:
+    """Each table as CSV and as Parquet; made-up data is marked in a column of its own."""
+    written = []
+    for name, table in tables.items():
+        flat = _flat(table)
+        if synthetic and "synthetic" not in flat:
+            flat["synthetic"] = "SYNTHETIC"
+        written.append(atomic(folder / f"{name}.csv", _csv(flat)))
+        written.append(atomic(folder / f"{name}.parquet", _parquet(flat)))
+    return written
+
+
+def _csv(table: pd.DataFrame) -> Callable[[Path], object]:
+    return lambda beside: table.to_csv(beside, index=False, date_format="%Y-%m-%dT%H:%M:%S%z")
+
+
+def _parquet(table: pd.DataFrame) -> Callable[[Path], object]:
+    return lambda beside: table.to_parquet(beside, index=False, compression="zstd")
+
+
+def _flat(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with nested values as JSON text."""
+    flat = table.copy()
+    for name in flat.columns:
+        if flat[name].map(lambda value: isinstance(value, (dict, list, tuple))).any():
+            flat[name] = flat[name].map(_json)
+    return flat
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=str) if value else ""
