@@ -39,7 +39,7 @@ class Risk:
         >>> Risk.zero() + Risk(1, 2, 3) == Risk(1, 2, 3)
         True
         """
-        return cls(0.0, 0.0, 0.0)
+        return cls(0, 0, 0)
 
     @property
     def ratio(self) -> float:

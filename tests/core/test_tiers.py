@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from core.exact import fractions, tables
+from core.exact import BTC_2026, fractions, tables
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,23 +16,6 @@ from bt_margin.errors import InputError
 
 INF = float("inf")
 
-# BTCUSDT, USD-M futures, Binance leverage brackets as packaged by freqtrade 2026.9 (2026-09-29).
-BTC_2026 = TierTable.of(
-    [
-        (300_000, 0.004, 0, 150),
-        (800_000, 0.005, 300, 100),
-        (3_000_000, 0.0065, 1_500, 75),
-        (12_000_000, 0.01, 12_000, 50),
-        (70_000_000, 0.02, 132_000, 25),
-        (100_000_000, 0.025, 482_000, 20),
-        (230_000_000, 0.05, 2_982_000, 10),
-        (480_000_000, 0.1, 14_482_000, 5),
-        (600_000_000, 0.125, 26_482_000, 4),
-        (800_000_000, 0.15, 41_482_000, 3),
-        (1_200_000_000, 0.25, 121_482_000, 2),
-        (1_800_000_000, 0.5, 421_482_000, 1),
-    ]
-)
 notionals = fractions(0, 6_000)
 
 
