@@ -282,6 +282,13 @@ class TestFunding:
         empty = frame_of().assign(funding_rate=np.nan)
         assert PerpData(dataname=empty).funding_stamps() is None
 
+    def test_zeros_between_settlements_are_no_settlements(self) -> None:
+        sparse = frame_of(40)
+        filled = sparse.assign(funding_rate=sparse.funding_rate.fillna(0.0))
+        expected = PerpData(dataname=sparse).funding_stamps()
+        assert PerpData(dataname=filled).funding_stamps() == expected
+        assert PerpData(dataname=sparse.assign(funding_rate=0.0)).funding_stamps() == []
+
     def test_a_clone_knows_what_its_feed_knows(self) -> None:
         data = PerpData(dataname=frame_of(20))
         copy = data.clone()

@@ -221,8 +221,9 @@ class PerpData(bt.feeds.PandasData):
         """The settlements this frame knows: ``(epoch ms, rate, mark or None)`` in order of time.
 
         From ``frame.attrs["funding"]`` when it is there, else every row whose ``funding_rate`` is
-        not NaN, at the row's time. None means that the frame says nothing about funding, which is
-        not the same as a funding of 0.
+        not NaN, at the row's time. In a column without any NaN that is mostly zero, the zeros are
+        no settlements. None means that the frame says nothing about funding, which is not the
+        same as a funding of 0.
         """
         frame = self.p.dataname
         finer = frame.attrs.get("funding")
@@ -236,6 +237,8 @@ class PerpData(bt.feeds.PandasData):
         known = np.flatnonzero(~np.isnan(rates))
         if not known.size:
             return None
+        if known.size == rates.size and 2 * np.count_nonzero(rates) < rates.size:
+            known = np.flatnonzero(rates)
         return [
             (time, rate, None)
             for time, rate in zip(
