@@ -23,7 +23,8 @@ def money(value: Any) -> str:
     """
     if not _known(value):
         return NOTHING
-    small = 0.0 < abs(value) < 0.01
+    small = 0.0 < abs(value) < 0.005
+    value = value or 0.0  # no minus in front of nothing
     return f"{value:,.3g}" if small else f"{value:,.2f}"
 
 

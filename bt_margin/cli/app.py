@@ -1,0 +1,49 @@
+"""The verbs of ``bt-margin`` and what they share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bt_margin._version import __version__
+from bt_margin.cli import calc, compare, sample
+
+EXAMPLES = """Cross or isolated margin? Run a backtrader strategy under both and see where they part.
+
+Example: bt-margin compare strategies/pairs.py --leverage 10 --out out
+"""
+
+app = typer.Typer(
+    name="bt-margin",
+    help=EXAMPLES,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bt-margin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Nothing to do before a verb."""
+
+
+root.__doc__ = EXAMPLES
+app.command("compare")(compare.compare)
+app.command("sample")(sample.sample)
+app.command("calc")(calc.calc)

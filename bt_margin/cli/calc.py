@@ -1,0 +1,200 @@
+"""``bt-margin calc``: what if? Liquidation price, margins and size, without a backtest."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bt_margin.cli import parse, shell
+
+if TYPE_CHECKING:
+    from bt_margin.studies.whatif import Answer, Holding
+    from bt_margin.venues.spec import Venue
+
+POSITION = "One of several: symbol,long|short,size,entry[,mark]; may be repeated."
+AMOUNT = "Maintenance amount (deduction) of --mmr."
+
+
+def calc(
+    symbol: Annotated[str | None, typer.Argument(help="The symbol, e.g. BTC/USDT:USDT.")] = None,
+    side: Annotated[str, typer.Option(help="long or short.")] = "long",
+    size: Annotated[float | None, typer.Option(help="Contracts (coins on linear ones).")] = None,
+    notional: Annotated[float | None, typer.Option(help="Value, instead of --size.")] = None,
+    entry: Annotated[float | None, typer.Option(help="Entry price.")] = None,
+    mark: Annotated[float | None, typer.Option(help="Mark price; default: the entry.")] = None,
+    leverage: Annotated[float, typer.Option(help="Leverage.")] = 10.0,
+    mode: Annotated[str, typer.Option(help="cross or isolated.")] = "isolated",
+    wallet: Annotated[float | None, typer.Option(help="Wallet; cross margin stands on it.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Isolated margin posted; default: value / leverage.")
+    ] = None,
+    position: Annotated[list[str] | None, typer.Option(help=POSITION)] = None,
+    venue: Annotated[str, typer.Option(help="Whose rules apply.")] = "binance",
+    as_of: Annotated[str | None, typer.Option(help="Rules of this date; default: today's.")] = None,
+    mmr: Annotated[
+        float | None, typer.Option(help="Maintenance rate instead of the table.")
+    ] = None,
+    maintenance_amount: Annotated[float | None, typer.Option(help=AMOUNT)] = None,
+    max_leverage: Annotated[float | None, typer.Option(help="Largest leverage of --mmr.")] = None,
+    taker: Annotated[
+        float | None, typer.Option(help="Taker fee rate instead of the venue's.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the prices.")] = False,
+) -> None:
+    """What if? Liquidation and bankruptcy price, margins and affordable size of positions.
+
+    Example: bt-margin calc BTC/USDT:USDT --side long --size 0.5 --entry 60000 --leverage 10
+
+    Example: bt-margin calc --mode cross --wallet 5000 --position BTC/USDT:USDT,long,0.5,60000
+    --position ETH/USDT:USDT,short,5,3000
+    """
+    with shell.plain_errors():
+        from bt_margin.studies.whatif import what_if
+
+        moment = int(time.time() * 1000)
+        own = {
+            "mmr": mmr,
+            "maintenance_amount": maintenance_amount,
+            "max_leverage": max_leverage,
+            "taker": taker,
+        }
+        rules, moment = _rules(venue, as_of, moment, own)
+        held = _holdings(symbol, (side, size, notional), (entry, mark), position)
+        for name in dict.fromkeys(h.symbol for h in held):
+            rules = _with_own(rules, name, own)
+        if notional is not None:
+            held[0] = _sized(rules, held[0], notional)
+        money = wallet if wallet is not None else _enough(rules, held, leverage, margin, mode)
+        answers = what_if(
+            rules,
+            held,
+            wallet=money,
+            leverage=leverage,
+            margin_mode=mode,
+            time=moment,
+            margin=margin,
+        )
+        _print(answers, rules, as_json, quiet)
+
+
+def _rules(
+    name: str, as_of: str | None, moment: int, own: dict[str, float | None]
+) -> tuple[Venue, int]:
+    """The venue and the moment its dated tables are read at; ``generic`` lives on the explicit numbers."""
+    from bt_margin.venues import venue
+
+    if name == "generic" and own["mmr"] is not None:
+        fee = own["taker"] or 0.0
+        return venue(
+            name,
+            maintenance_rate=own["mmr"],
+            taker_fee=fee,
+            maker_fee=fee,
+            liquidation_fee=0.0,
+            funding_interval="8h",
+            residual="trader",
+        ), moment
+    rules = venue(name, as_of=as_of)
+    return rules, rules.as_of if rules.as_of is not None else moment
+
+
+def _with_own(rules: Venue, symbol: str, own: dict[str, float | None]) -> Venue:
+    """The venue with the explicit tier, if there is one."""
+    from bt_margin.errors import InputError
+    from bt_margin.studies.whatif import with_tier
+
+    if own["mmr"] is None and (own["maintenance_amount"], own["max_leverage"]) != (None, None):
+        raise InputError("--maintenance-amount and --max-leverage belong to --mmr; give that too")
+    return with_tier(rules, symbol, own)
+
+
+def _holdings(
+    symbol: str | None,
+    single: tuple[str, float | None, float | None],
+    prices: tuple[float | None, float | None],
+    several: list[str] | None,
+) -> list[Holding]:
+    """The positions asked about; the size of one given by its value is still 1 here."""
+    from bt_margin.errors import InputError
+    from bt_margin.studies.whatif import Holding
+
+    found = [Holding(*parse.position(text)) for text in several or []]
+    if symbol is None:
+        if not found:
+            raise InputError(
+                "no position given; name a symbol with --size and --entry, or --position"
+            )
+        return found
+    (side, size, notional), (entry, mark) = single, prices
+    if notional is not None and notional <= 0:
+        raise InputError(f"--notional {notional} must be above 0; say --side short for a short")
+    if entry is None or (size is None) == (notional is None):
+        raise InputError(f"{symbol} needs --entry and one of --size and --notional")
+    if size is not None and size <= 0:
+        raise InputError(f"--size {size} must be above 0; say --side short for a short")
+    return [Holding(symbol, parse.sign(side) * (size or 1.0), entry, mark), *found]
+
+
+def _sized(rules: Venue, holding: Holding, notional: float) -> Holding:
+    """A position of one contract made as large as the value asked for."""
+    from dataclasses import replace
+
+    unit = rules.contract(holding.symbol).notional(1.0, holding.entry)
+    return replace(holding, size=holding.size * notional / unit)
+
+
+def _enough(
+    rules: Venue, held: list[Holding], leverage: float, margin: float | None, mode: str
+) -> float:
+    """The wallet when none is given: exactly what isolated margin needs. Cross demands the number."""
+    from bt_margin.errors import InputError
+
+    if mode == "cross":
+        raise InputError("cross margin stands on the wallet; give --wallet")
+    posted = [rules.contract(h.symbol).notional(h.size, h.entry) / leverage for h in held]
+    return sum(posted) if margin is None else margin * len(held)
+
+
+LINES = (
+    ("liquidation price", "liquidation_price", "price"),
+    ("distance to it", "distance", "percent"),
+    ("bankruptcy price", "bankruptcy_price", "price"),
+    ("size", "size", "price"),
+    ("value", "notional", "money"),
+    ("backed by", "balance", "money"),
+    ("initial margin", "initial_margin", "money"),
+    ("maintenance margin", "maintenance_margin", "money"),
+    ("maintenance rate", "maintenance_rate", "percent"),
+    ("deduction", "deduction", "money"),
+    ("unrealised", "unrealised", "money"),
+    ("margin ratio", "margin_ratio", "percent"),
+    ("affordable size", "affordable_size", "price"),
+    ("max leverage here", "max_leverage", "times"),
+)
+
+
+def _print(answers: list[Answer], rules: Venue, as_json: bool, quiet: bool) -> None:
+    """The answers as JSON, as bare prices, or as a table."""
+    from bt_margin.report import numbers
+
+    if as_json:
+        shell.write_json({"venue": rules.name, "positions": [a.to_dict() for a in answers]})
+        return
+    if quiet:
+        for answer in answers:
+            price: Any = answer.liquidation_price
+            typer.echo("none" if price is None else f"{price:.10g}")
+        return
+    rows = [["", *(f"{a.side} {a.symbol}" for a in answers)]]
+    for label, name, kind in LINES:
+        show = getattr(numbers, kind)
+        rows.append([label, *(show(a.to_dict()[name]) for a in answers)])
+    console = shell.stdout()
+    first = answers[0]
+    console.print(f"{rules.title}, {first.margin_mode}, {first.leverage:g}×", markup=False)
+    console.print(shell.grid(rows, numbers=True))
+    for text in dict.fromkeys(a.tiers for a in answers if a.tiers):
+        console.print(f"tiers: {text}", style="dim", markup=False)

@@ -1,0 +1,185 @@
+"""``bt-margin compare``: one strategy under several margin settings."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bt_margin.cli import parse, shell
+
+if TYPE_CHECKING:
+    from bt_margin.studies.comparison import Comparison
+
+STRATEGY = "A file, file.py:Class, or a dotted path to a backtrader strategy."
+DATA = (
+    "A folder, or files, of market data; may be repeated. Without it: the SYNTHETIC sample market."
+)
+SET = "A parameter of the strategy as name=value; may be repeated."
+SCENARIO = "Compare these instead of cross and isolated: name:key=value,...; may be repeated."
+BOUNDS = "Also run with the path inside each bar at its worst and at its best."
+OUT = "Write tables (CSV, Parquet), picture and report into this folder."
+
+
+def compare(
+    strategy: Annotated[str, typer.Argument(help=STRATEGY)],
+    data: Annotated[list[Path] | None, typer.Option(help=DATA)] = None,
+    leverage: Annotated[float, typer.Option(help="Leverage of every position.")] = 10.0,
+    venue: Annotated[str, typer.Option(help="Whose rules apply.")] = "binance",
+    cash: Annotated[float, typer.Option(help="Cash at the start.")] = 10_000.0,
+    set_: Annotated[list[str] | None, typer.Option("--set", help=SET)] = None,
+    symbols: Annotated[str | None, typer.Option(help="Only these, with commas.")] = None,
+    since: Annotated[str | None, typer.Option(help="First bar (UTC), e.g. 2025-10-01.")] = None,
+    until: Annotated[str | None, typer.Option(help="Bars before this time (UTC).")] = None,
+    timeframe: Annotated[str | None, typer.Option(help="Which files, if several, e.g. 1h.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="Pin the venue's tables to a date.")] = None,
+    intrabar: Annotated[
+        str, typer.Option(help="Path inside a bar: adverse, favourable or nearest.")
+    ] = "adverse",
+    margin_call: Annotated[
+        list[float] | None, typer.Option(help="Margin ratio that calls, e.g. 0.8; may be repeated.")
+    ] = None,
+    liquidation_slippage: Annotated[
+        float, typer.Option(help="What a liquidation sale loses against the mark, a fraction.")
+    ] = 0.0,
+    auto_top_up: Annotated[
+        bool, typer.Option("--auto-top-up", help="Refill isolated margin before a liquidation.")
+    ] = False,
+    scenario: Annotated[list[str] | None, typer.Option(help=SCENARIO)] = None,
+    bounds: Annotated[bool, typer.Option("--bounds", help=BOUNDS)] = False,
+    out: Annotated[Path | None, typer.Option(help=OUT)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict.")] = False,
+) -> None:
+    """Run a strategy under cross and isolated margin and show where the two curves part.
+
+    Example: bt-margin compare strategies/pairs.py --leverage 10 --out out
+
+    Example: bt-margin compare my.py:Trend --data data/binance --since 2025-10-01 --set fast=20
+    """
+    with shell.plain_errors():
+        frames = _market(data, symbols, since, until, timeframe)
+        keywords: dict[str, Any] = {
+            "venue": venue,
+            "leverage": leverage,
+            "cash": cash,
+            "as_of": as_of,
+            "intrabar": intrabar,
+            "liquidation_slippage": liquidation_slippage,
+            "auto_top_up": auto_top_up,
+        }
+        if margin_call:
+            keywords["margin_calls"] = tuple(margin_call)
+        params = parse.assignments(set_ or [], "--set")
+        chosen = parse.scenarios(scenario or [])
+        result = _run(strategy, frames, (params, chosen, bounds), keywords, quiet or as_json)
+        files = _save(result, out)
+        if as_json:
+            shell.write_json(_document(result, files))
+        elif quiet:
+            from bt_margin.report.words import verdict
+
+            typer.echo(verdict(result))
+        else:
+            _show(result, files)
+
+
+def _market(
+    data: list[Path] | None,
+    symbols: str | None,
+    since: str | None,
+    until: str | None,
+    timeframe: str | None,
+) -> dict[str, Any]:
+    """The market named by the options: files, or the sample."""
+    wanted = parse.names(symbols)
+    if data:
+        from bt_margin.market.files import load_market
+
+        place = data[0] if len(data) == 1 else data
+        return dict(load_market(place, wanted, since=since, until=until, timeframe=timeframe))
+    from bt_margin.market.synthetic import sample_market
+    from bt_margin.studies.pick import pick
+
+    return dict(pick(sample_market(), wanted, since, until))
+
+
+def _run(
+    strategy: str,
+    frames: dict[str, Any],
+    study: tuple[dict[str, Any], dict[str, dict[str, Any]] | None, bool],
+    keywords: dict[str, Any],
+    quiet: bool,
+) -> Comparison:
+    """The comparison itself, with a progress bar."""
+    from bt_margin.studies.compare import compare as compare_runs
+    from bt_margin.studies.load import find_strategy
+
+    params, chosen, bounds = study
+    with shell.progress(quiet) as told:
+        return compare_runs(
+            find_strategy(strategy),
+            frames,
+            params=params,
+            scenarios=chosen,
+            bounds=bounds,
+            progress=told,
+            command=shlex.join(["bt-margin", *sys.argv[1:]]),
+            **keywords,
+        )
+
+
+def _save(result: Comparison, out: Path | None) -> list[Path]:
+    """The files asked for."""
+    if out is None:
+        return []
+    return [*result.to_dir(out), result.report(out / "report.html")]
+
+
+def _document(result: Comparison, files: list[Path]) -> dict[str, Any]:
+    """Everything a program wants to know."""
+    from bt_margin.report.words import fidelity, liquidations, verdict
+
+    return {
+        "synthetic": result.synthetic,
+        "verdict": verdict(result),
+        "stamp": dict(result.stamp),
+        "settings": result.settings,
+        "summary": result.summary.to_dict(orient="index"),
+        "divergence": result.divergence.to_frame().to_dict(orient="records"),
+        "liquidations": liquidations(result),
+        "fidelity": fidelity(result),
+        "files": [str(path) for path in files],
+    }
+
+
+def _show(result: Comparison, files: list[Path]) -> None:
+    """Tables for people."""
+    from bt_margin.report import tables
+    from bt_margin.report.words import fidelity, verdict
+
+    console = shell.stdout()
+    span = f"{result.index[0]:%Y-%m-%d} to {result.index[-1]:%Y-%m-%d}" if len(result.index) else ""
+    names = ", ".join(result.first.fidelity.get("symbols", ())) or result.first.title
+    label = "  [bold red]SYNTHETIC market[/]" if result.synthetic else ""
+    console.print(f"[bold]{result.first.title}[/]  {names}  {span}{label}")
+    console.print(shell.grid(tables.headline(result), numbers=True))
+    console.print(verdict(result), markup=False)
+    if len(result.runs) > 1 and result.divergence.episodes:
+        shown = tables.episodes(result, most=6)
+        title = (
+            f"Where the curves part ({len(result.divergence.episodes)} episodes, the largest shown)"
+        )
+        console.print(shell.grid(shown, numbers=False, title=f"\n{title}"))
+        console.print(shell.grid(tables.totals(result), numbers=True))
+    fallen = tables.liquidation_rows(result)
+    if len(fallen) > 1:
+        title = f"Liquidations ({len(fallen) - 1}{', the first shown' if len(fallen) > 9 else ''})"
+        console.print(shell.grid(fallen[:9], numbers=False, title=f"\n{title}"))
+    for note in fidelity(result):
+        console.print(f"· {note}", style="dim", markup=False)
+    if files:
+        console.print("\nwritten: " + ", ".join(str(path) for path in files), markup=False)
