@@ -143,7 +143,7 @@ def _planned(
     last = c.size == 0 and len(pool.positions) == 1
     realised, fee = c.realised, 0.0
     if takeover:
-        if last and pool.balance > 0 and abs(pool.balance + realised) <= 1e-9 * pool.balance:
+        if last and abs(pool.balance + realised) <= 1e-9 * abs(realised):
             realised = -pool.balance  # the bankruptcy price leaves exactly nothing
     else:
         rate = account.venue.fees_at(p.symbol, account.time).liquidation

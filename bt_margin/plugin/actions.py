@@ -1,0 +1,144 @@
+"""What a strategy can ask of and do to its account, in ccxt's words.
+
+Every call takes a feed or a symbol. A refused action raises a :class:`~bt_margin.errors.Refused` and
+leaves an event of kind ``refused``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from bt_margin.engine.events import Event
+from bt_margin.engine.pool import MarginMode, Position
+from bt_margin.engine.preview import Preview
+
+if TYPE_CHECKING:
+    Base: Any = object
+else:
+    Base = object
+
+
+class Actions(Base):
+    """The part of :class:`MarginBroker` that strategies talk to."""
+
+    def _symbol(self, data: Any) -> str:
+        if not self._ready:
+            self._prepare()
+        if isinstance(data, str):
+            return str(self.account.position((self.p.names or {}).get(data, data)).symbol)
+        return str(self.instrument(data).symbol)
+
+    def set_leverage(self, leverage: float, data: Any) -> Event:
+        """Set the leverage of a symbol; LeverageRefused where the venue says no."""
+        event = self.account.set_leverage(self._symbol(data), leverage)
+        self._forget_schemes()
+        return event
+
+    def set_margin_mode(self, margin_mode: MarginMode, data: Any) -> Event:
+        """Set ``"cross"`` or ``"isolated"`` for a symbol; MarginModeRefused where the venue says no."""
+        return self.account.set_margin_mode(self._symbol(data), margin_mode)
+
+    def add_margin(self, data: Any, amount: float) -> Event:
+        """Move free margin into an isolated position; MarginRefused where it cannot be."""
+        return self._and_refresh(self.account.add_margin(self._symbol(data), amount))
+
+    def reduce_margin(self, data: Any, amount: float) -> Event:
+        """Move margin out of an isolated position; MarginRefused where it cannot be."""
+        return self._and_refresh(self.account.reduce_margin(self._symbol(data), amount))
+
+    def _and_refresh(self, event: Event) -> Event:
+        self.cash = max(0.0, self.account.available())
+        return event
+
+    def preview(self, order: Any, size: float | None = None, price: float | None = None) -> Preview:
+        """What an order would do: post-trade liquidation price, margin ratio, affordable size.
+
+        ``order`` is an order, or a feed or symbol with a signed ``size`` (and a price, else the mark).
+        """
+        if hasattr(order, "executed"):
+            quote = self.instrument(order.data)
+            reduce_only = bool(order.info.get("reduce_only"))
+            at = price or self._price_of(order, quote)
+            self._mark_if_flat(quote.position, quote)
+            return self.account.preview(
+                quote.symbol, order.executed.remsize, at, reduce_only=reduce_only
+            )
+        symbol = self._symbol(order)
+        quote = self._of_symbol(symbol)
+        self._mark_if_flat(quote.position, quote)
+        return self.account.preview(symbol, float(size or 0.0), price)
+
+    @staticmethod
+    def _mark_if_flat(position: Position, quote: Any) -> None:
+        if not position.size and len(quote.data):
+            position.move(quote.mark_now())
+
+    def fetch_positions(self, symbols: Any = None) -> list[dict[str, Any]]:
+        """Open positions in ccxt's unified position structure.
+
+        ``symbols`` (feeds or symbols) asks for some only; flat ones among them come with 0 contracts.
+        """
+        if not self._ready:
+            self._prepare()
+        if symbols is None:
+            return [self._position_dict(p) for p in self.account.positions.values()]
+        return [self._position_dict(self.account.position(self._symbol(s))) for s in symbols]
+
+    def fetch_balance(self) -> dict[str, Any]:
+        """Balance in ccxt's structure: ``free``, ``used``, ``total`` by currency, and one dict each.
+
+        ``total`` is the equity without unrealised profit of isolated positions posted elsewhere: all
+        wallets; ``free`` what is available for new positions; ``used`` the rest.
+        """
+        total, free = self.account.wallet(), max(0.0, self.account.available())
+        currency = self.account.currency
+        one = {"free": free, "used": max(0.0, total - free), "total": total}
+        return {
+            currency: one,
+            "free": {currency: one["free"]},
+            "used": {currency: one["used"]},
+            "total": {currency: one["total"]},
+            "timestamp": self.account.time,
+            "datetime": _iso(self.account.time),
+            "info": self.account.snapshot(),
+        }
+
+    def _position_dict(self, p: Position) -> dict[str, Any]:
+        isolated = p.margin_mode == "isolated"
+        risk = self.account.risk(p.symbol) if p.pool is not None else None
+        notional, unrealised = p.notional(), p.unrealised()
+        initial = p.initial()
+        posted = p.pool.balance if isolated and p.pool is not None else None
+        return {
+            "symbol": p.symbol,
+            "timestamp": self.account.time,
+            "datetime": _iso(self.account.time),
+            "side": p.side,
+            "contracts": abs(p.size),
+            "contractSize": p.multiplier,
+            "entryPrice": p.entry if p.size else None,
+            "markPrice": p.mark or None,
+            "notional": notional,
+            "leverage": p.leverage,
+            "collateral": (posted if posted is not None else self.account.cross.equity()),
+            "initialMargin": initial,
+            "initialMarginPercentage": initial / notional if notional else None,
+            "maintenanceMargin": p.maintenance(),
+            "maintenanceMarginPercentage": p.maintenance() / notional if notional else None,
+            "marginRatio": risk.ratio if risk is not None else None,
+            "unrealizedPnl": unrealised,
+            "percentage": 100.0 * unrealised / initial if initial else None,
+            "liquidationPrice": self.account.liquidation_price(p.symbol),
+            "marginMode": p.margin_mode,
+            "hedged": False,
+            "info": {
+                "isolatedWallet": posted,
+                "bankruptcyPrice": self.account.bankruptcy_price(p.symbol),
+            },
+        }
+
+
+def _iso(time: int) -> str:
+    stamp = datetime.fromtimestamp(time / 1000, timezone.utc)
+    return stamp.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time % 1000:03d}Z"

@@ -1,0 +1,317 @@
+"""The broker's books: admitting orders, filling them on the account, mirroring positions and trades."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from backtrader import BuyOrder, Order, SellOrder
+
+from bt_margin.engine.events import Event
+from bt_margin.engine.preview import trim
+
+if TYPE_CHECKING:
+    from bt_margin.engine.account import Account
+    from bt_margin.plugin.instrument import Instrument
+
+    Base: Any = object
+else:
+    Base = object
+
+SAME = 1e-12
+"""A fill whose size differs from the open size by less than this part closes it exactly."""
+
+
+class Booking(Base):
+    """The part of :class:`MarginBroker` that turns fills into money and positions."""
+
+    account: Account
+
+    def _booking_reset(self) -> None:
+        self._lots: dict[tuple[int, int, int], tuple[Any, Any, int, float]] = {}
+        self._absorbed = 0
+
+    # -- orders in ------------------------------------------------------------------------------
+
+    def submit(self, order: Any, check: bool = True) -> Any:
+        """Round to the contract's steps, note the mark of the decision, and pass on."""
+        quote = self.instrument(order.data)
+        if not quote.position.size:
+            quote.position.move(quote.mark_now())
+        self._quantise(order, quote)
+        return super().submit(order, check=check)
+
+    def _quantise(self, order: Any, quote: Instrument) -> None:
+        contract = quote.position.contract
+        if contract.lot is None:
+            return
+        held = quote.position.size
+        closes = held and abs(order.size + held) <= SAME * abs(held)
+        size = order.size if closes else contract.round_size(order.size)
+        if size != order.size:
+            order.addinfo(requested=order.size)
+            order.size = order.created.size = order.executed.remsize = size
+
+    def admit(self, order: Any) -> bool:
+        """Whether the account accepts the order; reserves its margin. The reason is on ``order.info``."""
+        quote = self.instrument(order.data)
+        reduce_only = bool(order.info.get("reduce_only"))
+        price = self._price_of(order, quote)
+        reason = self._too_small(order, quote, price, reduce_only)
+        if reason is None:
+            child = order.parent is not None
+            refusal = self.account.check_order(
+                order.ref, quote.symbol, order.executed.remsize, price,
+                reduce_only=reduce_only or child, fee=self._fee(order, "taker"),
+            )  # fmt: skip
+            if refusal is None:
+                return True
+            order.addinfo(reason=refusal.reason, found=refusal.found, allowed=refusal.allowed)
+            return False
+        order.addinfo(reason=reason[0], found=reason[1], allowed=reason[2])
+        self.account.record(
+            "rejected", quote.position, size=order.executed.remsize, price=price, order=order.ref,
+            reason=reason[0], found=reason[1], allowed=reason[2],
+        )  # fmt: skip
+        return False
+
+    def _price_of(self, order: Any, quote: Instrument) -> float:
+        """The price an order is margined at: its limit or trigger, else the last known price."""
+        if order.exectype in (Order.Market, Order.Close):
+            coo = self.p.coo and order.exectype == Order.Market
+            return float(order.data.open[0] if coo else order.created.pclose)
+        price = order.created.pricelimit or order.created.price
+        return float(price if price and abs(price) != float("inf") else order.created.pclose)
+
+    @staticmethod
+    def _too_small(
+        order: Any, quote: Instrument, price: float, reduce_only: bool
+    ) -> tuple[str, float, float] | None:
+        contract, size = quote.position.contract, abs(order.executed.remsize)
+        if contract.lot and not size:
+            return "lot", abs(order.info.get("requested") or 0.0), contract.lot
+        reduces = reduce_only or quote.position.size * order.executed.remsize < 0
+        if contract.min_notional and not reduces and order.parent is None:
+            notional = contract.notional(size, price)
+            if notional < contract.min_notional:
+                return "min_notional", notional, contract.min_notional
+        return None
+
+    def submit_accept(self, order: Any) -> None:
+        """Accept an order; one that was not checked still reserves its margin."""
+        super().submit_accept(order)
+        if order.exectype != Order.Historical and order.ref not in self.account.orders.symbol_of:
+            quote = self.instrument(order.data)
+            price = self._price_of(order, quote)
+            size = order.executed.remsize
+            entry = self.account.orders.price_in(self.account, quote.position, size, price)
+            self.account.orders.add(quote.position, order.ref, entry, reserving=False)
+
+    def group_of(self, order: Any) -> int | None:
+        """Orders with the same number cancel each other: OCO groups and the children of a bracket."""
+        leader = self._ocos.get(order.ref)
+        if leader is not None and len(self._ocol.get(leader, ())) > 1:
+            return int(leader)
+        parent = getattr(order.parent, "ref", None)
+        return -int(parent) if parent is not None else None
+
+    # -- fills ----------------------------------------------------------------------------------
+
+    def fee_of(self, order: Any, size: float, price: float) -> float:
+        """What filling ``size`` at ``price`` would cost as a taker."""
+        rule = self._fee(order, "taker")
+        if rule is not None:
+            return float(rule(size, price))
+        p = self.instrument(order.data).position
+        return (
+            p.contract.notional(size, price)
+            * self.account.venue.fees_at(p.symbol, self._time).taker
+        )
+
+    def _fee(self, order: Any, liquidity: str) -> Any:
+        info = self.fee_rule(order.data)
+        return None if info is None else partial(info.fee, liquidity=liquidity)
+
+    def _execute(
+        self,
+        order: Any,
+        ago: int | None = None,
+        price: float | None = None,
+        cash: float | None = None,
+        position: Any = None,
+        dtcoc: Any = None,
+    ) -> None:
+        """Fill an order at a price: the account books, backtrader's position and order follow."""
+        if ago is None or price is None:
+            return
+        quote = self.instrument(order.data._compensate or order.data)
+        size = self._fill_size(order, price, ago, quote)
+        if not size:
+            if order.info.get("reduce_only"):
+                self._end(order, order.cancel)
+            return
+        resting = order.exectype == Order.Limit and price == order.created.price
+        held = self.positions[quote.data]
+        before = held.price
+        fill = self.account.fill(
+            quote.symbol, size, price, fee=self._fee(order, "maker" if resting else "taker"),
+            liquidity="maker" if resting else "taker", order=order.ref,
+        )  # fmt: skip
+        if fill.opened or fill.closed:
+            self._book(order, ago, price, dtcoc, quote, fill, before)
+        if fill.refusal is not None:
+            order.addinfo(
+                reason=fill.refusal.reason, found=fill.refusal.found, allowed=fill.refusal.allowed
+            )
+            self._end(order, order.margin)
+            self._bracketize(order, cancel=True)
+        elif order.info.get("reduce_only") and order.alive() and not quote.position.size:
+            self._end(order, order.cancel)
+
+    def _fill_size(self, order: Any, price: float, ago: int, quote: Instrument) -> float:
+        size = order.executed.remsize
+        if self.p.filler is not None:
+            size = self.p.filler(order, price, ago)
+            size = size if order.isbuy() else -size
+        held = quote.position.size
+        if order.info.get("reduce_only"):
+            size = trim(held, size)
+        if held and abs(size + held) <= SAME * max(abs(held), abs(size)):
+            size = -held
+        return float(size)
+
+    def _end(self, order: Any, how: Any) -> None:
+        how()
+        self.notify(order)
+        self._ococheck(order)
+
+    def _book(
+        self,
+        order: Any,
+        ago: int,
+        price: float,
+        dtcoc: Any,
+        quote: Instrument,
+        fill: Any,
+        before: float,
+    ) -> None:
+        """backtrader's side of a fill: position, order, notification."""
+        data, comminfo = quote.data, self.getcommissioninfo(order.data)
+        self._raw_scheme(order.data).confirmexec(fill.opened + fill.closed, price)
+        self._mirror(quote, fill.opened + fill.closed, price)
+        closing_fee = fill.closing_fee + self._funding_share(quote, fill)
+        order.execute(
+            dtcoc or data.datetime[ago], fill.opened + fill.closed, price,
+            fill.closed, comminfo.getvaluesize(-fill.closed, before or price), closing_fee,
+            fill.opened, comminfo.getvaluesize(fill.opened, price), fill.opening_fee,
+            comminfo.margin, fill.realised, quote.position.size, quote.position.entry,
+        )  # fmt: skip
+        if order.status == Order.Partial and abs(order.executed.remsize) <= SAME * abs(order.size):
+            order.executed.remsize = 0.0
+            order.completed()
+        order.addcomminfo(comminfo)
+        self._note_lot(order, fill.opened + fill.closed)
+        self.notify(order)
+        self._ococheck(order)
+
+    def _mirror(self, quote: Instrument, size: float, price: float) -> None:
+        """backtrader's position becomes the account's."""
+        held = self.positions[quote.data]
+        held.update(size, price, quote.data.datetime.datetime())
+        held.size, held.price = quote.position.size, quote.position.entry
+        if not held.size:
+            held.price = 0.0
+
+    def _funding_share(self, quote: Instrument, fill: Any) -> float:
+        """Funding paid on the closed part, so that a trade's ``pnlcomm`` contains it (``int2pnl``)."""
+        if not (fill.closed and self.p.int2pnl):
+            return 0.0
+        self._absorb_funding()
+        credit = self.d_credit[quote.data]
+        left = quote.position.size if not fill.opened else 0.0
+        share = abs(fill.closed) / (abs(fill.closed) + abs(left))
+        self.d_credit[quote.data] = credit * (1.0 - share) if share < 1.0 else 0.0
+        return float(credit * share)
+
+    def _absorb_funding(self) -> None:
+        """Note what each feed's position has paid (positive) since the last look."""
+        events = self.account.events
+        for event in events[self._absorbed :]:
+            if event.kind in ("funding", "interest") and event.symbol is not None:
+                self.d_credit[self._of_symbol(event.symbol).data] -= event.amount or 0.0
+        self._absorbed = len(events)
+
+    def _charge_interest(self) -> None:
+        """Interest of schemes that ask for it, from their last charge to this bar."""
+        for quote in self._instruments:
+            held = self.positions[quote.data]
+            if not held.size or not quote.fresh:
+                continue
+            now = quote.data.datetime.datetime()
+            cost = self.getcommissioninfo(quote.data).get_credit_interest(quote.data, held, now)
+            held.datetime = now
+            if cost:
+                self.account.charge_interest(float(cost), quote.symbol)
+
+    def _note_lot(self, order: Any, size: float) -> None:
+        """Remember whose size it is: positions are net, trades belong to a strategy and a tradeid."""
+        owner = order.owner
+        key = (id(owner), id(order.data), order.tradeid)
+        old = self._lots.get(key)
+        total = size + (old[3] if old is not None else 0.0)
+        if abs(total) <= SAME * abs(size):
+            self._lots.pop(key, None)
+        else:
+            self._lots[key] = (owner, order.data, order.tradeid, total)
+
+    # -- liquidations ---------------------------------------------------------------------------
+
+    def book_liquidation(self, event: Event) -> None:
+        """A liquidation arrives as ordinary completed orders, one for each trade it closes."""
+        quote = self._of_symbol(event.symbol)
+        size = event.size or 0.0
+        lots = [lot for lot in self._lots.values() if self.instrument(lot[1]) is quote]
+        total = sum(lot[3] for lot in lots)
+        whole = not quote.position.size
+        self._absorb_funding()
+        funding = self.d_credit[quote.data] if self.p.int2pnl else 0.0
+        closed = 1.0 if whole else abs(size) / (abs(size) + abs(quote.position.size))
+        self.d_credit[quote.data] = 0.0 if whole else self.d_credit[quote.data] * (1.0 - closed)
+        fee = (event.fee or 0.0) + funding * closed
+        comminfo = self.getcommissioninfo(quote.data)
+        before = self.positions[quote.data].price
+        self._mirror(quote, size, event.price or 0.0)
+        for owner, data, tradeid, held in lots:
+            part = -held if whole else size * held / total
+            share = part / size if size else 0.0
+            order = self._liquidation_order(owner, data, tradeid, part, event)
+            order.execute(
+                quote.data.datetime[0], part, event.price,
+                part, comminfo.getvaluesize(-part, before), fee * share,
+                0.0, 0.0, 0.0, comminfo.margin, (event.realised or 0.0) * share,
+                quote.position.size, quote.position.entry,
+            )  # fmt: skip
+            order.completed()
+            order.addcomminfo(comminfo)
+            self._note_lot(order, part)
+            self.notify(order)
+
+    def _liquidation_order(
+        self, owner: Any, data: Any, tradeid: int, size: float, event: Event
+    ) -> Any:
+        kind = BuyOrder if size > 0 else SellOrder
+        order = kind(
+            owner=owner, data=data, size=abs(size), price=event.price, exectype=Order.Market,
+            tradeid=tradeid,
+        )  # fmt: skip
+        order.addinfo(liquidation=True, event=event.id, mark=event.mark, reason=event.reason)
+        self._ocoize(order, None)
+        self.orders.append(order)
+        order.submit(self)
+        self.notify(order)
+        order.accept(self)
+        self.notify(order)
+        return order
+
+    def _of_symbol(self, symbol: str | None) -> Instrument:
+        return next(i for i in self._instruments if i.symbol == symbol)

@@ -1,0 +1,356 @@
+"""``MarginBroker``: backtrader's broker on a margin account.
+
+It stays the stock broker in everything scripts rely on (order types, brackets, OCO, slippage, fillers,
+histories) and overrides what money and time touch: each bar goes through the engine's bar contract
+(:mod:`bt_margin.engine.step`), each fill is booked by the engine's account, and backtrader's positions
+mirror the account's.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from typing import Any
+
+import backtrader as bt
+from backtrader import Order
+
+from bt_margin.engine.account import Account
+from bt_margin.engine.events import Event
+from bt_margin.engine.pool import Pool
+from bt_margin.engine.settings import valid_cash
+from bt_margin.engine.step import Stepper
+from bt_margin.errors import CashError, InputError, UnknownMode
+from bt_margin.plugin.actions import Actions
+from bt_margin.plugin.booking import Booking
+from bt_margin.plugin.fidelity import fidelity_of
+from bt_margin.plugin.instrument import Instrument
+from bt_margin.plugin.market import Market
+from bt_margin.plugin.matching import Matching, on_mark
+from bt_margin.plugin.notices import install, uninstall
+from bt_margin.plugin.series import by_symbol, detail_of
+
+FLOOR = 1e-6
+"""What backtrader is shown instead of an equity of zero: stock analyzers divide by it."""
+
+
+class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
+    """The broker of a derivatives account, in place of backtrader's own.
+
+        cerebro.broker = btm.MarginBroker(venue="binance", margin_mode="cross", leverage=10)
+
+    venue : name or venue object (``btm.venue("generic", ...)`` states its own numbers)
+    margin_mode, leverage, cash : defaults for every symbol, and the wallet at the start
+    symbols : overrides per symbol, ``{"DOGE/USDT:USDT": dict(margin_mode="isolated", leverage=20)}``
+    names : feed name → symbol, for feeds that are named otherwise
+    funding, mark : series per symbol for plain feeds (see :mod:`bt_margin.plugin.series`)
+    require : ``("funding", "mark")`` or one of them: a feed without it is an error
+    intrabar : ``"adverse"``, ``"favourable"``, ``"nearest"``: which extreme of a dangerous bar is first
+    detail : finer bars per symbol that replace that guess
+    timestamps : ``"open"`` (bars carry their open time, as ccxt's) or ``"close"``
+    liquidation_slippage : fraction by which liquidation sales fill worse than the mark
+    auto_top_up : fill up isolated positions from free margin before they are liquidated
+    as_of : pin the venue's dated tables to one date
+    margin_calls : margin ratios that raise a margin call
+    debug : check the money identity after every ledger entry
+
+    The stock broker's parameters (slippage, ``coc``, ``coo``, ``checksubmit``, ``filler`` ...) keep their
+    meaning. After a run ``events``, ``account``, ``fidelity`` and ``equity_curve`` hold the record.
+    """
+
+    params: Any = (
+        ("cash", 10_000.0),
+        ("venue", None),
+        ("margin_mode", "cross"),
+        ("leverage", 1.0),
+        ("symbols", None),
+        ("names", None),
+        ("funding", None),
+        ("mark", None),
+        ("require", ()),
+        ("intrabar", "adverse"),
+        ("detail", None),
+        ("timestamps", "open"),
+        ("liquidation_slippage", 0.0),
+        ("auto_top_up", False),
+        ("as_of", None),
+        ("margin_calls", (0.8,)),
+        ("debug", False),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def init(self) -> None:
+        """All state, from the parameters: called at construction and again at every start."""
+        super().init()
+        if self.p.venue is None:
+            raise InputError(
+                'venue is missing; name one, for example MarginBroker(venue="binance", leverage=10)'
+            )
+        if self.p.timestamps not in ("open", "close"):
+            raise UnknownMode(
+                f"timestamps {self.p.timestamps!r} is not known; allowed: open, close"
+            )
+        self.startingcash = self.cash = valid_cash(self.p.cash)
+        self.account = self._new_account({}, None)
+        self.equity_curve: tuple[array[int], array[float]] = (array("q"), array("d"))
+        self.outbox: deque[Event] = deque()
+        self._seen_events = 0
+        self._market_reset()
+        self._booking_reset()
+        self._matching = Matching(self)
+        detail = {s: detail_of(f, s) for s, f in by_symbol(self.p.detail, "detail").items()}
+        self._detail = {self.account.venue.resolve(s): d for s, d in detail.items()}
+        self._stepper = Stepper(self.account, self.p.intrabar, self._detail)
+        self._running = False
+
+    def _new_account(self, extra: dict[str, dict[str, Any]], currency: str | None) -> Account:
+        p = self.p
+        symbols = {s: dict(v) for s, v in (p.symbols or {}).items()}
+        for symbol, own in extra.items():
+            symbols[symbol] = {**own, **symbols.get(symbol, {})}
+        return Account(
+            p.venue, p.cash, p.margin_mode, p.leverage, symbols=symbols, currency=currency,
+            as_of=p.as_of, auto_top_up=p.auto_top_up, margin_calls=tuple(p.margin_calls),
+            liquidation_slippage=p.liquidation_slippage, debug=p.debug,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """A run begins."""
+        super().start()
+        self._running = True
+        install(self)
+
+    def stop(self) -> None:
+        """A run is over."""
+        super().stop()
+        uninstall(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        for name in ("_matching", "_stepper"):
+            state.pop(name, None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._matching = Matching(self)
+        self._stepper = Stepper(self.account, self.p.intrabar, self._detail)
+
+    def adopt(self, other: Any) -> None:
+        """Take over what a script set on another broker: schemes, slippage, fillers, cheats."""
+        for name in ("slip_perc", "slip_fixed", "slip_open", "slip_match", "slip_limit", "slip_out",
+                     "coc", "coo", "filler", "checksubmit", "eosbar", "int2pnl", "shortcash",
+                     "fundmode", "fundstartval"):  # fmt: skip
+            if hasattr(other.p, name):
+                setattr(self.p, name, getattr(other.p, name))
+        self.comminfo.update(other.comminfo)
+        self._userhist = list(getattr(other, "_userhist", ()))
+        self._forget_schemes()
+
+    # -- one bar --------------------------------------------------------------------------------
+
+    def next(self) -> None:
+        """One pass of the broker: the strategy sees its outcome before its own ``next``."""
+        if not self._ready:
+            self._prepare()
+        while self._toactivate:
+            self._toactivate.popleft().activate()
+        fresh = [i for i in self._instruments if i.advance()]
+        if self._cash_addition:
+            self._move_cash()
+        if self.submitted:
+            self.check_submitted()
+        if self._interest_due:
+            self._charge_interest()
+        if self._userhist:
+            self._process_order_history()
+        if fresh:
+            usable = [i for i in fresh if i.usable()] if self._check_nan else fresh
+            self._time = max(self._time, *[i.start for i in fresh])
+            self._stepper.step(self._time, usable, self._matching)
+        self._close_books()
+
+    def _close_books(self) -> None:
+        """Value, cash and fund figures of this bar, and what strategies must be told."""
+        account = self.account
+        if account.exposed():
+            equity = account.equity()
+            self.cash = max(0.0, account.available())
+        else:
+            equity = account.cross.balance
+            self.cash = max(0.0, account.available()) if account.orders.reserved else equity
+        self._value = self._valuelever = equity if equity > FLOOR else FLOOR
+        self._fundval = self._value / self._fundshares
+        times, values = self.equity_curve
+        if times and times[-1] == self._time:
+            values[-1] = equity
+        else:
+            times.append(self._time)
+            values.append(equity)
+        events = account.events
+        if len(events) > self._seen_events:
+            self.outbox.extend(events[self._seen_events :])
+            self._seen_events = len(events)
+
+    def _move_cash(self) -> None:
+        while self._cash_addition:
+            amount = self._cash_addition.popleft()
+            if amount >= 0:
+                self.account.deposit(amount)
+            else:
+                try:
+                    self.account.withdraw(-amount)
+                except CashError:
+                    continue  # the refused withdrawal is an event; nothing was moved
+            self._fundshares += amount / self._fundval
+
+    def check_submitted(self) -> None:
+        """Judge what was submitted since the last bar at the last known marks."""
+        while self.submitted:
+            order = self.submitted.popleft()
+            if self._take_children(order) is None:
+                continue
+            if self.admit(order):
+                self.submit_accept(order)
+                continue
+            order.margin()
+            self.notify(order)
+            self._ococheck(order)
+            self._bracketize(order, cancel=True)
+
+    def match_pending(self) -> None:
+        """The stock broker's loop over the queue, once."""
+        self.pending.append(None)
+        while True:
+            order = self.pending.popleft()
+            if order is None:
+                break
+            if order.expire():
+                self._drop(order)
+            elif not order.active() or not self.instrument(order.data).fresh:
+                self.pending.append(order)
+            else:
+                self._try_exec(order)
+                if order.alive():
+                    self.pending.append(order)
+                else:
+                    self.account.release(order.ref)
+                    if order.status == Order.Completed:
+                        self._bracketize(order)
+
+    def expire_pending(self) -> None:
+        """Drop the orders whose time is over (walk)."""
+        for order in list(self.pending):
+            if order.expire():
+                self.pending.remove(order)
+                self._drop(order)
+
+    def _drop(self, order: Any) -> None:
+        self.account.release(order.ref)
+        self.notify(order)
+        self._ococheck(order)
+        self._bracketize(order, cancel=True)
+
+    def after_try(self, order: Any) -> None:
+        """What the loop does with an order after trying it (walk)."""
+        if order.alive():
+            return
+        if order in self.pending:
+            self.pending.remove(order)
+        self.account.release(order.ref)
+        if order.status == Order.Completed:
+            self._bracketize(order)
+
+    def _try_exec(self, order: Any) -> None:
+        if on_mark(order) and not order.triggered:
+            return  # not reached: a bar that reaches it is walked
+        super()._try_exec(order)
+
+    def fill_at(self, order: Any, price: float, quote: Instrument) -> None:
+        """Fill at a given last price, with the stock broker's slippage."""
+        if order.isbuy():
+            slipped = self._slip_up(quote.high, price)
+        else:
+            slipped = self._slip_down(quote.low, price)
+        self._execute(order, ago=0, price=slipped)
+
+    def cancel_pool(self, pool: Pool, cause: int) -> None:
+        """Cancel every open order of a pool; each is an event with its cause."""
+        for order in [*self.submitted, *self.pending]:
+            quote = self.instrument(order.data)
+            if order.alive() and self.pool_key(quote) == pool.key:
+                self.account.record(
+                    "canceled", quote.position, size=order.executed.remsize, order=order.ref,
+                    cause=cause, reason="canceled by the venue before a liquidation",
+                )  # fmt: skip
+                self.cancel(order)
+
+    def cancel(self, order: Any, bracket: bool = False) -> bool:
+        """Cancel an order, submitted or accepted; False when it is neither."""
+        for queue in (self.pending, self.submitted):
+            if order in queue:
+                queue.remove(order)
+                break
+        else:
+            return False
+        self.account.release(order.ref)
+        order.cancel()
+        self.notify(order)
+        self._ococheck(order)
+        if not bracket:
+            self._bracketize(order, cancel=True)
+        return True
+
+    # -- numbers --------------------------------------------------------------------------------
+
+    def get_cash(self) -> float:
+        """Margin available for new positions, never below 0 (alias ``getcash``)."""
+        return float(self.cash)
+
+    getcash = get_cash
+
+    def set_cash(self, cash: float) -> None:
+        """Before a run: the wallet to start with. During a run: deposit or withdraw the difference."""
+        if self._running:
+            self.add_cash(cash - self.account.wallet())
+            return
+        self.p.cash = valid_cash(cash)
+        self.init()
+
+    setcash = set_cash
+
+    def get_value(self, datas: Any = None, mkt: bool = False, lever: bool = False) -> float:
+        """Equity of the account; with ``datas`` the signed notional of their positions at the close."""
+        if datas is None:
+            if mkt:
+                return sum(p.notional() for p in self.account.positions.values())
+            return float(self._value)
+        return float(sum(self._value_of(data) for data in datas))
+
+    getvalue = get_value
+
+    def get_leverage(self) -> float:
+        """Gross notional of all positions over equity."""
+        gross = sum(p.notional() for p in self.account.positions.values())
+        return gross / max(self._value, FLOOR)
+
+    def _value_of(self, data: Any) -> float:
+        position = self.getposition(data)
+        if not position.size:
+            return 0.0
+        value = self.getcommissioninfo(data).getvaluesize(position.size, data.close[0])
+        return float(value)
+
+    @property
+    def events(self) -> list[Event]:
+        """Everything that happened, in order."""
+        return self.account.events
+
+    @property
+    def fidelity(self) -> dict[str, Any]:
+        """How true the run's inputs were: shares of bars with marks, funding, tiers in force."""
+        return fidelity_of(self)

@@ -1,0 +1,64 @@
+"""How true a run's inputs were: what the report says about marks, funding, tiers and guesses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def fidelity_of(broker: Any) -> dict[str, Any]:
+    """Counts and notes of a run.
+
+    ``bars`` that mattered (a position or an order could be touched), of which ``bars_with_mark`` had a
+    mark of their own; ``funding_charged`` settlements; ``walked`` dangerous bars; ``notes`` in words.
+    """
+    instruments = broker._instruments
+    marked = sum(i.marked for i in instruments)
+    unmarked = sum(i.unmarked for i in instruments)
+    events = broker.account.events
+    return {
+        "bars": marked + unmarked,
+        "bars_with_mark": marked,
+        "bars_without_mark": unmarked,
+        "mark_share": marked / (marked + unmarked) if marked + unmarked else 1.0,
+        "funding_charged": sum(1 for e in events if e.kind == "funding"),
+        "symbols_without_funding": tuple(broker._without_funding),
+        "symbols_without_mark": tuple(broker._without_mark),
+        "walked": broker._stepper.walked,
+        "intrabar": broker.p.intrabar,
+        "detail": tuple(sorted(broker._detail)),
+        "proxy_tiers": tuple(proxies(broker)),
+        "notes": tuple(notes(broker, unmarked)),
+    }
+
+
+def proxies(broker: Any) -> list[str]:
+    """Symbols whose first bars lie before their first dated tier table."""
+    curve = broker.equity_curve[0]
+    if not curve:
+        return []
+    venue = broker.account.venue
+    return [
+        i.symbol for i in broker._instruments if venue.schedule(i.symbol).is_proxy(int(curve[0]))
+    ]
+
+
+def notes(broker: Any, unmarked: int) -> list[str]:
+    """What a reader should know, one sentence each."""
+    said = []
+    if broker._without_mark:
+        said.append(
+            f"No mark prices for {', '.join(broker._without_mark)}: "
+            "liquidations were triggered by the last price."
+        )
+    elif unmarked:
+        said.append(f"{unmarked} bars had no mark and were judged by the last price.")
+    if broker._without_funding:
+        said.append(f"No funding rates for {', '.join(broker._without_funding)}: none was charged.")
+    stand_in = proxies(broker)
+    if stand_in:
+        said.append(
+            f"Tier tables of {', '.join(stand_in)} begin after the first bar; "
+            "the first known table stands in for the time before."
+        )
+    said.extend(broker.account.venue.approximations)
+    return said

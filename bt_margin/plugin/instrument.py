@@ -1,0 +1,172 @@
+"""One symbol's feed as the engine's quote: cached lines, bar times, marks.
+
+A bar's prices are read only when the account or an order can be touched by it, straight from the line
+objects, because that is where a broker spends its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import backtrader as bt
+
+from bt_margin.core.funding import FundingStamp
+from bt_margin.engine.pool import Position
+from bt_margin.engine.quote import Quote
+
+DAY_MS = 86_400_000
+EPOCH = 719_163
+_UNIT_MS = {
+    bt.TimeFrame.MicroSeconds: 0.001,
+    bt.TimeFrame.Seconds: 1_000,
+    bt.TimeFrame.Minutes: 60_000,
+    bt.TimeFrame.Days: DAY_MS,
+    bt.TimeFrame.Weeks: 7 * DAY_MS,
+    bt.TimeFrame.Months: 28 * DAY_MS,
+    bt.TimeFrame.Years: 365 * DAY_MS,
+}
+"""Shortest length of a bar by timeframe (a month has at least 28 days)."""
+
+
+def to_ms(number: float) -> int:
+    """backtrader's day number as UTC epoch milliseconds.
+
+    >>> to_ms(719163.5)
+    43200000
+    """
+    return round((number - EPOCH) * DAY_MS)
+
+
+class Instrument(Quote):
+    """A feed and the symbol it trades.
+
+    ``bars`` counts the bars seen, ``marked`` those whose mark was read and true, ``unmarked`` those that
+    had to do with the last price. ``seen`` tells a fresh bar from an old one.
+    """
+
+    __slots__ = (
+        "closes_at",
+        "data",
+        "fresh",
+        "length",
+        "lines",
+        "marked",
+        "marks",
+        "replay",
+        "seen",
+        "step",
+        "symbol",
+        "times",
+        "unmarked",
+    )
+
+    def __init__(
+        self,
+        data: Any,
+        position: Position,
+        stamps: Sequence[FundingStamp],
+        marks: Mapping[int, tuple[float, float, float, float]] | None,
+        stamped_at: str,
+    ) -> None:
+        super().__init__(position, stamps)
+        self.data = data
+        self.symbol = position.symbol
+        lines = data.lines
+        self.times = lines.datetime
+        own = [getattr(lines, f"mark_{n}", None) for n in ("open", "high", "low", "close")]
+        self.lines = (lines.open, lines.high, lines.low, lines.close, *own)
+        self.marks = marks
+        if marks is None and not getattr(data, "mark_available", own[0] is not None):
+            self.lines = (*self.lines[:4], None, None, None, None)
+        resampled = getattr(data, "resampling", 0) and not getattr(data, "replaying", 0)
+        self.closes_at = stamped_at == "close" or bool(resampled)
+        self.replay = bool(getattr(data, "replaying", 0))
+        self.step = bar_length(data)
+        self.fresh = False
+        self.seen = (0, 0.0, 0.0)
+        self.length = 0
+        self.marked = self.unmarked = 0
+
+    @property
+    def has_mark(self) -> bool:
+        """Whether there are marks at all."""
+        return self.lines[4] is not None or self.marks is not None
+
+    def advance(self) -> bool:
+        """Whether the feed has moved since the last look; sets the bar's time span if so."""
+        count = len(self.data)
+        if not count:
+            self.fresh = False
+            return False
+        number = self.times[0]
+        now = (count, number, self.lines[3][0] if self.replay else 0.0)
+        self.fresh = now != self.seen
+        if not self.fresh:
+            return False
+        if self.seen[0] and number > self.seen[1]:
+            observed = round((number - self.seen[1]) * DAY_MS)
+            if observed < self.step:
+                self.step = observed
+        self.seen = now
+        time = round((number - EPOCH) * DAY_MS)
+        self.start, self.end = (
+            (time - self.step, time) if self.closes_at else (time, time + self.step)
+        )
+        return True
+
+    def read(self) -> None:
+        """The prices of the current bar; marks fall back to last, counted."""
+        o, h, lo, c, mo, mh, ml, mc = self.lines
+        self.open, self.high, self.low, self.close = o[0], h[0], lo[0], c[0]
+        if self.replay:
+            self._read_tick()
+        if mo is not None:
+            self.mark_close = mc[0]
+            if self.mark_close == self.mark_close:
+                self.mark_open, self.mark_high, self.mark_low = mo[0], mh[0], ml[0]
+                self.marked += 1
+                return
+        elif self.marks is not None:
+            bar = self.marks.get(self.start)
+            if bar is not None:
+                self.mark_open, self.mark_high, self.mark_low, self.mark_close = bar
+                self.marked += 1
+                return
+        self.unmarked += 1
+        self.mark_open, self.mark_high = self.open, self.high
+        self.mark_low, self.mark_close = self.low, self.close
+
+    def _read_tick(self) -> None:
+        """A replayed bar shows only what this tick added."""
+        data = self.data
+        if getattr(data, "tick_open", None) is not None:
+            self.open, self.high = data.tick_open, data.tick_high
+            self.low, self.close = data.tick_low, data.tick_close
+
+    def usable(self) -> bool:
+        """Whether the bar has prices at all (feeds may deliver NaN while they wait)."""
+        close = self.lines[3][0]
+        return bool(close > 0.0)
+
+    def mark_now(self) -> float:
+        """The mark at the current bar's close, for decisions taken on it."""
+        close_line = self.lines[7]
+        mark = close_line[0] if close_line is not None else float("nan")
+        if mark != mark and self.marks is not None:
+            bar = self.marks.get(self.start)
+            mark = bar[3] if bar is not None else mark
+        return float(mark) if mark == mark else float(self.lines[3][0])
+
+
+def bar_length(data: Any) -> int:
+    """Length of the feed's bars in ms: its timeframe, or the closest spacing of its bars if shorter.
+
+    A feed that does not say its timeframe (PandasData assumes days) is measured, so that an hourly bar
+    is never charged funding of the hours after it.
+    """
+    unit = _UNIT_MS.get(data._timeframe, 1)
+    nominal = max(1, round(unit * (data._compression or 1)))
+    times = getattr(data.lines.datetime, "array", ())
+    spacing = [b - a for a, b in zip(times[:1000], times[1:1001], strict=False) if b > a]
+    return min([nominal, *(round(s * DAY_MS) for s in spacing)])

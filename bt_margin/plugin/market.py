@@ -1,0 +1,219 @@
+"""The broker's feeds: which symbol a feed trades, its commission scheme, funding and marks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bt_margin.core.funding import FundingStamp
+from bt_margin.engine.step import Stepper
+from bt_margin.errors import InputError, MissingData, UnknownSymbol
+from bt_margin.plugin.commission import from_scheme, of_contract
+from bt_margin.plugin.instrument import Instrument, to_ms
+from bt_margin.plugin.series import by_symbol, marks_of, stamps_of, thinned
+
+if TYPE_CHECKING:
+    from bt_margin.engine.account import Account
+
+    Base: Any = object
+else:
+    Base = object
+
+
+class Market(Base):
+    """The part of :class:`MarginBroker` that knows the feeds."""
+
+    p: Any
+    account: Account
+    cerebro: Any
+    comminfo: dict[Any, Any]
+
+    def _market_reset(self) -> None:
+        self._instruments: list[Instrument] = []
+        self._of_data: dict[int, Instrument] = {}
+        self._infos: dict[int, Any] = {}
+        self._ready = False
+        self._check_nan = True
+        self._interest_due = False
+        self._time = 0
+        self._without_funding: list[str] = []
+        self._without_mark: list[str] = []
+
+    def _forget_schemes(self) -> None:
+        self._infos = {}
+
+    def setcommission(self, *args: Any, **kwargs: Any) -> None:
+        """backtrader's own call, all its arguments: see :mod:`bt_margin.plugin.commission`."""
+        super().setcommission(*args, **kwargs)
+        self._forget_schemes()
+
+    def addcommissioninfo(self, comminfo: Any, name: str | None = None) -> None:
+        """backtrader's own call."""
+        super().addcommissioninfo(comminfo, name=name)
+        self._forget_schemes()
+
+    # -- symbols --------------------------------------------------------------------------------
+
+    def name_of(self, data: Any) -> str:
+        """The symbol of a feed by its name (a clone's through its source), as the venue writes it."""
+        source = data
+        while not source._name and getattr(source, "data", source) is not source:
+            source = source.data
+        name = str(source._name or "")
+        name = (self.p.names or {}).get(name, name)
+        venue = self.account.venue
+        try:
+            return venue.resolve(name)
+        except UnknownSymbol:
+            guess = f"{name}/{venue.currency}:{venue.currency}"
+            if name and guess in venue.schedules:
+                return guess
+            if not name:
+                raise UnknownSymbol(
+                    f"a feed has no name, and {venue.title} needs to know what it is; "
+                    'give it one (adddata(data, name="BTC/USDT:USDT")) or tell the broker: '
+                    'names={"": "BTC/USDT:USDT"}'
+                ) from None
+            raise
+
+    def instrument(self, data: Any) -> Instrument:
+        """The instrument of a feed (its symbol, position, bar)."""
+        found = self._of_data.get(id(data))
+        if found is None:
+            if not self._ready:
+                self._prepare()
+                return self.instrument(data)
+            found = self._enter_data(data)
+        return found
+
+    def pool_key(self, quote: Instrument) -> str:
+        """The pool an instrument belongs to, open or not."""
+        p = quote.position
+        return f"isolated:{p.symbol}" if p.margin_mode == "isolated" else self.account.cross.key
+
+    def _prepare(self) -> None:
+        """Read the feeds once they are there: contracts, schemes, funding, marks."""
+        self._ready = True
+        datas = list(getattr(self.cerebro, "datas", ()))
+        named = {id(d): self.name_of(d) for d in datas}
+        self._rebuild(datas, named)
+        first = [to_ms(t[0]) for t in map(_times_of, datas) if len(t)]
+        if first:
+            self.account.time = min(first)
+        for data in datas:
+            self._enter_data(data, named[id(data)])
+        self._check_required()
+
+    def _rebuild(self, datas: list[Any], named: dict[int, str]) -> None:
+        """An account whose contracts carry what schemes say, in the currency the symbols settle in."""
+        extra: dict[str, dict[str, Any]] = {}
+        settles = set()
+        for data in datas:
+            symbol = named[id(data)]
+            contract = self.account.venue.contract(symbol)
+            settles.add(contract.settle)
+            info = from_scheme(self._raw_scheme(data), contract)
+            if info.multiplier != contract.multiplier:
+                extra.setdefault(symbol, {})["multiplier"] = info.multiplier
+        if len(settles) > 1:
+            raise InputError(
+                f"the feeds settle in {', '.join(sorted(settles))}; "
+                "one account holds one settlement currency: run them on accounts of their own"
+            )
+        currency = settles.pop() if settles else self.account.currency
+        if extra or currency != self.account.currency:
+            self.account = self._new_account(extra, currency)
+            self._stepper = Stepper(self.account, self.p.intrabar, self._detail)
+            self._seen_events = 0
+
+    def _enter_data(self, data: Any, symbol: str | None = None) -> Instrument:
+        symbol = symbol or self.name_of(data)
+        known = next((i for i in self._instruments if i.symbol == symbol), None)
+        if known is None:
+            known = self._new_instrument(data, symbol)
+            self._instruments.append(known)
+        self._of_data[id(data)] = known
+        return known
+
+    def _new_instrument(self, data: Any, symbol: str) -> Instrument:
+        position = self.account.position(symbol)
+        marks = self._given(self.p.mark, "mark", data, symbol)
+        read = marks_of(marks, symbol) if marks is not None else None
+        made = Instrument(data, position, (), read, self.p.timestamps)
+        stamps = self._stamps(data, symbol, made.step)
+        made = Instrument(data, position, stamps or (), read, self.p.timestamps)
+        if stamps is None:
+            self._without_funding.append(symbol)
+        if read is None and not made.has_mark:
+            self._without_mark.append(symbol)
+        info = from_scheme(self._raw_scheme(data), position.contract)
+        stated = getattr(info, "leverage_at", None)
+        leverage = stated(1.0) if stated is not None else None
+        own = (self.p.symbols or {}).get(symbol, {})
+        if leverage and "leverage" not in own:
+            position.leverage = leverage
+        self._interest_due = self._interest_due or bool(getattr(info.p, "interest", 0.0))
+        return made
+
+    def _given(self, given: Any, what: str, data: Any, symbol: str) -> Any:
+        """The series a user gave for a symbol, by symbol or by the feed's own name."""
+        mapping = by_symbol(given, what)
+        return mapping.get(symbol, mapping.get(str(data._name)))
+
+    def _stamps(self, data: Any, symbol: str, step: int) -> tuple[FundingStamp, ...] | None:
+        given = self._given(self.p.funding, "funding", data, symbol)
+        if given is not None:
+            return stamps_of(given, symbol)
+        ask = getattr(data, "funding_stamps", None)
+        found = ask() if ask is not None else None
+        if found is None:
+            return None
+        return thinned(found, step, self.account.venue.funding_interval)
+
+    def _check_required(self) -> None:
+        for what in self.p.require:
+            if what not in ("funding", "mark"):
+                raise InputError(f"require={what!r} is not known; allowed: 'funding', 'mark'")
+            missing = self._without_funding if what == "funding" else self._without_mark
+            if missing:
+                raise MissingData(
+                    f"{what} was required and is missing for {', '.join(missing)}; "
+                    f"use PerpData with it or give the broker {what}={{symbol: series}}"
+                )
+
+    # -- schemes --------------------------------------------------------------------------------
+
+    def _raw_scheme(self, data: Any) -> Any:
+        source = data
+        while source is not None:
+            if source._name in self.comminfo:
+                return self.comminfo[source._name]
+            parent = getattr(source, "data", None)
+            source = parent if parent is not source else None
+        return self.comminfo[None]
+
+    def getcommissioninfo(self, data: Any) -> Any:
+        """The feed's scheme in the account's meaning: the script's own, else the venue's."""
+        info = self._infos.get(id(data))
+        if info is None:
+            info = self._infos[id(data)] = self._info_of(data)
+        return info
+
+    def _info_of(self, data: Any) -> Any:
+        position = self.instrument(data).position
+        info = from_scheme(self._raw_scheme(data), position.contract)
+        if not getattr(info, "silent", False):
+            return info
+        fees = self.account.venue.fees_at(position.symbol, self.account.time)
+        return of_contract(
+            position.contract, taker=fees.taker, maker=fees.maker, leverage=position.leverage
+        )
+
+    def fee_rule(self, data: Any) -> Any:
+        """How a fill of this feed is charged: None for the venue's own fees, else the scheme."""
+        info = from_scheme(self._raw_scheme(data), self.instrument(data).position.contract)
+        return None if getattr(info, "silent", False) else info
+
+
+def _times_of(data: Any) -> Any:
+    """The preloaded times of a feed, empty when it loads bar by bar."""
+    return getattr(data.lines.datetime, "array", ())

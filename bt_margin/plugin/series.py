@@ -1,0 +1,159 @@
+"""What a user hands the broker as series per symbol, read into the engine's plain values.
+
+``funding=`` and ``mark=`` serve plain feeds; ``detail=`` gives finer bars for dangerous bars. pandas
+objects, mappings and lists of tuples are all understood without importing pandas here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from itertools import pairwise
+from typing import Any
+
+from bt_margin.core.funding import FundingStamp, carried, stamps_from_pairs
+from bt_margin.engine.quote import Detail, SubBar
+from bt_margin.errors import DataError
+
+Prices = tuple[float, float, float, float]
+MARKS = ("mark_open", "mark_high", "mark_low", "mark_close")
+PLAIN = ("open", "high", "low", "close")
+
+
+def epoch_ms(time: Any, where: str) -> int:
+    """UTC epoch milliseconds of a timestamp: aware datetimes and integers in ms; naive is an error."""
+    if isinstance(time, bool) or time is None:
+        raise DataError(f"{where}: {time!r} is not a time")
+    if isinstance(time, int):
+        return time
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time)
+    if getattr(time, "tzinfo", None) is None:
+        raise DataError(
+            f"{where}: the time {time} has no time zone; "
+            "say which it is in, for example index.tz_localize('UTC')"
+        )
+    return round(time.astimezone(timezone.utc).timestamp() * 1000)
+
+
+def stamps_of(series: Any, symbol: str) -> tuple[FundingStamp, ...]:
+    """Funding stamps of ``funding={symbol: ...}``.
+
+    A Series or mapping of rates by time, a DataFrame with ``rate`` or ``funding_rate`` (and optionally
+    ``mark``), or pairs ``(time, rate)`` or triples ``(time, rate, mark)``.
+
+    >>> stamps_of([(28_800_000, 0.0001)], "X")
+    (FundingStamp(time=28800000, rate=0.0001, mark=None),)
+    """
+    where = f"funding of {symbol}"
+    columns = getattr(series, "columns", None)
+    if columns is not None:
+        rate = next((c for c in ("rate", "funding_rate") if c in columns), None)
+        if rate is None:
+            raise DataError(f"{where}: no column rate or funding_rate; found {list(columns)}")
+        marks = series["mark"] if "mark" in columns else [None] * len(series)
+        rows: Iterable[Any] = zip(series.index, series[rate], marks, strict=True)
+    elif hasattr(series, "items"):
+        rows = ((time, rate, None) for time, rate in series.items())
+    else:
+        rows = ((row[0], row[1], row[2] if len(row) > 2 else None) for row in series)
+    return stamps_from_pairs(
+        (epoch_ms(time, where), float(rate), None if mark is None or mark != mark else float(mark))
+        for time, rate, mark in rows
+    )
+
+
+def thinned(
+    stamps: Sequence[tuple[int, float, float | None]], step: int, interval: int
+) -> tuple[FundingStamp, ...]:
+    """Stamps read off a column, with a rate that is repeated on every bar charged once an interval.
+
+    Only a column whose values stand on neighbouring bars and do not change within the venue's funding
+    interval is taken for a repetition; a symbol that really settles every bar keeps all its stamps.
+
+    >>> hour = 3_600_000
+    >>> len(thinned([(hour * i, 0.0001, None) for i in range(24)], hour, 8 * hour))
+    3
+    """
+    close = sum(1 for a, b in pairwise(stamps) if b[0] - a[0] <= step)
+    if step >= interval or 2 * close < len(stamps) or not _repeats(stamps, interval):
+        return stamps_from_pairs(stamps)
+    return carried([s[0] for s in stamps], [s[1] for s in stamps], interval)
+
+
+def _repeats(stamps: Sequence[tuple[int, float, float | None]], interval: int) -> bool:
+    cells: dict[int, set[float]] = {}
+    for time, rate, _ in stamps:
+        cells.setdefault(time // interval, set()).add(rate)
+    return 20 * sum(1 for rates in cells.values() if len(rates) > 1) <= len(cells)
+
+
+def marks_of(series: Any, symbol: str) -> dict[int, Prices]:
+    """Mark bars by open time of ``mark={symbol: ...}``.
+
+    A DataFrame with ``mark_open … mark_close`` or ``open … close``, or a Series of closing marks: then a
+    bar opens at the previous close and has no wicks of its own. Rows with NaN are left out.
+    """
+    where = f"mark of {symbol}"
+    columns = getattr(series, "columns", None)
+    if columns is None:
+        return _from_closes(series.items() if hasattr(series, "items") else series, where)
+    names = MARKS if all(n in columns for n in MARKS) else PLAIN
+    if not all(n in columns for n in names):
+        raise DataError(
+            f"{where}: needs the columns {', '.join(PLAIN)} or {', '.join(MARKS)}; "
+            f"found {list(columns)}"
+        )
+    times = [epoch_ms(t, where) for t in series.index]
+    rows = zip(times, *(series[n].tolist() for n in names), strict=True)
+    return {
+        t: _checked((o, h, lo, c), where, t)
+        for t, o, h, lo, c in rows
+        if o + h + lo + c == o + h + lo + c
+    }
+
+
+def _from_closes(rows: Iterable[Any], where: str) -> dict[int, Prices]:
+    marks: dict[int, Prices] = {}
+    before: float | None = None
+    for time, value in rows:
+        close = float(value)
+        if close != close:
+            continue
+        start = close if before is None else before
+        ms = epoch_ms(time, where)
+        marks[ms] = _checked((start, max(start, close), min(start, close), close), where, ms)
+        before = close
+    return marks
+
+
+def _checked(prices: Prices, where: str, time: int) -> Prices:
+    o, h, lo, c = prices
+    if not (0 < lo <= min(o, c) and max(o, c) <= h < float("inf")):
+        at = datetime.fromtimestamp(time / 1000, timezone.utc)
+        raise DataError(
+            f"{where} at {at:%Y-%m-%d %H:%M}: open {o}, high {h}, low {lo}, close {c} "
+            "is no bar; the high must be the highest, the low the lowest and above 0"
+        )
+    return prices
+
+
+def detail_of(frame: Any, symbol: str) -> Detail:
+    """Finer bars of ``detail={symbol: frame}``: a frame with ``open … close`` and perhaps marks."""
+    where = f"detail of {symbol}"
+    last = marks_of(frame[list(PLAIN)], where) if hasattr(frame, "columns") else None
+    if not last:
+        raise DataError(f"{where}: needs a DataFrame with the columns {', '.join(PLAIN)}")
+    marks = marks_of(frame, where) if all(n in frame.columns for n in MARKS) else {}
+    times = sorted(last)
+    gaps = [b - a for a, b in pairwise(times)]
+    return Detail([SubBar(t, last[t], marks.get(t)) for t in times], min(gaps, default=60_000))
+
+
+def by_symbol(given: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
+    """A mapping per symbol, or an error that says what was expected."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise DataError(f"{what}= wants a mapping symbol → series; found {type(given).__name__}")
+    return dict(given)
