@@ -1,0 +1,47 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bt_margin.errors import InputError
+from bt_margin.studies.write import atomic, write_tables
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def half(path: Path) -> None:
+        path.write_text("ha")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        atomic(target, half)
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_tables_come_back_as_they_went_in(tmp_path: Path) -> None:
+    times = pd.date_range("2025-01-01", periods=2, freq="h", tz="UTC")
+    table = pd.DataFrame({"time": times, "x": [1.5, None], "info": [{"a": 1}, {}]})
+    write_tables(tmp_path, {"events": table}, synthetic=False)
+    back = pd.read_parquet(tmp_path / "events.parquet")
+    assert list(back["x"].isna()) == [False, True]
+    assert list(back["info"]) == ['{"a": 1}', ""]
+    assert pd.read_csv(tmp_path / "events.csv")["time"].iloc[0] == "2025-01-01T00:00:00+0000"
+
+
+def test_made_up_data_is_marked_in_every_table(tmp_path: Path) -> None:
+    write_tables(tmp_path, {"equity": pd.DataFrame({"cross": [1.0]})}, synthetic=True)
+    assert pd.read_csv(tmp_path / "equity.csv")["synthetic"].iloc[0] == "SYNTHETIC"
+
+
+def test_a_place_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(InputError, match="choose another place"):
+        atomic(blocked / "inside.csv", lambda path: None)
