@@ -97,7 +97,10 @@ class _MarginSizer(bt.Sizer):
             free = cash + closing * (unit - 2.0 * fee)
             most = closing + max(0.0, free) / (unit / leverage + fee)
             return Desk(None, symbol, side, price, held, unit, fee, leverage, equity, free, most)
-        most = abs(account.preview(symbol, side, price).affordable_size)
+        now = broker.preview(
+            data, side, price
+        )  # the broker also brings a flat symbol's mark up to date
+        most = abs(now.affordable_size)
         free = account.preview(symbol, side * closing, price).available if closing else cash
         leverage = account.leverage(symbol)
         return Desk(account, symbol, side, price, held, unit, fee, leverage, equity, free, most)

@@ -36,6 +36,9 @@ class Counter:
     def getposition(self, data: Any) -> Any:
         return SimpleNamespace(size=self.account.position(data._name).size)
 
+    def preview(self, data: Any, size: float, price: float) -> Any:
+        return self.account.preview(data._name, size, price)
+
     def getcash(self) -> float:
         return max(0.0, self.account.available())
 
