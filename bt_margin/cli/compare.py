@@ -141,7 +141,7 @@ def _save(result: Comparison, out: Path | None) -> list[Path]:
 
 def _document(result: Comparison, files: list[Path]) -> dict[str, Any]:
     """Everything a program wants to know."""
-    from bt_margin.report.words import fidelity, liquidations, verdict
+    from bt_margin.report.words import approximations, fidelity, liquidations, verdict
 
     return {
         "synthetic": result.synthetic,
@@ -152,6 +152,7 @@ def _document(result: Comparison, files: list[Path]) -> dict[str, Any]:
         "divergence": result.divergence.to_frame().to_dict(orient="records"),
         "liquidations": liquidations(result),
         "fidelity": fidelity(result),
+        "approximations": approximations(result),
         "files": [str(path) for path in files],
     }
 
@@ -159,11 +160,11 @@ def _document(result: Comparison, files: list[Path]) -> dict[str, Any]:
 def _show(result: Comparison, files: list[Path]) -> None:
     """Tables for people."""
     from bt_margin.report import tables
-    from bt_margin.report.words import fidelity, verdict
+    from bt_margin.report.words import approximations, fidelity, verdict
 
     console = shell.stdout()
     span = f"{result.index[0]:%Y-%m-%d} to {result.index[-1]:%Y-%m-%d}" if len(result.index) else ""
-    names = ", ".join(result.first.fidelity.get("symbols", ())) or result.first.title
+    names = ", ".join(result.first.broker.account.book)
     label = "  [bold red]SYNTHETIC market[/]" if result.synthetic else ""
     console.print(f"[bold]{result.first.title}[/]  {names}  {span}{label}")
     console.print(shell.grid(tables.headline(result), numbers=True))
@@ -181,5 +182,8 @@ def _show(result: Comparison, files: list[Path]) -> None:
         console.print(shell.grid(fallen[:9], numbers=False, title=f"\n{title}"))
     for note in fidelity(result):
         console.print(f"· {note}", style="dim", markup=False)
+    left = len(approximations(result))
+    if left:
+        console.print(f"· {left} simplifications of the venue's rules: see the report", style="dim")
     if files:
         console.print("\nwritten: " + ", ".join(str(path) for path in files), markup=False)

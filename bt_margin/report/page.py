@@ -12,7 +12,7 @@ from bt_margin.report.figures import figure_dict
 from bt_margin.report.numbers import date
 from bt_margin.report.picture import picture
 from bt_margin.report.style import SCRIPT, STYLE
-from bt_margin.report.words import fidelity, verdict
+from bt_margin.report.words import approximations, fidelity, verdict
 from bt_margin.studies.comparison import Comparison
 
 MOST_LIQUIDATIONS = 200
@@ -36,7 +36,8 @@ def page(comparison: Comparison) -> str:
             "<section><h2>Equity and drawdown</h2><div id='chart'></div></section>",
             _partings(comparison),
             _liquidations(comparison),
-            _list("What the data and the model cannot show", fidelity(comparison)),
+            _list("How true this is", fidelity(comparison)),
+            _list("What the venue's model leaves out", approximations(comparison)),
             _stamp(comparison),
             "</main>",
             f"<script>{get_plotlyjs()}</script>",

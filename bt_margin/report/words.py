@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bt_margin.report.numbers import date, money, percent, price
-from bt_margin.studies.causes import breach_behind, funding_behind
+from bt_margin.studies.causes import breach_behind, funding_behind, verdict_text
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.pieces import Episode
 from bt_margin.studies.result import Run
@@ -83,11 +83,11 @@ def explain(run: Run, event: Any) -> str:
     breach = breach_behind(event, events)
     decided = breach if breach is not None else event
     marks = dict(decided.info.get("marks", {})) or {event.symbol: event.mark}
-    shown = ", ".join(f"{symbol} at {price(mark)}" for symbol, mark in marks.items())
-    text = (
-        f"With {shown}, the equity of {decided.pool or event.pool} fell to {money(decided.allowed)}"
-    )
-    text += f" and met its maintenance margin of {money(decided.found)}."
+    shown = ", ".join(f"{symbol} at the mark {price(mark)}" for symbol, mark in marks.items())
+    text = f"{decided.pool or event.pool}, {shown}"
+    if decided.found is not None and decided.allowed is not None:
+        text += f": {verdict_text(decided.allowed, decided.found)}"
+    text += "."
     paid = funding_behind(event, events)
     if paid:
         text += f" Funding of {money(paid)} tipped it."
@@ -106,57 +106,39 @@ def _settled(event: Any) -> str:
 
 
 def fidelity(comparison: Comparison) -> list[str]:
-    """What the data lacked and the venue's rules cannot show, as sentences; what holds for all runs once."""
+    """What the data lacked and what was assumed, as sentences; what holds for all runs is said once."""
     notes: list[str] = []
     if comparison.synthetic:
         notes.append("SYNTHETIC: the market data is made up; nothing here happened on an exchange.")
+    rules = approximations(comparison)
     for run in comparison.runs.values():
-        for note in [*_data_notes(run), *_tier_notes(run), *_venue_notes(run)]:
-            if note not in notes:
+        for note in _data_notes(run):
+            if note not in notes and note not in rules:
                 notes.append(note)
     return [*notes, *_bounds_notes(comparison)]
 
 
+def approximations(comparison: Comparison) -> list[str]:
+    """What the venues do that candles cannot show, each sentence once."""
+    venues = [run.broker.account.venue for run in comparison.runs.values()]
+    return list(dict.fromkeys(text for venue in venues for text in venue.approximations))
+
+
 def _data_notes(run: Run) -> Iterator[str]:
-    """Marks, funding and paths inside the bars."""
+    """Marks, funding, tier tables and the paths inside the bars."""
     facts = run.fidelity
     bars, without = int(facts.get("bars", 0)), int(facts.get("bars_without_mark", 0))
     if bars and without:
-        share = percent(without / bars)
         yield (
-            f"Mark prices were missing in {without:,} of {bars:,} bars ({share}); there the last price "
-            "stood in, whose spikes can liquidate what the mark would have spared."
-        )
-    missing = int(facts.get("funding_missing", 0) or 0)
-    if missing:
-        yield f"Funding was missing for {missing:,} settlements; none was charged there."
-    ambiguous = int(facts.get("ambiguous_liquidations", 0) or 0)
-    if ambiguous:
-        yield (
-            f"{run.name}: {ambiguous} liquidations fell in bars whose inner path is not known; "
-            f"the {run.settings.get('intrabar')} path was taken."
+            f"{run.name}: mark prices were missing in {without:,} of {bars:,} bars that mattered "
+            f"({percent(without / bars)}); there the last price stood in, whose spikes can liquidate "
+            "what the mark would have spared."
         )
     yield from (str(note) for note in facts.get("notes", ()))
-
-
-def _tier_notes(run: Run) -> Iterator[str]:
-    """Tier tables that stand in for a time before the first known one."""
-    venue, index = run.broker.account.venue, run.equity.index
-    if not len(index):
-        return
-    start = int(pd.Timestamp(index[0]).timestamp() * 1000)
-    for symbol in sorted(run.broker.account.book):
-        if venue.schedule(symbol).is_proxy(start):
-            yield (
-                f"The tier table of {symbol} is later than the start of the data: the first known "
-                "table stands in before its date."
-            )
-
-
-def _venue_notes(run: Run) -> Iterator[str]:
-    """What the venue does that candles cannot show."""
-    venue = run.broker.account.venue
-    yield from (f"{venue.title}: {text}" for text in venue.approximations)
+    walked = int(facts.get("walked", 0) or 0)
+    if walked:
+        policy = facts.get("intrabar", run.settings.get("intrabar"))
+        yield f"{run.name}: {walked:,} dangerous bars were walked along their {policy} path."
 
 
 def _bounds_notes(comparison: Comparison) -> Iterator[str]:

@@ -33,15 +33,20 @@ _MARGIN_ACTIONS = ("top_up", "transfer", "margin_mode", "leverage", "refused")
 def tell(first: Track, other: Track, since: int, bar: int) -> Cause:
     """Why the exposures of two runs part in ``bar``, having agreed last at the close of bar ``since``.
 
-    One-sided events of the bar come first, then those since the runs last agreed (an order refused
-    yesterday shows when the other run's order fills today), then the death of an account, then the fills.
+    A liquidation in one run alone comes first, then the death of an account, then the other one-sided
+    events of the bar, then those since the runs last agreed (an order refused yesterday shows when the
+    other run's order fills today), then the fills.
     """
-    for begin in (bar, since + 1):
-        found = _one_sided(first, other, begin, bar)
-        if found:
-            track, note = max(found, key=lambda pair: _weight(pair[1]))
-            return _told(track, other if track is first else first, note)
-    return _death(first, other, bar) or _fills(first, other, bar)
+    here = _one_sided(first, other, bar, bar)
+    fallen = [pair for pair in here if pair[1].event.kind == "liquidation"]
+    gone = None if fallen else _death(first, other, bar)
+    if gone is not None:
+        return gone
+    found = fallen or here or _one_sided(first, other, since + 1, bar)
+    if not found:
+        return _fills(first, other, bar)
+    track, note = max(found, key=lambda pair: _weight(pair[1]))
+    return _told(track, other if track is first else first, note)
 
 
 def funding_behind(event: Any, events: Sequence[Any]) -> float:
@@ -81,7 +86,7 @@ def when(ms: int) -> str:
 
 
 def amount(value: float | None) -> str:
-    """A price or an amount with as many decimals as its size calls for.
+    """A price with as many decimals as its size calls for.
 
     >>> amount(61234.567), amount(0.081234), amount(None)
     ('61,234.57', '0.081234', 'unknown')
@@ -90,6 +95,17 @@ def amount(value: float | None) -> str:
         return "unknown"
     digits = 2 if abs(value) >= 100 else 4 if abs(value) >= 1 else 6
     return f"{value:,.{digits}f}"
+
+
+def money(value: float | None) -> str:
+    """An amount of money; very small ones are not rounded to nothing.
+
+    >>> money(1234.567), money(0.00012)
+    ('1,234.57', '0.00012')
+    """
+    if value is None:
+        return "unknown"
+    return f"{value:,.3g}" if 0.0 < abs(value) < 0.005 else f"{value:,.2f}"
 
 
 def size_text(value: float | None, symbol: str | None) -> str:
@@ -128,7 +144,7 @@ def _told(track: Track, peer: Track, note: Note) -> Cause:
     if event.kind == "liquidation":
         kind = "funding breach" if funding_behind(event, events) else "liquidation"
         text = liquidation_sentence(track.name, event, events)
-        return Cause(kind, f"{text} {peer.name} was not.", track.name, event.id)
+        return Cause(kind, f"{text[:-1]}; {peer.name} was not.", track.name, event.id)
     if event.kind == "rejected":
         return Cause("rejected order", _rejection(track, peer, event), track.name, event.id)
     if event.kind in _MARGIN_ACTIONS:
@@ -136,7 +152,7 @@ def _told(track: Track, peer: Track, note: Note) -> Cause:
     if event.kind == "canceled":
         text = f"{track.name} had an order in {event.symbol} cancelled at {when(event.time)}"
         return Cause("cancelled order", f"{text} ({event.reason}).", track.name, event.id)
-    text = f"{track.name} alone had a {event.kind} of {amount(event.amount)} at {when(event.time)}."
+    text = f"{track.name} alone had a {event.kind} of {money(event.amount)} at {when(event.time)}."
     return Cause("transfer", text, track.name, event.id)
 
 
@@ -148,20 +164,44 @@ def liquidation_sentence(run: str, event: Any, events: Sequence[Any]) -> str:
     if event.mark is not None:
         text += f" at the mark {amount(event.mark)}"
     if decided.found is not None and decided.allowed is not None:
-        text += f": equity {amount(decided.allowed)} against {amount(decided.found)}"
-        text += " of maintenance margin"
+        text += f": {verdict_text(decided.allowed, decided.found)}"
     paid = funding_behind(event, events)
-    return f"{text}{f', after paying {amount(paid)} of funding' if paid else ''}."
+    return f"{text}{f', after paying {money(paid)} of funding' if paid else ''}."
+
+
+def verdict_text(equity: float, need: float) -> str:
+    """How a pool's equity stood to its maintenance margin when it was liquidated.
+
+    >>> verdict_text(73.28, 73.28)
+    'its equity had fallen to the maintenance margin of 73.28'
+    >>> verdict_text(-10.0, 73.28)
+    'its equity of -10.00 was already below the maintenance margin of 73.28'
+    """
+    if need - equity <= 1e-6 * abs(need) + 0.005:
+        return f"its equity had fallen to the maintenance margin of {money(need)}"
+    return (
+        f"its equity of {money(equity)} was already below the maintenance margin of {money(need)}"
+    )
+
+
+_REASONS = {
+    "margin": "needs {found} of margin, {allowed} are available",
+    "lot": "is smaller than one lot of {allowed}",
+    "min_notional": "is worth {found}, less than the smallest order of {allowed}",
+    "leverage_cap": "makes a position worth {found}, at this leverage {allowed} are allowed",
+    "dead": "comes from an account that has nothing left",
+}
 
 
 def _rejection(track: Track, peer: Track, event: Any) -> str:
     """An order one account could not carry."""
-    text = f"{track.name} was refused the order to {size_text(event.size, event.symbol)}"
-    text += f" at {when(event.time)}"
-    if event.found is not None and event.allowed is not None:
-        text += f": {amount(event.found)} needed, {amount(event.allowed)} there"
-    reason = event.reason.replace("_", " ")
-    return f"{text}{f' ({reason})' if reason else ''}. {peer.name} was not."
+    text = f"{track.name} was refused an order at {when(event.time)}"
+    known = _REASONS.get(event.reason)
+    why = f"is refused ({event.reason.replace('_', ' ')})" if known is None else known
+    show = amount if event.reason == "lot" else money
+    numbers = {"found": show(event.found), "allowed": show(event.allowed)}
+    order = size_text(event.size, event.symbol)
+    return f"{text}: to {order} {why.format(**numbers)}; {peer.name} was not."
 
 
 def _action(track: Track, peer: Track, event: Any) -> str:
@@ -173,10 +213,10 @@ def _action(track: Track, peer: Track, event: Any) -> str:
         "margin_mode": "changed the margin mode",
         "refused": "was refused a margin action",
     }[event.kind]
-    number = f" {amount(event.amount)}" if event.amount is not None else ""
+    number = f" {money(event.amount)}" if event.amount is not None else ""
     where = f" for {event.symbol}" if event.symbol else ""
     reason = f" ({event.reason.replace('_', ' ')})" if event.reason else ""
-    return f"{track.name} {what}{number}{where} at {when(event.time)}{reason}. {peer.name} did not."
+    return f"{track.name} {what}{number}{where} at {when(event.time)}{reason}; {peer.name} did not."
 
 
 def _death(first: Track, other: Track, bar: int) -> Cause | None:
@@ -204,13 +244,13 @@ def _fills(first: Track, other: Track, bar: int) -> Cause:
     symbols = sorted({*sizes[0], *sizes[1]})
     if not symbols:
         text = (
-            f"The same positions weigh differently on {amount(_equity(first, bar))} ({first.name})"
+            f"The same positions weigh differently on {money(_equity(first, bar))} ({first.name})"
         )
-        text += f" and {amount(_equity(other, bar))} ({other.name})."
+        text += f" and {money(_equity(other, bar))} ({other.name})."
         return Cause("different base", text, other.name, None)
     symbol = max(symbols, key=lambda s: abs(sizes[0].get(s, 0.0) - sizes[1].get(s, 0.0)))
     mine, theirs = sizes[0].get(symbol, 0.0), sizes[1].get(symbol, 0.0)
-    bases = f"{amount(_equity(first, bar))} ({first.name}) and {amount(_equity(other, bar))}"
+    bases = f"{money(_equity(first, bar))} ({first.name}) and {money(_equity(other, bar))}"
     if abs(mine - theirs) <= 1e-9 * max(abs(mine), abs(theirs)):
         text = f"Both {size_text(mine, symbol)}, but on different equities: {bases} ({other.name})."
         return Cause("different base", text, other.name, None)

@@ -39,7 +39,7 @@ COLUMNS = {
     "max_leverage": "largest notional / equity at a close",
     "min_margin_buffer": "smallest share of a pool's equity above its maintenance margin, at a close",
     "bars": "bars of the run",
-    "mark_share": "share of those bars in which every position had a mark price",
+    "mark_share": "share of the bars that mattered (a position or order at stake) with a mark price",
     "synthetic": "whether the data was made up",
 }
 
@@ -99,15 +99,13 @@ def _booked(run: Run, track: Track) -> dict[str, Any]:
 
 def _condition(run: Run) -> dict[str, Any]:
     """How near the run came to its end, and what its data had."""
-    bars = int(run.fidelity.get("bars", len(run.equity)))
-    marked = int(run.fidelity.get("bars_with_mark", 0))
     worst = float(run.bars["margin_ratio"].max()) if len(run.bars) else 0.0
     liquidated = bool((run.events["kind"] == "breach").any())
     return {
         "max_leverage": float(run.bars["leverage"].max()) if len(run.bars) else 0.0,
         "min_margin_buffer": 0.0 if liquidated else max(0.0, 1.0 - worst),
         "bars": len(run.equity),
-        "mark_share": marked / bars if bars else math.nan,
+        "mark_share": float(run.fidelity.get("mark_share", math.nan)),
         "synthetic": run.synthetic,
     }
 

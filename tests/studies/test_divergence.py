@@ -102,7 +102,7 @@ def test_the_refused_order_of_yesterday_explains_the_fill_of_today() -> None:
     isolated = make_track("isolated", [100] * 5, {BTC: [0] * 5}, events=[refused])
     episode = diverge(cross, [isolated], tell).episodes[0]
     assert (episode.kind, episode.run, episode.event) == ("rejected order", "isolated", 4)
-    assert "1,200.00 needed, 1,000.00 there (margin)" in episode.sentence
+    assert "needs 1,200.00 of margin, 1,000.00 are available" in episode.sentence
     assert episode.ongoing
 
 
@@ -117,7 +117,7 @@ def test_funding_that_tips_a_pool_is_named_as_the_cause() -> None:
     episode = diverge(cross, [isolated], tell).episodes[0]
     assert episode.kind == "funding breach"
     assert "short" in episode.sentence
-    assert "after paying 3.0000 of funding" in episode.sentence
+    assert "after paying 3.00 of funding" in episode.sentence
 
 
 def test_funding_that_would_not_have_mattered_is_not_blamed() -> None:
@@ -137,7 +137,7 @@ def test_margin_moved_in_one_run_is_a_margin_action() -> None:
     isolated = make_track("isolated", [100, 100], {BTC: [1, 1]}, events=[moved])
     episode = diverge(cross, [isolated], tell).episodes[0]
     assert episode.kind == "margin action"
-    assert "isolated topped its margin up by 12.0000" in episode.sentence
+    assert "isolated topped its margin up by 12.00" in episode.sentence
 
 
 def test_a_dead_account_parts_from_one_that_trades_on() -> None:
