@@ -28,7 +28,7 @@ TIME_COLUMNS = ("timestamp", "datetime", "date")
 
 _ZONE = (
     'say which zone they are in, e.g. frame.tz_localize("UTC") for an index or '
-    'frame["timestamp"].dt.tz_localize("UTC") for a column'
+    'frame["timestamp"].dt.tz_localize("UTC") for a column; in a file: 2024-01-01T00:00:00Z'
 )
 # Epoch numbers tell their unit by their size: 1e11 s is the year 5138, 1e11 ms is March 1973.
 _EPOCH_UNITS = ((1e11, 10**9), (1e14, 10**6), (1e17, 10**3), (float("inf"), 1))
@@ -117,9 +117,11 @@ def plain_index(stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:
 
 
 def bar_step(index: pd.Index) -> int:
-    """Length of a bar in nanoseconds: the usual distance of two bars, an hour for a single bar."""
-    opens = pd.DatetimeIndex(index).asi8
-    return int(np.median(np.diff(opens))) if len(opens) > 1 else 3_600_000_000_000
+    """Length of a bar in nanoseconds: the most common distance; an hour for a single bar."""
+    if len(index) < 2:
+        return 3_600_000_000_000
+    distances, counts = np.unique(np.diff(pd.DatetimeIndex(index).asi8), return_counts=True)
+    return int(distances[np.argmax(counts)])
 
 
 def _from_epoch(

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import csv
 
 from bt_margin.errors import DataError, message
 from bt_margin.market.names import META_SUFFIX, SUFFIXES
@@ -30,16 +31,22 @@ def read_table(path: Path) -> pd.DataFrame:
         raise DataError(message("unknown file", path.suffix, ", ".join(SUFFIXES), str(path)))
     try:
         if path.suffix == ".parquet":
-            table = pq.read_table(path)
-            frame: pd.DataFrame = table.to_pandas()
+            frame: pd.DataFrame = pq.read_table(path).to_pandas()
         else:
-            frame = pd.read_csv(path, float_precision="round_trip")
-            frame = frame.rename(columns={"Unnamed: 0": "timestamp"})
+            frame = _read_csv(path)
         frame.attrs = _attrs(read_meta(path))
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         text = " ".join(str(error).split())
         raise DataError(message("file cannot be read", text, where=str(path))) from error
     return frame
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """A CSV file with a header line; a first column without a name holds the times."""
+    whole = min(path.stat().st_size + 1, 2**31 - 1)  # types are judged on all rows, not the first
+    table = csv.read_csv(path, read_options=csv.ReadOptions(block_size=whole))
+    frame: pd.DataFrame = table.to_pandas()
+    return frame.rename(columns={"": "timestamp"})
 
 
 def read_meta(path: Path) -> dict[str, Any]:
