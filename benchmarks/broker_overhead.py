@@ -141,7 +141,7 @@ VARIANTS = (
     Variant(STOCK, stock_broker, pandas_feed),
     Variant("margin, PandasData", margin_broker, pandas_feed),
     Variant("margin, PerpData", margin_broker, perp_feed),
-    Variant("margin, PerpData, mark, funding", margin_broker, perp_feed, with_marks=True),
+    Variant("margin, PerpData, mark+funding", margin_broker, perp_feed, with_marks=True),
 )
 
 
@@ -272,7 +272,7 @@ def main() -> None:
     rounds = given.rounds or (3 if given.quick else 5)
     shapes = ((1, 100_000 // divisor), (10, 20_000 // divisor))
     scripts: tuple[type[Clocked], ...] = (SmaCross, BuyAndHold)
-    console = Console() if sys.stdout.isatty() else Console(width=100)
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     report: dict[str, list[dict[str, float | int | str]]] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(

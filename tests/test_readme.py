@@ -46,7 +46,7 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"__name__": "readme"}
+    names: dict[str, object] = {"__name__": "__main__"}
     for kind, text in BLOCKS:
         if kind == "python":
             exec(compile(text, "README.md", "exec"), names)
