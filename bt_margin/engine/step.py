@@ -128,8 +128,8 @@ class Stepper:
         if time >= account.next_rules:
             account.clock(time)
         for quote in fresh:
-            while quote.next_stamp <= quote.start:
-                self._settle(quote, None)
+            if quote.next_stamp <= quote.start:
+                self._due(quote)
         waiting = matcher.waiting()
         if not waiting and not account.exposed():
             self._skip_stamps(fresh)
@@ -163,6 +163,15 @@ class Stepper:
         matcher.finish()
 
     # -- funding --------------------------------------------------------------------------------
+
+    def _due(self, quote: Quote) -> None:
+        """Stamps up to the open: older ones at the last known mark, one exactly at it at the open's."""
+        while quote.next_stamp < quote.start:
+            self._settle(quote, None)
+        if quote.next_stamp == quote.start:
+            if quote.position.size:
+                quote.read()
+            self._settle(quote, quote.mark_open)
 
     def _settle(self, quote: Quote, mark: float | None) -> None:
         stamp = quote.take_stamp()

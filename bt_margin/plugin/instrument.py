@@ -7,6 +7,7 @@ objects, because that is where a broker spends its time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice, pairwise
 from typing import Any
 
 import backtrader as bt
@@ -49,7 +50,6 @@ class Instrument(Quote):
         "closes_at",
         "data",
         "fresh",
-        "length",
         "lines",
         "marked",
         "marks",
@@ -59,6 +59,7 @@ class Instrument(Quote):
         "symbol",
         "times",
         "unmarked",
+        "unread",
     )
 
     def __init__(
@@ -83,9 +84,8 @@ class Instrument(Quote):
         self.closes_at = stamped_at == "close" or bool(resampled)
         self.replay = bool(getattr(data, "replaying", 0))
         self.step = bar_length(data)
-        self.fresh = False
+        self.fresh = self.unread = False
         self.seen = (0, 0.0, 0.0)
-        self.length = 0
         self.marked = self.unmarked = 0
 
     @property
@@ -109,6 +109,7 @@ class Instrument(Quote):
             if observed < self.step:
                 self.step = observed
         self.seen = now
+        self.unread = True
         time = round((number - EPOCH) * DAY_MS)
         self.start, self.end = (
             (time - self.step, time) if self.closes_at else (time, time + self.step)
@@ -116,7 +117,10 @@ class Instrument(Quote):
         return True
 
     def read(self) -> None:
-        """The prices of the current bar; marks fall back to last, counted."""
+        """The prices of the current bar, once; marks fall back to last, counted."""
+        if not self.unread:
+            return
+        self.unread = False
         o, h, lo, c, mo, mh, ml, mc = self.lines
         self.open, self.high, self.low, self.close = o[0], h[0], lo[0], c[0]
         if self.replay:
@@ -125,6 +129,8 @@ class Instrument(Quote):
             self.mark_close = mc[0]
             if self.mark_close == self.mark_close:
                 self.mark_open, self.mark_high, self.mark_low = mo[0], mh[0], ml[0]
+                if self.replay:
+                    self._read_mark_tick()
                 self.marked += 1
                 return
         elif self.marks is not None:
@@ -143,6 +149,13 @@ class Instrument(Quote):
         if getattr(data, "tick_open", None) is not None:
             self.open, self.high = data.tick_open, data.tick_high
             self.low, self.close = data.tick_low, data.tick_close
+
+    def _read_mark_tick(self) -> None:
+        """A replayed bar shows only the marks of this tick."""
+        data = self.data
+        if getattr(data, "tick_mark_open", None) is not None:
+            self.mark_open, self.mark_high = data.tick_mark_open, data.tick_mark_high
+            self.mark_low, self.mark_close = data.tick_mark_low, data.tick_mark_close
 
     def usable(self) -> bool:
         """Whether the bar has prices at all (feeds may deliver NaN while they wait)."""
@@ -167,6 +180,6 @@ def bar_length(data: Any) -> int:
     """
     unit = _UNIT_MS.get(data._timeframe, 1)
     nominal = max(1, round(unit * (data._compression or 1)))
-    times = getattr(data.lines.datetime, "array", ())
-    spacing = [b - a for a, b in zip(times[:1000], times[1:1001], strict=False) if b > a]
+    times = list(islice(getattr(data.lines.datetime, "array", ()), 1001))
+    spacing = [b - a for a, b in pairwise(times) if b > a]
     return min([nominal, *(round(s * DAY_MS) for s in spacing)])
