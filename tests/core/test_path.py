@@ -199,3 +199,18 @@ def test_the_path_visits_the_extremes_in_the_order_asked_for() -> None:
 )
 def test_a_tie_goes_to_the_low(open: float, high: float, low: float, expected: bool) -> None:
     assert low_is_nearer(open, high, low) is expected
+
+
+def test_a_jump_into_breach_counts_although_the_gain_makes_up_for_it_later() -> None:
+    """A rising long crosses a stepped edge into breach and would be healthy again at the end."""
+    table = TierTable.of([(110, 0, 0), (None, Fraction(1, 2), 0)], stepped=True)
+    leg = Moving(PAIR, 1, 100, table, Fraction(100), Fraction(200))
+    assert first_breach(20, [leg]) == Fraction(1, 10)
+    assert health(20, [leg], Fraction(1)) > 0
+
+
+def test_a_start_exactly_on_an_edge_is_judged_in_the_lower_tier() -> None:
+    table = TierTable.of([(100, Fraction(1, 10), 0), (None, Fraction(1, 2), 0)], stepped=True)
+    falling = Moving(PAIR, 1, 100, table, Fraction(100), Fraction(99))
+    assert first_breach(20, [falling]) is None
+    assert first_breach(10, [falling]) == 0

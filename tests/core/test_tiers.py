@@ -211,3 +211,11 @@ def test_walking_the_changes_visits_every_table_once(times: list[int]) -> None:
         seen.append(following)
         at = following
     assert seen == times[1:]
+
+
+def test_a_cap_belongs_to_the_lower_tier() -> None:
+    """trap 9: exactly on the edge there is one answer, for the tier and for the amount."""
+    table = TierTable.of([(50, 0.01, 0), (None, 0.5, 0)], stepped=True)
+    assert table.at(50) is table.tiers[0]
+    assert table.maintenance(50) == 0.5
+    assert table.at(50.01) is table.tiers[1]
