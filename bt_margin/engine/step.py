@@ -2,7 +2,8 @@
 
 A bar covers ``[t, t + timeframe)``; a funding stamp belongs to exactly one bar and is charged once.
 
-1. **Due at the open.** Funding stamped at or before t, on the positions held before any fill of this bar.
+1. **Due at the open.** Funding stamped at or before t, at the last known mark (unless the stamp brings its
+   own), on the positions held before any fill of this bar.
 2. **The gap.** Marks move to the open; a pool in breach there is liquidated at the open, before any order.
 3. **Fast lane.** If no pool can breach even with every mark at its worst for that pool at once, counting
    what pending orders could add, orders are matched exactly as the framework does.
@@ -128,8 +129,8 @@ class Stepper:
         if time >= account.next_rules:
             account.clock(time)
         for quote in fresh:
-            if quote.next_stamp <= quote.start:
-                self._due(quote)
+            while quote.next_stamp <= quote.start:
+                self._settle(quote, None)
         waiting = matcher.waiting()
         if not waiting and not account.exposed():
             self._skip_stamps(fresh)
@@ -163,15 +164,6 @@ class Stepper:
         matcher.finish()
 
     # -- funding --------------------------------------------------------------------------------
-
-    def _due(self, quote: Quote) -> None:
-        """Stamps up to the open: older ones at the last known mark, one exactly at it at the open's."""
-        while quote.next_stamp < quote.start:
-            self._settle(quote, None)
-        if quote.next_stamp == quote.start:
-            if quote.position.size:
-                quote.read()
-            self._settle(quote, quote.mark_open)
 
     def _settle(self, quote: Quote, mark: float | None) -> None:
         stamp = quote.take_stamp()
