@@ -5,12 +5,13 @@ the one before, and one sell limit waits `profit` above the average entry. It wi
 and loses everything on the one that matters. This is a warning, not a suggestion.
 
 What to look at. Contagion. The ladders fill together when the market falls, so the account is
-largest exactly when it is weakest. Under *cross* the worst coin takes the others with it: in the
-crash hour one coin alone can owe more than the account holds, and healthy positions in other coins
-are liquidated for it. Under *isolated* each ladder dies alone, with the margin posted for it, and
-the rest keep trading; but smaller falls, which cross sits through, kill ladders as well. Look at
-the pools in the liquidation events (which coin breached, which coins were closed for it), and at
-how the equity curve before the crash looked like a straight line in both modes.
+largest exactly when it is weakest. Under *cross* all ladders stand in one pool: it sits through
+falls that would end a single one, until one fall is too deep, and then every coin is liquidated in
+the same hour, also those that were doing well. Under *isolated* each ladder dies alone, with the
+margin posted for it, and the rest keep trading; but smaller falls kill ladders as well, one after
+the other. Look at the pools in the liquidation events (which coins were closed for which), and at
+how good the cross curve looked until its last day. Then vary `exposure`: a little less and cross
+survives what ends it here, which is exactly what nobody knows beforehand.
 """
 
 from __future__ import annotations

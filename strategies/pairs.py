@@ -8,9 +8,9 @@ What to look at. The market's direction hardly matters to the sum: in a rally th
 what the long leg earns. Under *cross* both legs stand in one pool, profit of one is margin for the
 other, and the pair rests on the small risk of the ratio. Under *isolated* the losing leg cannot see
 the winner's profit: a move of about 1/leverage in EITHER direction cuts it off, books its margin as
-lost, and leaves the winner unhedged. Look for liquidations in plain trends, without any crash, and
-at the crash hour, where the ratio barely moves and a hedged book dies leg by leg. At leverage 2
-the two curves nearly coincide; the difference is the leverage, not the idea.
+lost, and leaves the winner unhedged. Look for liquidations in plain trends, without any crash: was
+the pair as a whole losing at that moment? At leverage 2 the two curves nearly coincide; the
+difference is the leverage, not the idea.
 """
 
 from __future__ import annotations
