@@ -7,7 +7,8 @@ Split        <venue>_BTCUSDT_ohlcv_1h.parquet, and beside it _mark_1h and _fundi
 A frame read from split files tells in `attrs` what the join found:
 
     mark_missing       bars without a mark (their mark columns are NaN, or absent without a file)
-    funding            Series, settlement time (UTC, floored to the minute) to rate
+    funding            Series, settlement time (UTC, floored to the minute) to rate; only when the
+                       column cannot hold them: inside a bar, several in one, or without a bar
     funding_unplaced   settlements inside the data that no bar contains
     files              names of the files that were joined
 """

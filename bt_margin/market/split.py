@@ -69,7 +69,8 @@ def join(source: Source) -> pd.DataFrame:
     if source.funding is not None:
         rates = read_funding(source.funding, source.symbol)
         frame[FUNDING], notes["funding_unplaced"] = place_funding(frame.index, rates)
-        notes["funding"] = rates
+        if not tells_all(frame[FUNDING], rates):
+            notes["funding"] = rates
         used.append(source.funding)
     notes["files"] = [path.name for path in used]
     frame.attrs = dict(last.attrs)
@@ -119,6 +120,16 @@ def place_funding(index: pd.Index, rates: pd.Series) -> tuple[pd.Series, int]:
     column[bars[held]] = 0.0
     np.add.at(column, bars[held], values[held])
     return pd.Series(column, index, name=FUNDING), int(inside.sum() - held.sum())
+
+
+def tells_all(column: pd.Series, rates: pd.Series) -> bool:
+    """Whether the column holds every settlement of the data at its own time.
+
+    False when settlements fall inside a bar, several into one, or where there is no bar.
+    """
+    end = column.index[-1] + pd.Timedelta(bar_step(column.index), "ns")
+    inside = rates[(rates.index >= column.index[0]) & (rates.index < end)]
+    return bool(inside.index.isin(column.index).all())
 
 
 def _bars(path: Path, symbol: str) -> pd.DataFrame:

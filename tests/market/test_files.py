@@ -58,8 +58,10 @@ def test_split_files_joined_saved_and_read_back(
     save_market({BTC: joined}, tmp_path / "out", kind=kind)  # type: ignore[arg-type]
     back = load_market(tmp_path / "out")[BTC]
     pd.testing.assert_frame_equal(back, joined, check_exact=True)
-    pd.testing.assert_series_equal(back.attrs["funding"], joined.attrs["funding"])
-    assert back.attrs["files"] == joined.attrs["files"]
+    assert back.attrs == joined.attrs
+    assert "funding" not in joined.attrs  # every settlement lies on a bar's open
+    joined.to_parquet(tmp_path / "plain.parquet")  # attrs stay what pandas can store
+    pd.concat([joined.iloc[:5], joined.iloc[5:]])
 
 
 def test_bars_without_mark_are_counted_not_invented(
@@ -115,6 +117,11 @@ def test_stamps_inside_a_bar_stay_exact_and_a_gap_is_counted(tmp_path: Path) -> 
     assert third == pytest.approx(0.0058)
     assert frame.attrs["funding_unplaced"] == 4  # 08:00 to 11:00 have no bar
     assert len(frame.attrs["funding"]) == 16
+    save_market({BTC: frame}, tmp_path / "out")
+    back = load_market(tmp_path / "out")[BTC]
+    pd.testing.assert_series_equal(back.attrs["funding"], frame.attrs["funding"])
+    late = load_market(tmp_path, since="2024-01-01 04:00", until="2024-01-01 08:00")[BTC]
+    assert late.attrs["funding"].index.hour.tolist() == [4, 5, 6, 7]
 
 
 def test_since_and_until_cut_bars_and_stamps(
@@ -122,7 +129,7 @@ def test_since_and_until_cut_bars_and_stamps(
 ) -> None:
     split(market[BTC], tmp_path)
     frame = load_market(tmp_path, since="2024-01-02", until="2024-01-03")[BTC]
-    assert (frame.index[0].hour, len(frame), len(frame.attrs["funding"])) == (0, 24, 3)
+    assert (frame.index[0].hour, len(frame), frame["funding_rate"].count()) == (0, 24, 3)
     with pytest.raises(DataError, match="no bars in the time asked"):
         load_market(tmp_path, since="2031-01-01")
     with pytest.raises(InputError, match="since is not a time"):
