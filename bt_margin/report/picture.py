@@ -113,7 +113,7 @@ def _frame(lines: Sequence[Curve]) -> Frame:
 def _axes(frame: Frame, unit: str) -> list[str]:
     """Grid lines with their labels."""
     parts = [f'<text class="axis" x="{LEFT}" y="{TOP - 12}">equity [{escape(unit)}]</text>']
-    for value in ticks(frame.low, frame.high):
+    for value in ticks(frame.low, frame.high, about=9):
         y = float(frame.y(np.array([value]))[0])
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'

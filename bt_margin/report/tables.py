@@ -76,9 +76,17 @@ def episodes(comparison: Comparison, most: int | None = MOST_EPISODES) -> list[l
     for piece in sorted(kept, key=lambda e: (e.other, e.opened)):
         end = "the end" if piece.ongoing else n.date(piece.closed)
         cells = [n.date(piece.opened), end, n.signed(n.money, piece.worth)]
-        cells += [made_of(piece), piece.sentence]
+        cells += [made_of(piece), f"{piece.sentence}{_more(piece)}"]
         rows.append([*([piece.other] if several else []), *cells])
     return rows
+
+
+def _more(piece: Episode) -> str:
+    """How many liquidations came on top of the one that opened an episode."""
+    more = piece.liquidations - (piece.kind in ("liquidation", "funding breach"))
+    if more <= 0:
+        return ""
+    return f" {more} more liquidation{'s' if more > 1 else ''} followed before they met again."
 
 
 def made_of(piece: Episode) -> str:

@@ -78,20 +78,31 @@ def _end(episode: Episode) -> str:
 
 
 def explain(run: Run, event: Any) -> str:
-    """One liquidation explained: which marks, which equity, which requirement, and how it was settled."""
+    """One liquidation explained: which mark, which equity, which requirement, and how it was settled."""
     events = run.broker.events
-    breach = breach_behind(event, events)
-    decided = breach if breach is not None else event
+    decided = breach_behind(event, events) or event
     marks = dict(decided.info.get("marks", {})) or {event.symbol: event.mark}
-    shown = ", ".join(f"{symbol} at the mark {price(mark)}" for symbol, mark in marks.items())
-    text = f"{decided.pool or event.pool}, {shown}"
+    text = _marks(run, marks)
     if decided.found is not None and decided.allowed is not None:
         text += f": {verdict_text(decided.allowed, decided.found)}"
-    text += "."
+    if len(marks) == 1 and event.size and event.mark and decided.found:
+        notional = run.broker.account.book[event.symbol].contract.notional(event.size, event.mark)
+        text += f" ({percent(decided.found / notional)} of {money(notional)})"
     paid = funding_behind(event, events)
-    if paid:
-        text += f" Funding of {money(paid)} tipped it."
-    return f"{text} {_settled(event)}".rstrip()
+    tipped = f" Funding of {money(paid)} tipped it." if paid else ""
+    return f"{text}.{tipped} {_settled(event)}".rstrip()
+
+
+def _marks(run: Run, marks: dict[str, Any]) -> str:
+    """Where the marks stood, and which of them were only the last price."""
+    bare = set(run.fidelity.get("symbols_without_mark", ()))
+    if len(marks) == 1:
+        ((symbol, mark),) = marks.items()
+        what = "last price, for want of a mark," if symbol in bare else "mark"
+        return f"The {what} reached {price(mark)}"
+    shown = [f"{symbol} {price(mark)}" for symbol, mark in marks.items()]
+    last = f" (last prices, for want of marks: {', '.join(sorted(bare))})" if bare else ""
+    return f"The marks stood at {', '.join(shown)}{last}"
 
 
 def _settled(event: Any) -> str:

@@ -129,13 +129,20 @@ def _between(track: Track, begin: int, end: int, kinds: Iterable[str]) -> list[N
 def _one_sided(first: Track, other: Track, begin: int, end: int) -> list[tuple[Track, Note]]:
     """Parting events of one run that have no like in the other in the same bar."""
     mine = [(track, _between(track, begin, end, PARTING)) for track in (first, other)]
-    keys = [{(n.bar, n.event.kind, n.event.symbol) for n in notes} for _, notes in mine]
+    keys = [{_key(note) for note in notes} for _, notes in mine]
     return [
         (track, note)
         for (track, notes), theirs in zip(mine, reversed(keys), strict=True)
         for note in notes
-        if (note.bar, note.event.kind, note.event.symbol) not in theirs
+        if _key(note) not in theirs
     ]
+
+
+def _key(note: Note) -> tuple[Any, ...]:
+    """What makes two events of two runs alike; liquidations at different marks are not."""
+    event = note.event
+    mark = event.mark if event.kind == "liquidation" else None
+    return note.bar, event.kind, event.symbol, mark
 
 
 def _told(track: Track, peer: Track, note: Note) -> Cause:
@@ -144,7 +151,7 @@ def _told(track: Track, peer: Track, note: Note) -> Cause:
     if event.kind == "liquidation":
         kind = "funding breach" if funding_behind(event, events) else "liquidation"
         text = liquidation_sentence(track.name, event, events)
-        return Cause(kind, f"{text[:-1]}; {peer.name} was not.", track.name, event.id)
+        return Cause(kind, f"{text[:-1]}; {_fate(peer, note)}.", track.name, event.id)
     if event.kind == "rejected":
         return Cause("rejected order", _rejection(track, peer, event), track.name, event.id)
     if event.kind in _MARGIN_ACTIONS:
@@ -154,6 +161,14 @@ def _told(track: Track, peer: Track, note: Note) -> Cause:
         return Cause("cancelled order", f"{text} ({event.reason}).", track.name, event.id)
     text = f"{track.name} alone had a {event.kind} of {money(event.amount)} at {when(event.time)}."
     return Cause("transfer", text, track.name, event.id)
+
+
+def _fate(peer: Track, note: Note) -> str:
+    """What became of the same position in the other run in that bar."""
+    for like in _between(peer, note.bar, note.bar, ("liquidation",)):
+        if like.event.symbol == note.event.symbol:
+            return f"{peer.name} was in the same bar, at the mark {amount(like.event.mark)}"
+    return f"{peer.name} was not"
 
 
 def liquidation_sentence(run: str, event: Any, events: Sequence[Any]) -> str:

@@ -103,13 +103,20 @@ def differing(first: Track, other: Track) -> NDArray[np.bool_]:
 
 
 def one_sided(first: Track, other: Track) -> NDArray[np.bool_]:
-    """Bars in which one run was liquidated and the other was not, even if they agree at the close."""
-    seen: list[set[tuple[int, str | None]]] = [
-        {(n.bar, n.event.symbol) for n in track.notes if n.event.kind == "liquidation"}
+    """Bars in which one run was liquidated and the other was not, or at another mark.
+
+    Such bars are episodes even if both runs are flat at the close.
+    """
+    seen: list[set[tuple[int, str | None, float | None]]] = [
+        {
+            (n.bar, n.event.symbol, n.event.mark)
+            for n in track.notes
+            if n.event.kind == "liquidation"
+        }
         for track in (first, other)
     ]
     bars = np.zeros(len(first.times), dtype=bool)
-    for bar, _ in seen[0] ^ seen[1]:
+    for bar, _, _ in seen[0] ^ seen[1]:
         bars[bar] = True
     return bars
 
@@ -189,6 +196,10 @@ class _Gap:
             run=cause.run,
             event=cause.event,
             symbols=self._symbols(begin, end),
+            liquidations=sum(
+                note.event.kind == "liquidation" and begin <= note.bar <= end
+                for note in (*self.first.notes, *self.other.notes)
+            ),
             ongoing=ongoing,
         )
 

@@ -65,7 +65,8 @@ class Episode:
     """The runs' exposures differ: from the event that parted them until they agree again.
 
     ``kind`` names the cause in two words, ``sentence`` tells it; ``run`` is the run it happened to and
-    ``event`` the id of the event there (``None``: no single event). ``ongoing``: the data ended first.
+    ``event`` the id of the event there (``None``: no single event). ``liquidations`` counts those of both
+    runs while it lasted. ``ongoing``: the data ended first.
     """
 
     first: str
@@ -81,6 +82,7 @@ class Episode:
     run: str
     event: int | None
     symbols: tuple[str, ...]
+    liquidations: int
     ongoing: bool
 
     @property
@@ -148,6 +150,7 @@ _COLUMNS = (
     "run",
     "event",
     "symbols",
+    "liquidations",
     "ongoing",
     "sentence",
 )
@@ -164,5 +167,6 @@ def _row(piece: Episode | Stretch) -> dict[str, Any]:
     row["piece"] = "episode" if episode else "stretch"
     row["symbols"] = ", ".join(row["symbols"] or ())
     row["ongoing"] = bool(row["ongoing"])
+    row["liquidations"] = row["liquidations"] or 0
     row["kind"] = row["kind"] or "compounding"
     return row | dict(piece.causes)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-#: Columns of an events table, in order. ``time`` is UTC, money is in the settlement currency.
+#: Columns of an events table, in order. ``time`` is UTC, money is in the settlement currency. ``order``
+#: counts the orders of the run from 1 (backtrader's own references count on through the process).
 EVENT_COLUMNS = (
     "scenario",
     "id",
@@ -90,6 +91,7 @@ def events_frame(events: Any, scenario: str) -> pd.DataFrame:
         frame[name] = frame[name].astype("float64")
     for name in ("cause", "order"):
         frame[name] = frame[name].astype("Int64")
+    frame["order"] = frame["order"] - frame["order"].min() + 1
     return frame
 
 
