@@ -35,7 +35,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "plugin": {"backtrader"},
     "market": {"ccxt", "numpy", "pandas", "pyarrow"},
     "studies": {"joblib", "numba", "numpy", "pandas"},
-    "report": {"matplotlib", "numpy", "pandas", "plotly", "rich"},
+    "report": {"numpy", "pandas", "plotly", "rich"},
     "cli": {"rich", "typer"},
 }
 FEEDS_ALSO = {"numpy", "pandas"}
