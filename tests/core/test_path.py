@@ -203,7 +203,7 @@ def test_a_tie_goes_to_the_low(open: float, high: float, low: float, expected: b
 
 def test_a_jump_into_breach_counts_although_the_gain_makes_up_for_it_later() -> None:
     """A rising long crosses a stepped edge into breach and would be healthy again at the end."""
-    table = TierTable.of([(110, 0, 0), (None, Fraction(1, 2), 0)], stepped=True)
+    table = TierTable.of([(Fraction(110), 0, 0), (None, Fraction(1, 2), 0)], stepped=True)
     leg = Moving(PAIR, 1, 100, table, Fraction(100), Fraction(200))
     assert first_breach(20, [leg]) == Fraction(1, 10)
     assert health(20, [leg], Fraction(1)) > 0
