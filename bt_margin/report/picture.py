@@ -161,7 +161,9 @@ def _legend(lines: Sequence[Curve]) -> list[str]:
     for curve in lines:
         last = money(curve.equity[-1]) if len(curve.equity) else money(None)
         fallen = len(curve.cross_times)
-        text = f"{curve.name}  {last}" + (f"  ({fallen} liquidations)" if fallen else "")
+        text = f"{curve.name}  {last}" + (
+            f"  ({fallen} liquidation{'s' if fallen > 1 else ''})" if fallen else ""
+        )
         parts.append(
             f'<line x1="{x}" x2="{x + 22}" y1="54" y2="54" stroke="{curve.colour}" '
             f'stroke-width="3"/><text class="key" x="{x + 28}" y="58">{escape(text)}</text>'
