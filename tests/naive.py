@@ -1,7 +1,7 @@
 """A second margin account, naive on purpose: slow, plain, written from the rules, not the engine.
 
-Linear contracts, one price per symbol (mark = last), full-close liquidation. The legs of a candle
-are cut into steps; a step in which something happens is halved until its moment is known."""
+Linear, mark = last, full-close liquidation. A step in which something happens is halved to find it.
+"""
 
 import copy
 from dataclasses import dataclass, field
@@ -42,7 +42,6 @@ class Naive:
     held: dict[str, Held] = field(default_factory=dict)
     orders: list[Order] = field(default_factory=list)
     log: list[tuple[int, str, str, float]] = field(default_factory=list)
-    shortfall: float = 0.0
     bars: int = -1
 
     def maintenance(self, name: str) -> float:
@@ -50,24 +49,25 @@ class Naive:
         return next(notional * rate - cut for cap, rate, cut in self.tiers[name] if notional <= cap)
 
     def equity(self, pool: list[str] | None = None) -> float:
-        backing = self.cash if pool is None or not self.isolated else 0.0
-        held = [(self.held[name], self.marks[name]) for name in (pool or self.held)]
-        return backing + sum(h.posted + h.size * (mark - h.entry) for h, mark in held)
+        held = [(self.held[name], self.marks[name]) for name in pool or self.held]
+        cash = self.cash if pool is None or not self.isolated else 0.0
+        return cash + sum(one.posted + one.size * (mark - one.entry) for one, mark in held)
 
     def breached(self) -> list[list[str]]:
         pools = [[name] for name in self.held] if self.isolated else [list(self.held)]
         return [p for p in pools if p and self.equity(p) <= sum(map(self.maintenance, p))]
 
     def free(self) -> float:
-        used = sum(abs(one.size) * self.marks[name] for name, one in self.held.items())
-        reserved = sum(order.reserved for order in self.orders)
-        return (self.cash if self.isolated else self.equity() - used / self.leverage) - reserved
+        used = sum(order.reserved for order in self.orders)
+        if not self.isolated:
+            used += sum(abs(h.size) * self.marks[n] for n, h in self.held.items()) / self.leverage
+        return (self.cash if self.isolated else self.equity()) - used
 
     def trade(self, name: str, size: float, price: float) -> float:
         """Close what the fill closes and return the rest of it; called again, open the rest."""
         one = self.held.setdefault(name, Held())
         if one.size * size < 0:
-            piece = min(abs(size), abs(one.size)) * (1 if size > 0 else -1)
+            piece = -one.size if abs(size) > abs(one.size) else size
             back = one.posted * abs(piece / one.size)
             self.cash += back - piece * (price - one.entry)
         else:
@@ -93,11 +93,12 @@ class Naive:
     def fill(self, order: Order, price: float) -> None:
         self.orders.remove(order)
         rest, accepted = order.size, self.affords(order, price)
-        if self.held.get(order.symbol, Held()).size * order.size < 0:
-            rest = self.trade(order.symbol, rest, price)  # closing always happens
+        if accepted or self.held.get(order.symbol, Held()).size * order.size < 0:
+            rest = self.trade(order.symbol, rest, price)
         if rest and accepted:
             self.trade(order.symbol, rest, price)
-        self.log.append((self.bars, order.symbol, "fill" if accepted else "rejected", price))
+        for kind in ["fill"] * (accepted or rest != order.size) + ["rejected"] * (not accepted):
+            self.log.append((self.bars, order.symbol, kind, price))
 
     def liquidate(self, pool: list[str]) -> None:
         self.orders = [o for o in self.orders if self.isolated and o.symbol not in pool]
@@ -105,9 +106,8 @@ class Naive:
         for name in pool:
             self.log.append((self.bars, name, "liquidation", self.marks[name]))
             left -= self.liquidation_fee * abs(self.held.pop(name).size) * self.marks[name]
-        self.shortfall += max(0.0, -left)
-        back = 0.0 if self.nothing_left else max(0.0, left)
-        self.cash = self.cash + back if self.isolated else back
+        left = 0.0 if self.nothing_left else max(0.0, left)  # the fee takes no more than there is
+        self.cash = left + self.cash * self.isolated
 
     def act(self, at_open: bool = False) -> None:
         while self.breached():
@@ -129,10 +129,11 @@ class Naive:
 
     def bar(self, path: dict[str, list[float]], orders: list[Order], stamps: list) -> None:
         """Walk one bar: four prices a name in their order; a stamp is (moment 0..3, name, rate)."""
+        for order in orders:  # judged at the last marks, before the bar begins
+            taken = self.affords(order, order.price or self.marks[order.symbol])
+            self.orders += [order] * taken
+            self.log += [(self.bars, order.symbol, "rejected", order.price)] * (not taken)
         self.bars, now = self.bars + 1, 0.0
-        for order in orders:
-            if self.affords(order, order.price or self.marks[order.symbol]):
-                self.orders.append(order)
         self.pay(stamps, 0.0)
         for then in sorted({k / STEPS for k in range(3 * STEPS + 1)} | {s[0] for s in stamps}):
             while self.happening(path, then):
@@ -142,7 +143,6 @@ class Naive:
                     now, late = (now, middle) if self.happening(path, middle) else (middle, late)
                 self.happening(path, late)
                 self.act(at_open=late == 0)
-                now = late
             now = then
             if then:
                 self.pay(stamps, then)
