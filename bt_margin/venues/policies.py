@@ -182,14 +182,14 @@ class Fraction:
 class JustEnough:
     """Close just as much as brings the pool back to ``target`` (maintenance over equity), else all of it.
 
-    The largest unrealised loss goes first. Closing a fraction ``x`` of a position with notional ``N`` by
-    sale costs ``x·N·cost`` and frees maintenance; the smallest ``x`` that satisfies::
+    The largest unrealised loss goes first. A position in its lowest tier is closed whole; a larger one is
+    cut by the smallest fraction ``x`` that satisfies::
 
-        maintenance(x) ≤ target · (equity − x·N·cost)
+        maintenance(x) ≤ target · (equity − x·notional·cost)
 
-    is solved exactly, tier by tier. Where the cost exceeds what closing frees (a small position whose
-    maintenance rate is below the liquidation fee) no ``x`` exists: the whole pool is then settled as
-    ``settle`` says. A target below 1 keeps a falling price from producing endless tiny closings.
+    solved exactly, tier by tier (``cost``: liquidation fee and slippage). Where selling costs more than
+    it frees, or nothing would remain to be saved, the whole pool is settled as ``settle`` says. A target
+    below 1 keeps a falling price from producing endless tiny closings.
     """
 
     target: float = 0.9
@@ -204,16 +204,20 @@ class JustEnough:
     def choose(self, breach: Breach) -> tuple[Closing, ...]:
         """The first step of the shortest sequence of sales that restores the target, or everything."""
         equity, maintenance = breach.equity, breach.maintenance
+        ordered = _worst_first(breach)
         first: Closing | None = None
-        for p in _worst_first(breach):
-            cost = breach.cost[p.symbol]
-            own = p.table.maintenance(p.notional)
-            x = enough(equity, maintenance - own, p.notional, p.table, cost, self.target)
-            if x is not None:
-                return (first or Closing(p.symbol, x, "sale"),)
+        for place, p in enumerate(ordered, start=1):
+            own, cost = p.table.maintenance(p.notional), breach.cost[p.symbol]
+            if p.table.at(p.notional).floor > 0:
+                other = maintenance - own
+                x = enough(equity, other, p.notional, p.table, cost, self.target)
+                if x is not None:
+                    return (first or Closing(p.symbol, x, "sale"),)
             first = first or Closing(p.symbol, 1.0, "sale")
             equity -= p.notional * cost
             maintenance -= own
+            if place < len(ordered) and equity > 0 and maintenance <= self.target * equity:
+                return (first,)
         return _all(breach, self.settle)
 
 
