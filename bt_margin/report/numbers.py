@@ -23,8 +23,8 @@ def money(value: Any) -> str:
     """
     if not _known(value):
         return NOTHING
-    small = 0.0 < abs(value) < 0.005
-    value = value or 0.0  # no minus in front of nothing
+    small = 1e-9 < abs(value) < 0.005
+    value = value if abs(value) > 1e-9 else 0.0  # dust is nothing, and nothing has no minus
     return f"{value:,.3g}" if small else f"{value:,.2f}"
 
 
@@ -66,6 +66,15 @@ def times(value: Any) -> str:
     return f"{value:,.2f}×" if _known(value) else NOTHING
 
 
+def plural(number: int, one: str, many: str = "") -> str:
+    """A counted thing.
+
+    >>> plural(1, "bar"), plural(2, "bar"), plural(1200, "loss", "losses")
+    ('1 bar', '2 bars', '1,200 losses')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def date(value: Any) -> str:
     """A time to the minute, UTC.
 
@@ -89,8 +98,10 @@ def price(value: Any) -> str:
 def signed(show: Callable[[Any], str], value: Any) -> str:
     """A difference: with its plus sign.
 
-    >>> signed(money, 3.0), signed(money, -3.0)
-    ('+3.00', '-3.00')
+    >>> signed(money, 3.0), signed(money, -3.0), signed(times, -0.001)
+    ('+3.00', '-3.00', '0.00×')
     """
     text = show(value)
-    return f"+{text}" if _known(value) and value > 0 and text != NOTHING else text
+    if not any(digit in text for digit in "123456789"):
+        return text.lstrip("-")
+    return f"+{text}" if value > 0 else text

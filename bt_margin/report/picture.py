@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_margin.report.numbers import date, money
+from bt_margin.report.numbers import date, money, plural
 from bt_margin.report.series import Curve, curves
 from bt_margin.report.words import currency, verdict
 from bt_margin.studies.comparison import Comparison
@@ -161,9 +161,8 @@ def _legend(lines: Sequence[Curve]) -> list[str]:
     for curve in lines:
         last = money(curve.equity[-1]) if len(curve.equity) else money(None)
         fallen = len(curve.cross_times)
-        text = f"{curve.name}  {last}" + (
-            f"  ({fallen} liquidation{'s' if fallen > 1 else ''})" if fallen else ""
-        )
+        note = f"  ({plural(fallen, 'liquidation')})" if fallen else ""
+        text = f"{curve.name}  {last}{note}"
         parts.append(
             f'<line x1="{x}" x2="{x + 22}" y1="54" y2="54" stroke="{curve.colour}" '
             f'stroke-width="3"/><text class="key" x="{x + 28}" y="58">{escape(text)}</text>'

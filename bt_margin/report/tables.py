@@ -86,7 +86,7 @@ def _more(piece: Episode) -> str:
     more = piece.liquidations - (piece.kind in ("liquidation", "funding breach"))
     if more <= 0:
         return ""
-    return f" {more} more liquidation{'s' if more > 1 else ''} followed before they met again."
+    return f" {n.plural(more, 'more liquidation')} followed before they met again."
 
 
 def made_of(piece: Episode) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bt_margin.report.numbers import date, money, percent, price
+from bt_margin.report.numbers import date, money, percent, plural, price
 from bt_margin.studies.causes import breach_behind, funding_behind, verdict_text
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.pieces import Episode
@@ -56,14 +56,14 @@ def _reason(comparison: Comparison) -> str:
     episodes = comparison.divergence.episodes
     if len(comparison.runs) == 1:
         fallen = int((comparison.first.events["kind"] == "liquidation").sum())
-        return f"It was liquidated {fallen} times." if fallen else "It was never liquidated."
+        return f"It had {plural(fallen, 'liquidation')}." if fallen else "It was never liquidated."
     if not episodes:
         return (
             "Nothing parted them: no liquidation, no refused order, no margin action in one alone."
         )
     biggest = max(episodes, key=lambda episode: abs(episode.worth))
     return (
-        f"What parted them most, from {date(biggest.opened)} to {_end(biggest)}, was worth "
+        f"What parted them most, {_when(biggest)}, was worth "
         f"{money(abs(biggest.worth))} to {_winner(biggest)}: {biggest.sentence}"
     )
 
@@ -73,8 +73,13 @@ def _winner(episode: Episode) -> str:
     return episode.other if episode.worth > 0 else episode.first
 
 
-def _end(episode: Episode) -> str:
-    return "the end" if episode.ongoing else date(episode.closed)
+def _when(episode: Episode) -> str:
+    """From when to when an episode lasted."""
+    if episode.ongoing:
+        return f"from {date(episode.opened)} to the end"
+    if episode.bars == 1:
+        return f"in the bar of {date(episode.opened)}"
+    return f"from {date(episode.opened)} to {date(episode.closed)}"
 
 
 def explain(run: Run, event: Any) -> str:
@@ -141,7 +146,7 @@ def _data_notes(run: Run) -> Iterator[str]:
     bars, without = int(facts.get("bars", 0)), int(facts.get("bars_without_mark", 0))
     if bars and without:
         yield (
-            f"{run.name}: mark prices were missing in {without:,} of {bars:,} bars that mattered "
+            f"Mark prices were missing in {without:,} of {bars:,} bars that mattered "
             f"({percent(without / bars)}); there the last price stood in, whose spikes can liquidate "
             "what the mark would have spared."
         )
@@ -149,7 +154,9 @@ def _data_notes(run: Run) -> Iterator[str]:
     walked = int(facts.get("walked", 0) or 0)
     if walked:
         policy = facts.get("intrabar", run.settings.get("intrabar"))
-        yield f"{run.name}: {walked:,} dangerous bars were walked along their {policy} path."
+        were = "was" if walked == 1 else "were"
+        bars_walked = plural(walked, "dangerous bar")
+        yield f"{run.name}: {bars_walked} {were} walked along the {policy} path."
 
 
 def _bounds_notes(comparison: Comparison) -> Iterator[str]:
@@ -158,8 +165,8 @@ def _bounds_notes(comparison: Comparison) -> Iterator[str]:
         row = comparison.summary.loc[name]
         ends = ", ".join(f"{money(run.final)} ({policy})" for policy, run in runs.items())
         yield (
-            f"{name}: {row['certain_liquidations']} liquidations are certain and "
-            f"{row['path_dependent_liquidations']} depend on the path inside the bar; "
+            f"{name}: certain liquidations {row['certain_liquidations']}, dependent on the path inside "
+            f"the bar {row['path_dependent_liquidations']}; "
             f"the final equity is {ends}."
         )
 

@@ -167,7 +167,7 @@ def _fate(peer: Track, note: Note) -> str:
     """What became of the same position in the other run in that bar."""
     for like in _between(peer, note.bar, note.bar, ("liquidation",)):
         if like.event.symbol == note.event.symbol:
-            return f"{peer.name} was in the same bar, at the mark {amount(like.event.mark)}"
+            return f"{peer.name} was too, at the mark {amount(like.event.mark)}"
     return f"{peer.name} was not"
 
 

@@ -78,7 +78,7 @@ def test_a_last_price_in_place_of_a_mark_is_named(synthetic: Comparison) -> None
     notes = " ".join(words.fidelity(synthetic))
     assert "No mark prices for BTC/USDT:USDT" in notes
     assert "SYNTHETIC" in notes
-    assert "1 liquidations are certain" in notes
+    assert "certain liquidations 1" in notes
 
 
 def test_what_holds_for_all_runs_is_said_once(hedge: Comparison) -> None:

@@ -85,7 +85,7 @@ def test_liquidation_slippage_is_a_cause_of_its_own() -> None:
     assert episode.causes["slippage"] == pytest.approx(
         row["slippage"] - result.summary.loc["cross", "slippage"]
     )
-    assert "was in the same bar, at the mark" in episode.sentence
+    assert "was too, at the mark" in episode.sentence
 
 
 def test_runs_that_never_part_say_so() -> None:
