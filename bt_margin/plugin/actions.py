@@ -14,6 +14,8 @@ from bt_margin.engine.pool import MarginMode, Position
 from bt_margin.engine.preview import Preview
 
 if TYPE_CHECKING:
+    from bt_margin.engine.account import Account
+
     Base: Any = object
 else:
     Base = object
@@ -21,6 +23,8 @@ else:
 
 class Actions(Base):
     """The part of :class:`MarginBroker` that strategies talk to."""
+
+    account: Account
 
     def _symbol(self, data: Any) -> str:
         if not self._ready:

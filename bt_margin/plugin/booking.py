@@ -123,10 +123,8 @@ class Booking(Base):
         if rule is not None:
             return float(rule(size, price))
         p = self.instrument(order.data).position
-        return (
-            p.contract.notional(size, price)
-            * self.account.venue.fees_at(p.symbol, self._time).taker
-        )
+        rate = self.account.venue.fees_at(p.symbol, self._time).taker
+        return float(p.contract.notional(size, price) * rate)
 
     def _fee(self, order: Any, liquidity: str) -> Any:
         info = self.fee_rule(order.data)
@@ -314,4 +312,5 @@ class Booking(Base):
         return order
 
     def _of_symbol(self, symbol: str | None) -> Instrument:
-        return next(i for i in self._instruments if i.symbol == symbol)
+        found: Instrument = next(i for i in self._instruments if i.symbol == symbol)
+        return found

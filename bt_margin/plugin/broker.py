@@ -255,12 +255,24 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         self._ococheck(order)
         self._bracketize(order, cancel=True)
 
+    def take_pending(self, ref: int) -> Any:
+        """Take an order out of the queue while it is tried, keeping its place (walk).
+
+        The stock broker's OCO check cancels every order of a group it finds in the queue.
+        """
+        for place, order in enumerate(self.pending):
+            if order.ref == ref:
+                self.pending[place] = None
+                return order
+        return None
+
     def after_try(self, order: Any) -> None:
         """What the loop does with an order after trying it (walk)."""
+        place = self.pending.index(None)
         if order.alive():
+            self.pending[place] = order
             return
-        if order in self.pending:
-            self.pending.remove(order)
+        del self.pending[place]
         self.account.release(order.ref)
         if order.status == Order.Completed:
             self._bracketize(order)
@@ -272,11 +284,8 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
 
     def fill_at(self, order: Any, price: float, quote: Instrument) -> None:
         """Fill at a given last price, with the stock broker's slippage."""
-        if order.isbuy():
-            slipped = self._slip_up(quote.high, price)
-        else:
-            slipped = self._slip_down(quote.low, price)
-        self._execute(order, ago=0, price=slipped)
+        slip, bound = (self._slip_up, quote.high) if order.isbuy() else (self._slip_down, quote.low)
+        self._execute(order, ago=0, price=slip(bound, price))
 
     def cancel_pool(self, pool: Pool, cause: int) -> None:
         """Cancel every open order of a pool; each is an event with its cause."""

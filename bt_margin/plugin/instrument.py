@@ -182,4 +182,4 @@ def bar_length(data: Any) -> int:
     nominal = max(1, round(unit * (data._compression or 1)))
     times = list(islice(getattr(data.lines.datetime, "array", ()), 1001))
     spacing = [b - a for a, b in pairwise(times) if b > a]
-    return min([nominal, *(round(s * DAY_MS) for s in spacing)])
+    return int(min([nominal, *(round(s * DAY_MS) for s in spacing)]))

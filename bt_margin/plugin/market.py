@@ -147,7 +147,8 @@ class Market(Base):
             self._without_mark.append(symbol)
         info = from_scheme(self._raw_scheme(data), position.contract)
         stated = getattr(info, "leverage_at", None)
-        leverage = stated(1.0) if stated is not None else None
+        prices = data.lines.close.array
+        leverage = stated(prices[0]) if stated is not None and prices else None
         own = (self.p.symbols or {}).get(symbol, {})
         if leverage and "leverage" not in own:
             position.leverage = leverage

@@ -150,11 +150,15 @@ class Matching:
     def execute(self, resting: Resting, leg: Leg) -> None:
         """Fill the order where the path has triggered it, at the stock broker's price."""
         broker = self.broker
-        order = next((o for o in broker.pending if o.ref == resting.ref), None)
+        order = broker.take_pending(resting.ref)
         if order is None:
             return
+        self._try(order, resting, leg)
+        broker.after_try(order)
+
+    def _try(self, order: Any, resting: Resting, leg: Leg) -> None:
+        broker, price = self.broker, leg.last_start
         quote = broker.instrument(order.data)
-        price = leg.last_start
         if resting.kind == "market":
             self._market(order, quote)
         elif resting.kind == "close":
@@ -167,7 +171,6 @@ class Matching:
             broker.fill_at(order, price, quote)
         else:
             self._stop(order, quote, leg)
-        broker.after_try(order)
 
     def _market(self, order: Any, quote: Instrument) -> None:
         if order.exectype == Order.Historical:

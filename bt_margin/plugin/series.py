@@ -33,7 +33,8 @@ def epoch_ms(time: Any, where: str) -> int:
             f"{where}: the time {time} has no time zone; "
             "say which it is in, for example index.tz_localize('UTC')"
         )
-    return round(time.astimezone(timezone.utc).timestamp() * 1000)
+    stamp: float = time.astimezone(timezone.utc).timestamp()
+    return round(stamp * 1000)
 
 
 def stamps_of(series: Any, symbol: str) -> tuple[FundingStamp, ...]:
