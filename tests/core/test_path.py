@@ -172,21 +172,17 @@ def test_equal_to_maintenance_is_a_breach_also_at_the_last_point() -> None:
 
 
 def test_a_dip_and_back_of_two_inverse_symbols_inside_one_leg_is_found() -> None:
-    """One leg gains late, the other loses early: in breach only in the middle of the leg."""
-    coin = Contract("X", kind="inverse", multiplier=1)
+    """One short loses early, the other gains late: in breach only in the middle of the leg.
+
+    Health is 0.4 + 1/(1 + 9s) + 1/(10 − 9s) − 1.1, zero where (1 + 9s)(10 − 9s) = 11 / 0.7.
+    """
+    x, y = (Contract(name, kind="inverse", multiplier=1) for name in "XY")
     flat = TierTable.flat(0.0)
-    legs = [
-        Moving(coin, 100.0, 10.0, flat, 10.0, 1.0),
-        Moving(Contract("Y", kind="inverse", multiplier=1), -1_200.0, 100.0, flat, 100.0, 10.0),
-    ]
-    lowest = min(health(0.0, legs, n / 1000) for n in range(1001))
-    ends = min(health(0.0, legs, 0.0), health(0.0, legs, 1.0))
-    balance = -(lowest + ends) / 2
-    found = first_breach(balance, legs)
-    if lowest < ends:
-        assert found is not None
-        assert 0 < found < 1
-        assert health(balance, legs, found) == pytest.approx(0, abs=1e-5)
+    legs = [Moving(x, -1.0, 1.0, flat, 1.0, 10.0), Moving(y, -1.0, 10.0, flat, 10.0, 1.0)]
+    assert health(0.4, legs, 0.0) == health(0.4, legs, 1.0) == 0.4
+    found = first_breach(0.4, legs)
+    assert found == pytest.approx((9 - (121 - 4 * 11 / 0.7) ** 0.5) / 18, abs=1e-8)
+    assert first_breach(0.75, legs) is None
 
 
 def test_the_path_visits_the_extremes_in_the_order_asked_for() -> None:
