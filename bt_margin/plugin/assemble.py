@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import backtrader as bt
+from backtrader.resamplerfilter import _BaseResampler
 
 from bt_margin.errors import InputError, message, near
 from bt_margin.plugin.feeds import PerpData
@@ -100,9 +101,23 @@ def borrowed(cerebro: Any) -> Iterator[Any]:
         broker.cerebro = cerebro
 
 
+def forget_bars(cerebro: Any) -> None:
+    """Put resampling and replaying filters back to their beginning.
+
+    backtrader leaves them in the middle of the last bar of a run, and the next run of the same Cerebro
+    starts there: replayed data then fails with an IndexError.
+    """
+    for data in cerebro.datas:
+        for item, _, _ in data._filters:
+            if isinstance(item, _BaseResampler):
+                item.bar.bstart(maxdate=True)
+                item.compcount, item._firstbar, item._nexteos = 0, True, None
+
+
 def run_with(cerebro: Any, broker: Any, progress: Progress | None = None) -> tuple[Any, Recorder]:
     """Run a Cerebro under ``broker``: its first strategy afterwards, and the record of the run."""
     with borrowed(cerebro):
+        forget_bars(cerebro)
         broker.adopt(cerebro.broker)
         cerebro.broker = broker
         cerebro.analyzers.append((Recorder, (), {"progress": progress}))

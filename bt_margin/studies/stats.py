@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 DAYS_PER_YEAR = 365.0
+SHORTEST_FOR_A_YEAR = 30.0  # days of data below which a yearly rate is noise
 _MS_PER_DAY = 86_400_000.0
 
 Floats = NDArray[np.float64]
@@ -59,9 +60,10 @@ def total_return(curve: pd.Series) -> float:
 
 
 def cagr(curve: pd.Series) -> float:
-    """Compound annual growth rate: ``g_last ** (365 / days) − 1``; NaN under one day of data.
+    """Compound annual growth rate: ``g_last ** (365 / days) − 1``; NaN under 30 days of data.
 
-    ``days`` is the time between the first and the last bar. A curve that ends at nothing gives −1.
+    ``days`` is the time between the first and the last bar; from less than a month nothing can be said
+    about a year. A curve that ends at nothing gives −1.
 
     >>> times = pd.to_datetime(["2025-01-01", "2026-01-01"], utc=True)
     >>> round(cagr(pd.Series([1.0, 1.21], times)), 6)
@@ -72,7 +74,7 @@ def cagr(curve: pd.Series) -> float:
     span = pd.Timestamp(curve.index[-1]) - pd.Timestamp(curve.index[0])
     days = span.total_seconds() / 86_400.0
     last = float(curve.iloc[-1])
-    if days < 1.0:
+    if days < SHORTEST_FOR_A_YEAR:
         return math.nan
     try:
         return float(max(last, 0.0) ** (DAYS_PER_YEAR / days) - 1.0)

@@ -177,6 +177,7 @@ def _slack(run: Run, times: NDArray[np.int64], equity: Floats) -> Mapping[str, F
             continue
         marks = pd.Series(held["mark"].to_numpy(dtype=float), pd.DatetimeIndex(held["time"]))
         marks = marks.reindex(stamps(times), method="ffill").bfill()
-        worths = [contract.notional(lot, price) for price in marks.to_numpy(dtype=float)]
-        found[str(symbol)] = _over(np.asarray(worths, dtype=float), equity)
+        prices = marks.to_numpy(dtype=float)
+        worths = 1.0 / prices if contract.kind == "inverse" else prices
+        found[str(symbol)] = _over(lot * contract.multiplier * worths, equity)
     return found

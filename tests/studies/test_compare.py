@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,52 @@ def test_comparing_twice_gives_the_same() -> None:
     first, second = (compare(cerebro, venue=flat_venue(), leverage=10) for _ in range(2))
     pd.testing.assert_frame_equal(first.equity, second.equity)
     pd.testing.assert_frame_equal(first.events, second.events)
+
+
+class Watch(bt.Strategy):
+    """Writes down what it saw of every feed, and how often its timer rang."""
+
+    def __init__(self) -> None:
+        self.add_timer(when=datetime.time(5, 0))
+        self.seen: list[list[float]] = []
+        self.rings = 0
+
+    def notify_timer(self, *args: Any, **kwargs: Any) -> None:
+        self.rings += 1
+
+    def next(self) -> None:
+        self.seen.append([value for data in self.datas for value in (len(data), data.close[0])])
+        if len(self.seen) == 2:
+            self.order_target_percent(self.datas[0], target=2.0)
+
+
+@pytest.mark.parametrize("kind", ["resampledata", "replaydata"])
+def test_coarser_feeds_and_timers_start_afresh_in_every_scenario(kind: str) -> None:
+    cerebro = bt.Cerebro()
+    feed = PerpData(dataname=frame([100.0 + i % 7 for i in range(60)]), name=BTC)
+    cerebro.adddata(feed)
+    getattr(cerebro, kind)(feed, timeframe=bt.TimeFrame.Minutes, compression=240)
+    cerebro.addstrategy(Watch)
+    result = compare(cerebro, venue=flat_venue(), leverage=10)
+    first, second = (one.strategy for one in result.runs.values())
+    assert first.seen == second.seen
+    assert first.rings == second.rings == 3
+    assert list(result.equity["cross"]) == list(result.equity["isolated"])
+
+
+def test_signals_run_without_a_strategy() -> None:
+    cerebro = perps(BTC=frame([100.0 + i % 7 for i in range(60)]))
+
+    class Above(bt.Indicator):
+        lines = ("signal",)
+
+        def __init__(self) -> None:
+            self.lines.signal = self.data - bt.ind.SMA(self.data, period=5)
+
+    cerebro.add_signal(bt.SIGNAL_LONGSHORT, Above)
+    result = compare(cerebro, venue=flat_venue(), leverage=10)
+    assert result.summary.loc["cross", "trades"] > 0
+    assert cerebro.strats == []
 
 
 def test_scenarios_can_be_any_named_set() -> None:

@@ -33,9 +33,9 @@ def test_growth_of_a_year_is_the_cagr() -> None:
     assert stats.cagr(year) == pytest.approx(0.5)
 
 
-def test_cagr_needs_a_day_and_total_loss_is_minus_one() -> None:
-    assert math.isnan(stats.cagr(curve([1.0, 1.1], "h")))
-    assert stats.cagr(curve([1.0, 0.0])) == -1.0
+def test_cagr_needs_a_month_and_total_loss_is_minus_one() -> None:
+    assert math.isnan(stats.cagr(curve([1.0, 1.1], "20D")))
+    assert stats.cagr(curve([1.0, 0.0], "40D")) == -1.0
 
 
 def test_drawdown_counts_the_start_as_a_high() -> None:
