@@ -23,7 +23,7 @@ class Pairs(bt.Strategy):
 
     window : bars that define normal; enter, leave : distance from it [standard deviations]
     exposure : notional of each leg over equity
-    one, other : names of the feeds; by default the first two
+    one, other : names of the feeds; where they are not there, the first two feeds
     """
 
     params = (
@@ -31,15 +31,17 @@ class Pairs(bt.Strategy):
         ("enter", 1.5),
         ("leave", 0.0),
         ("exposure", 1.0),
-        ("one", ""),
-        ("other", ""),
+        ("one", "BTC/USDT:USDT"),
+        ("other", "ETH/USDT:USDT"),
     )
 
     def __init__(self) -> None:
         if len(self.datas) < 2:
             raise ValueError(f"a pair needs two feeds, found {len(self.datas)}")
-        self.one = self.getdatabyname(self.p.one) if self.p.one else self.datas[0]
-        self.other = self.getdatabyname(self.p.other) if self.p.other else self.datas[1]
+        named = {data._name: data for data in self.datas}
+        both = self.p.one in named and self.p.other in named
+        self.one = named[self.p.one] if both else self.datas[0]
+        self.other = named[self.p.other] if both else self.datas[1]
         self.ratio = self.other.close / self.one.close
         self.normal = bt.ind.SMA(self.ratio, period=self.p.window)
         self.usual = bt.ind.StandardDeviation(self.ratio, period=self.p.window)

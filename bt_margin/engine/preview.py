@@ -131,4 +131,5 @@ def _liquidation_price(p: Position, made: Plan, balance: float, others: Risk) ->
         balance,
         other_maintenance=others.maintenance,
         other_unrealised=others.equity,
+        mark=p.mark or made.entry,
     )

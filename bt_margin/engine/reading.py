@@ -87,6 +87,7 @@ class AccountView(ABC):
             p.pool.balance,
             other_maintenance=sum(o.maintenance() for o in others),
             other_unrealised=sum(o.unrealised() for o in others),
+            mark=p.mark,
         )
 
     def bankruptcy_price(self, symbol: str) -> float | None:

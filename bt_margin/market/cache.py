@@ -57,18 +57,19 @@ def kept(
     """The market of this recipe: from the folder if it is there and whole, else made and kept.
 
     Every file carries the recipe and the stamp of the whole market in its attrs; files that are
-    damaged, changed or of another recipe are made anew. A folder that cannot be written costs a
-    warning, not the run.
+    damaged, changed or of another recipe are made anew. The symbols keep the order they were
+    made in. A folder that cannot be written costs a warning, not the run.
     """
     found = _read(folder)
     if found and all(frame.attrs.get("recipe") == recipe for frame in found.values()):
         stamp = content_stamp(found)
         if all(frame.attrs.get("stamp") == stamp for frame in found.values()):
-            return found
+            order = next(iter(found.values())).attrs.get("order", sorted(found))
+            return {symbol: found[symbol] for symbol in order}
     market = make()
     stamp = content_stamp(market)
     for frame in market.values():
-        frame.attrs |= {"recipe": recipe, "stamp": stamp}
+        frame.attrs |= {"recipe": recipe, "stamp": stamp, "order": list(market)}
     try:
         save_market(market, folder)
     except OSError as error:
