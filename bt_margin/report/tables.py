@@ -76,17 +76,9 @@ def episodes(comparison: Comparison, most: int | None = MOST_EPISODES) -> list[l
     for piece in sorted(kept, key=lambda e: (e.other, e.opened)):
         end = "the end" if piece.ongoing else n.date(piece.closed)
         cells = [n.date(piece.opened), end, n.signed(n.money, piece.worth)]
-        cells += [made_of(piece), f"{piece.sentence}{_more(piece)}"]
+        cells += [made_of(piece), f"{piece.sentence} {piece.aftermath}".rstrip()]
         rows.append([*([piece.other] if several else []), *cells])
     return rows
-
-
-def _more(piece: Episode) -> str:
-    """How many liquidations came on top of the one that opened an episode."""
-    more = piece.liquidations - (piece.kind in ("liquidation", "funding breach"))
-    if more <= 0:
-        return ""
-    return f" {n.plural(more, 'more liquidation')} followed before they met again."
 
 
 def made_of(piece: Episode) -> str:

@@ -64,7 +64,7 @@ def _reason(comparison: Comparison) -> str:
     biggest = max(episodes, key=lambda episode: abs(episode.worth))
     return (
         f"What parted them most, {_when(biggest)}, was worth "
-        f"{money(abs(biggest.worth))} to {_winner(biggest)}: {biggest.sentence}"
+        f"{money(abs(biggest.worth))} to {_winner(biggest)}: {biggest.sentence} {biggest.aftermath}".rstrip()
     )
 
 

@@ -7,6 +7,7 @@ is found and told: which run, when, which price, which margin.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -30,8 +31,29 @@ PARTING = (
 _MARGIN_ACTIONS = ("top_up", "transfer", "margin_mode", "leverage", "refused")
 
 
-def tell(first: Track, other: Track, since: int, bar: int) -> Cause:
-    """Why the exposures of two runs part in ``bar``, having agreed last at the close of bar ``since``.
+def tell(first: Track, other: Track, since: int, bar: int, end: int) -> Cause:
+    """Why two runs part in ``bar`` until ``end``, having agreed last at the close of bar ``since``."""
+    cause = cause_of(first, other, since, bar)
+    return replace(cause, aftermath=_aftermath((first, other), bar, end, cause))
+
+
+def _aftermath(tracks: Sequence[Track], bar: int, end: int, cause: Cause) -> str:
+    """What else happened in these bars: further liquidations, and accounts that died."""
+    fallen = [
+        (track.name, note.event.id)
+        for track in tracks
+        for note in _between(track, bar, end, ("liquidation",))
+    ]
+    more = len([one for one in fallen if one != (cause.run, cause.event)])
+    parts = [f"{more} more liquidation{'s' if more > 1 else ''}"] if more else []
+    for track in tracks:
+        died = _between(track, bar, end, ("dead",))
+        parts += [f"{track.name} lost everything at {when(note.event.time)}" for note in died]
+    return f"While they were apart: {', '.join(parts)}." if parts else ""
+
+
+def cause_of(first: Track, other: Track, since: int, bar: int) -> Cause:
+    """The event that parted the exposures of two runs in ``bar``.
 
     A liquidation in one run alone comes first, then the death of an account, then the other one-sided
     events of the bar, then those since the runs last agreed (an order refused yesterday shows when the
@@ -255,23 +277,36 @@ def _last(track: Track, bar: int, kinds: Sequence[str]) -> Note | None:
 
 def _fills(first: Track, other: Track, bar: int) -> Cause:
     """No verdict parted the runs: the same order on another base, or an order of another size."""
-    sizes = [_traded(track, bar) for track in (first, other)]
-    symbols = sorted({*sizes[0], *sizes[1]})
-    if not symbols:
-        text = (
-            f"The same positions weigh differently on {money(_equity(first, bar))} ({first.name})"
-        )
-        text += f" and {money(_equity(other, bar))} ({other.name})."
+    symbol, shares = _widest(first, other, bar)
+    if symbol is None:
+        return Cause("different base", "The runs hold different shares.", other.name, None)
+    mine, theirs = (_traded(track, bar).get(symbol, 0.0) for track in (first, other))
+    weigh = f"{shares[0]:.2%} of the equity of {first.name}, {shares[1]:.2%} of {other.name}'s"
+    if not mine and not theirs:
+        text = f"The position in {symbol} weighs differently now: {weigh}."
         return Cause("different base", text, other.name, None)
-    symbol = max(symbols, key=lambda s: abs(sizes[0].get(s, 0.0) - sizes[1].get(s, 0.0)))
-    mine, theirs = sizes[0].get(symbol, 0.0), sizes[1].get(symbol, 0.0)
-    bases = f"{money(_equity(first, bar))} ({first.name}) and {money(_equity(other, bar))}"
+    bases = f"on {money(_equity(first, bar))} ({first.name}), {money(_equity(other, bar))} ({other.name})"
     if abs(mine - theirs) <= 1e-9 * max(abs(mine), abs(theirs)):
-        text = f"Both {size_text(mine, symbol)}, but on different equities: {bases} ({other.name})."
+        text = f"Both {size_text(mine, symbol)}, but on different equities: {bases}."
         return Cause("different base", text, other.name, None)
-    did = [size_text(s, symbol) if s else f"do not trade {symbol}" for s in (mine, theirs)]
-    text = f"The orders differ: {did[0]} ({first.name}), {did[1]} ({other.name}), on {bases}"
-    return Cause("different size", f"{text} ({other.name}).", other.name, None)
+    did = [size_text(s, symbol) if s else f"no order in {symbol}" for s in (mine, theirs)]
+    text = f"The orders differ: {did[0]} ({first.name}), {did[1]} ({other.name}), {bases}; "
+    text += f"the position is then {weigh}."
+    return Cause("different size", text, other.name, None)
+
+
+def _widest(first: Track, other: Track, bar: int) -> tuple[str | None, tuple[float, float]]:
+    """The symbol whose exposures differ most at the close of a bar, and both exposures."""
+    best, found = 0.0, (0.0, 0.0)
+    name: str | None = None
+    for symbol in sorted({*first.exposure, *other.exposure}):
+        x, y = (
+            float(track.exposure[symbol][bar]) if symbol in track.exposure else 0.0
+            for track in (first, other)
+        )
+        if abs(x - y) > best:
+            best, found, name = abs(x - y), (x, y), symbol
+    return name, found
 
 
 def _traded(track: Track, bar: int) -> dict[str, float]:

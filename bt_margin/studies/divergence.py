@@ -80,8 +80,8 @@ def diverge(first: Track, others: Sequence[Track], told_by: Storyteller) -> Dive
 class Storyteller(Protocol):
     """Names the cause of an episode; :func:`bt_margin.studies.causes.tell` is the one in use."""
 
-    def __call__(self, first: Track, other: Track, since: int, bar: int) -> Cause:
-        """The cause of the parting in ``bar``; the runs last agreed at the close of bar ``since``."""
+    def __call__(self, first: Track, other: Track, since: int, bar: int, end: int) -> Cause:
+        """Why the runs part in ``bar`` until ``end``, having agreed last at the close of ``since``."""
         ...
 
 
@@ -129,7 +129,7 @@ def _pieces(first: Track, other: Track, told_by: Storyteller) -> Iterator[Episod
     for begin, end in _spans(parted, forced):
         if begin > start:
             yield gap.stretch(start, begin - 1)
-        cause = told_by(first, other, since, begin)
+        cause = told_by(first, other, since, begin, end)
         yield gap.episode(begin, end, cause, bool(parted[end]))
         start, since = end + 1, end
     if start < bars:
@@ -193,6 +193,7 @@ class _Gap:
             **self._common(begin, end),
             kind=cause.kind,
             sentence=cause.sentence,
+            aftermath=cause.aftermath,
             run=cause.run,
             event=cause.event,
             symbols=self._symbols(begin, end),

@@ -23,12 +23,16 @@ CAUSES = (
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why an episode opened: two words, a sentence, the run it happened to, the event there."""
+    """Why an episode opened: two words, a sentence, the run it happened to, the event there.
+
+    ``aftermath`` says what else happened while it lasted, in a sentence ("": nothing worth telling).
+    """
 
     kind: str
     sentence: str
     run: str
     event: int | None
+    aftermath: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Episode:
 
     ``kind`` names the cause in two words, ``sentence`` tells it; ``run`` is the run it happened to and
     ``event`` the id of the event there (``None``: no single event). ``liquidations`` counts those of both
-    runs while it lasted. ``ongoing``: the data ended first.
+    runs while it lasted, ``aftermath`` says what else happened then. ``ongoing``: the data ended first.
     """
 
     first: str
@@ -79,6 +83,7 @@ class Episode:
     causes: Mapping[str, float]
     kind: str
     sentence: str
+    aftermath: str
     run: str
     event: int | None
     symbols: tuple[str, ...]
@@ -153,6 +158,7 @@ _COLUMNS = (
     "liquidations",
     "ongoing",
     "sentence",
+    "aftermath",
 )
 
 
