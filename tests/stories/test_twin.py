@@ -239,8 +239,8 @@ def agree(ours: Any, theirs: Naive, priced: bool, where: str) -> bool:
                 f"{where}, bar {bar}"
             )
         names = [name for name, _ in fills]
-        assert names == [name for name, _ in others], f"{where}, bar {bar}"
-        if len(names) > len(set(names)):
+        assert names == [name for name, _ in others] or others_noes, f"{where}, bar {bar}"
+        if len(names) > len(set(names)) or names != [name for name, _ in others]:
             return False
         assert [p for _, p in fills] == near([p for _, p in others]), f"{where}, bar {bar}"
     sizes = {name: p.size for name, p in ours.positions.items()}
