@@ -122,6 +122,21 @@ def test_margin_calls_slippage_and_dates_reach_the_run(place: Path) -> None:
     assert document["summary"]["cross"]["bars"] == 10
 
 
+def test_a_venue_can_be_stated_number_by_number(place: Path) -> None:
+    numbers = {
+        "maintenance_rate": 0.01, "taker_fee": 0.0, "maker_fee": 0.0, "liquidation_fee": 0.0,
+        "funding_interval": "8h", "residual": "trader",
+    }  # fmt: skip
+    words = [word for name, value in numbers.items() for word in ("--rule", f"{name}={value}")]
+    document = json.loads(compare(place, "--json", "--venue", "generic", *words).stdout)
+    assert document["summary"]["cross"]["fees"] == 0.0
+    (fallen,) = document["liquidations"]
+    assert "(1.00 % of" in fallen["explanation"]
+    bare = compare(place, "--venue", "generic")
+    assert bare.exit_code == 2
+    assert "maintenance_rate" in one_line(bare)
+
+
 def test_without_data_it_runs_on_the_sample_and_says_synthetic(place: Path) -> None:
     where = f"{place / 'mine.py'}:Hedge"
     words = ["--symbols", "BTCUSDT,ETHUSDT", "--since", "2025-10-01", "--until", "2025-10-14"]

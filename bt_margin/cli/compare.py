@@ -19,6 +19,7 @@ DATA = (
     "A folder, or files, of market data; may be repeated. Without it: the SYNTHETIC sample market."
 )
 SET = "A parameter of the strategy as name=value; may be repeated."
+RULE = "A number of the venue as name=value, as --venue generic needs them; may be repeated."
 SCENARIO = "Compare these instead of cross and isolated: name:key=value,...; may be repeated."
 BOUNDS = "Also run with the path inside each bar at its worst and at its best."
 OUT = "Write tables (CSV, Parquet), picture and report into this folder."
@@ -35,6 +36,7 @@ def compare(
     since: Annotated[str | None, typer.Option(help="First bar (UTC), e.g. 2025-10-01.")] = None,
     until: Annotated[str | None, typer.Option(help="Bars before this time (UTC).")] = None,
     timeframe: Annotated[str | None, typer.Option(help="Which files, if several, e.g. 1h.")] = None,
+    rule: Annotated[list[str] | None, typer.Option(help=RULE)] = None,
     as_of: Annotated[str | None, typer.Option(help="Pin the venue's tables to a date.")] = None,
     intrabar: Annotated[
         str, typer.Option(help="Path inside a bar: adverse, favourable or nearest.")
@@ -63,7 +65,7 @@ def compare(
     with shell.plain_errors():
         frames = _market(data, symbols, since, until, timeframe)
         keywords: dict[str, Any] = {
-            "venue": venue,
+            "venue": _venue(venue, rule, as_of),
             "leverage": leverage,
             "cash": cash,
             "as_of": as_of,
@@ -85,6 +87,15 @@ def compare(
             typer.echo(verdict(result))
         else:
             _show(result, files)
+
+
+def _venue(name: str, rules: list[str] | None, as_of: str | None) -> Any:
+    """The venue by name, or built from the numbers given."""
+    if not rules and name != "generic":
+        return name
+    from bt_margin.venues import venue
+
+    return venue(name, as_of=as_of, **parse.assignments(rules or [], "--rule"))
 
 
 def _market(
