@@ -37,6 +37,20 @@ EPOCH_ORDINAL: Final = 719_163
 Stamp = tuple[int, float, float | None]
 
 
+class Tick:
+    """The ``tick_…`` price of a preloaded bar, which is the bar's own: looked up when asked for.
+
+    backtrader writes every line of every bar into such attributes; a bulk-loaded feed leaves that out.
+    A value set on the instance (replay, live) takes precedence.
+    """
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+
+    def __get__(self, feed: Any, owner: Any = None) -> Any:
+        return None if feed is None else getattr(feed.lines, self.line)[0]
+
+
 class PerpData(bt.feeds.PandasData):
     """One perpetual's bars from a frame: OHLCV, mark prices when there are any, and funding.
 
@@ -64,6 +78,9 @@ class PerpData(bt.feeds.PandasData):
 
     lines: Any = EXTRA
     params = (("timeframe", None), ("compression", None), *((line, -1) for line in EXTRA))
+    tick_open, tick_high, tick_low = Tick("open"), Tick("high"), Tick("low")
+    tick_close, tick_last, tick_volume = Tick("close"), Tick("close"), Tick("volume")
+    _bulk = False
 
     def __init__(self) -> None:
         frame = self.p.dataname
@@ -169,6 +186,7 @@ class PerpData(bt.feeds.PandasData):
 
     def start(self) -> None:
         """Get ready to deliver bars from the first row."""
+        self._bulk = False
         super(bt.feeds.PandasData, self).start()
         frame = self.p.dataname
         times = self._times(frame)
@@ -188,6 +206,7 @@ class PerpData(bt.feeds.PandasData):
         if not self._whole():
             super().preload()
             return
+        self._bulk = True
         first = bisect_left(self._nums, self.fromdate)
         last = max(first, bisect_right(self._nums, self.todate))
         empty = array("d", [NAN]) * (last - first)
@@ -199,6 +218,14 @@ class PerpData(bt.feeds.PandasData):
         self._columns, self._nums, self._pairs = {}, array("d"), []
         self._last()
         self.home()
+
+    def _tick_nullify(self) -> None:
+        if not self._bulk:
+            super()._tick_nullify()
+
+    def _tick_fill(self, force: bool = False) -> None:
+        if not self._bulk:
+            super()._tick_fill(force)
 
     def _whole(self) -> bool:
         """Whether the columns may be copied whole: nobody needs to see the bars one by one."""
