@@ -143,13 +143,6 @@ def approximations(comparison: Comparison) -> list[str]:
 def _data_notes(run: Run) -> Iterator[str]:
     """Marks, funding, tier tables and the paths inside the bars."""
     facts = run.fidelity
-    bars, without = int(facts.get("bars", 0)), int(facts.get("bars_without_mark", 0))
-    if bars and without:
-        yield (
-            f"Mark prices were missing in {without:,} of {bars:,} bars that mattered "
-            f"({percent(without / bars)}); there the last price stood in, whose spikes can liquidate "
-            "what the mark would have spared."
-        )
     yield from (str(note) for note in facts.get("notes", ()))
     walked = int(facts.get("walked", 0) or 0)
     if walked:
