@@ -39,7 +39,9 @@ class AccountView(ABC):
 
     def exposed(self) -> bool:
         """Whether any position is open."""
-        return any(pool.positions for pool in self.pools.values())
+        if self.cross.positions:
+            return True
+        return len(self.pools) > 1  # an isolated pool lives only as long as its position
 
     def equity(self) -> float:
         """All wallets plus unrealised profit at the marks."""

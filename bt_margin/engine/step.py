@@ -121,6 +121,7 @@ class Stepper:
         self.intrabar: Intrabar = intrabar
         self.detail = dict(detail or {})
         self.walked = 0
+        self._calling = False
 
     def step(self, time: int, fresh: Sequence[Quote], matcher: Matcher) -> None:
         """Live through one bar of the quotes in ``fresh``; other symbols keep their marks."""
@@ -141,15 +142,18 @@ class Stepper:
             p = quote.position
             p.mark, p.low, p.high = quote.mark_open, quote.mark_low, quote.mark_high
         pending = matcher.pending() if waiting else ()
+        self._calling = bool(pending)
         if self._safe(pending, read):
             matcher.match()
             self._inner_stamps(read)
         else:
+            self._calling = True
             self._walk(read, matcher)
         for quote in read:
             quote.position.move(quote.mark_close)
         self._skip_stamps(fresh)
-        check_margin_calls(account)
+        if self._calling:
+            check_margin_calls(account)
 
     def _walk(self, read: Sequence[Quote], matcher: Matcher) -> None:
         account = self.account
@@ -194,12 +198,15 @@ class Stepper:
         if not pending:
             for quote in read:
                 if quote.next_stamp < quote.end:
+                    self._calling = True
                     return self._safe_with({}, read)
             for pool in account.pools.values():
                 if pool.positions:
                     equity, need = pool.worst()
                     if equity <= need:
                         return False
+                    if need >= account.lowest_call * equity or pool.called:
+                        self._calling = True  # else the ratio at the close is lower still
             return True
         if any(p.walk or (p.quote.next_stamp < p.quote.end and p.size) for p in pending):
             return False
