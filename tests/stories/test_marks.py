@@ -76,6 +76,15 @@ def test_equity_and_margin_follow_the_mark() -> None:
     assert played.broker.getcash() == near(1_030 - 103)
 
 
+def test_funding_due_at_the_open_is_paid_on_the_mark_before_the_bar() -> None:
+    """The contract settles first and moves the marks then: 10 × 100 × 0.001, though 102 opens."""
+    nan = float("nan")
+    last = [flat(100), flat(100), flat(100)]
+    mark = [flat(100), flat(100), (102, 102, 101, 101)]
+    played = play(marked(last, mark, funding_rate=[nan, nan, 0.001]), {0: buy(10)})
+    assert played.funding == near(-1.0)
+
+
 def test_a_bar_without_mark_uses_the_last_price_and_is_counted() -> None:
     """Hour 2 has no mark: its last low of 80 counts."""
     last = [flat(100), flat(100), (100, 100, 80, 99)]
