@@ -27,21 +27,38 @@ class Actions(Base):
     account: Account
 
     def _symbol(self, data: Any) -> str:
-        if not self._ready:
+        if self._running and not self._ready:
             self._prepare()
-        if isinstance(data, str):
-            return str(self.account.position((self.p.names or {}).get(data, data)).symbol)
-        return str(self.instrument(data).symbol)
+        if not isinstance(data, str):
+            return str(self.name_of(data))
+        return str(self.account.position(self.symbol_named(data)).symbol)
 
     def set_leverage(self, leverage: float, data: Any) -> Event:
-        """Set the leverage of a symbol; LeverageRefused where the venue says no."""
-        event = self.account.set_leverage(self._symbol(data), leverage)
+        """Set the leverage of a symbol; LeverageRefused where the venue says no.
+
+        Before a run it is a setting of every run to come, like ``symbols=``.
+        """
+        symbol = self._symbol(data)
+        event = self.account.set_leverage(symbol, leverage)
         self._forget_schemes()
-        return event
+        self._keep(symbol, leverage=leverage)
+        return self._and_refresh(event)
 
     def set_margin_mode(self, margin_mode: MarginMode, data: Any) -> Event:
-        """Set ``"cross"`` or ``"isolated"`` for a symbol; MarginModeRefused where the venue says no."""
-        return self.account.set_margin_mode(self._symbol(data), margin_mode)
+        """Set ``"cross"`` or ``"isolated"`` for a symbol; MarginModeRefused where the venue says no.
+
+        Before a run it is a setting of every run to come, like ``symbols=``.
+        """
+        symbol = self._symbol(data)
+        event = self.account.set_margin_mode(symbol, margin_mode)
+        self._keep(symbol, margin_mode=margin_mode)
+        return self._and_refresh(event)
+
+    def _keep(self, symbol: str, **setting: Any) -> None:
+        if not self._running:
+            own = dict(self.p.symbols or {})
+            own[symbol] = {**own.get(symbol, {}), **setting}
+            self.p.symbols = own
 
     def add_margin(self, data: Any, amount: float) -> Event:
         """Move free margin into an isolated position; MarginRefused where it cannot be."""
@@ -83,7 +100,7 @@ class Actions(Base):
 
         ``symbols`` (feeds or symbols) asks for some only; flat ones among them come with 0 contracts.
         """
-        if not self._ready:
+        if self._running and not self._ready:
             self._prepare()
         if symbols is None:
             return [self._position_dict(p) for p in self.account.positions.values()]

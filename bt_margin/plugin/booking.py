@@ -9,6 +9,7 @@ from backtrader import BuyOrder, Order, SellOrder
 
 from bt_margin.engine.events import Event
 from bt_margin.engine.preview import trim
+from bt_margin.errors import UnknownSymbol
 
 if TYPE_CHECKING:
     from bt_margin.engine.account import Account
@@ -36,8 +37,11 @@ class Booking(Base):
     def submit(self, order: Any, check: bool = True) -> Any:
         """Round to the contract's steps, note the mark of the decision, and pass on."""
         quote = self.instrument(order.data)
-        if not quote.position.size:
-            quote.position.move(quote.mark_now())
+        if order.data is not quote.data and order.data._compensate is None:
+            order.data = quote.data  # a resampled or replayed clone: its market's own feed trades
+        mark = quote.mark_now()
+        if not quote.position.size and mark > 0.0:
+            quote.position.move(mark)
         self._quantise(order, quote)
         return super().submit(order, check=check)
 
@@ -115,6 +119,10 @@ class Booking(Base):
         parent = getattr(order.parent, "ref", None)
         return -int(parent) if parent is not None else None
 
+    def getposition(self, data: Any) -> Any:
+        """backtrader's position of a feed; clones of a market share the one there is."""
+        return self.positions[self.instrument(data).data]
+
     # -- fills ----------------------------------------------------------------------------------
 
     def fee_of(self, order: Any, size: float, price: float) -> float:
@@ -142,7 +150,8 @@ class Booking(Base):
         """Fill an order at a price: the account books, backtrader's position and order follow."""
         if ago is None or price is None:
             return
-        quote = self.instrument(order.data._compensate or order.data)
+        other = order.data._compensate
+        quote = self.instrument(order.data if other is None else other)
         size = self._fill_size(order, price, ago, quote)
         if not size:
             if order.info.get("reduce_only"):
@@ -253,14 +262,15 @@ class Booking(Base):
 
     def _note_lot(self, order: Any, size: float) -> None:
         """Remember whose size it is: positions are net, trades belong to a strategy and a tradeid."""
-        owner = order.owner
-        key = (id(owner), id(order.data), order.tradeid)
+        owner, other = order.owner, order.data._compensate
+        data = order.data if other is None else other
+        key = (id(owner), id(data), order.tradeid)
         old = self._lots.get(key)
         total = size + (old[3] if old is not None else 0.0)
         if abs(total) <= SAME * abs(size):
             self._lots.pop(key, None)
         else:
-            self._lots[key] = (owner, order.data, order.tradeid, total)
+            self._lots[key] = (owner, data, order.tradeid, total)
 
     # -- liquidations ---------------------------------------------------------------------------
 
@@ -312,5 +322,9 @@ class Booking(Base):
         return order
 
     def _of_symbol(self, symbol: str | None) -> Instrument:
-        found: Instrument = next(i for i in self._instruments if i.symbol == symbol)
-        return found
+        found: Instrument
+        for found in self._instruments:
+            if found.symbol == symbol:
+                return found
+        known = ", ".join(i.symbol for i in self._instruments)
+        raise UnknownSymbol(f"no feed of this run trades {symbol!r}; the feeds trade {known}")

@@ -9,7 +9,6 @@ mirror the account's.
 from __future__ import annotations
 
 from array import array
-from collections import deque
 from typing import Any
 
 import backtrader as bt
@@ -20,7 +19,7 @@ from bt_margin.engine.events import Event
 from bt_margin.engine.pool import Pool
 from bt_margin.engine.settings import valid_cash
 from bt_margin.engine.step import Stepper
-from bt_margin.errors import CashError, InputError, UnknownMode
+from bt_margin.errors import CashError, InputError, UnknownMode, near
 from bt_margin.plugin.actions import Actions
 from bt_margin.plugin.booking import Booking
 from bt_margin.plugin.fidelity import fidelity_of
@@ -78,7 +77,11 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         ("debug", False),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, **unknown: Any) -> None:
+        for name in unknown:
+            known = list(self.params._getkeys())
+            hint = near(name, known) or f"known are {', '.join(known)}"
+            raise InputError(f"MarginBroker has no parameter {name!r}; {hint}")
         super().__init__()
 
     # -- life -----------------------------------------------------------------------------------
@@ -95,10 +98,8 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
                 f"timestamps {self.p.timestamps!r} is not known; allowed: open, close"
             )
         self.startingcash = self.cash = valid_cash(self.p.cash)
-        self.account = self._new_account({}, None)
+        self.account = self._new_account({}, None, 0)
         self.equity_curve: tuple[array[int], array[float]] = (array("q"), array("d"))
-        self.outbox: deque[Event] = deque()
-        self._seen_events = 0
         self._market_reset()
         self._booking_reset()
         self._matching = Matching(self)
@@ -107,7 +108,9 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         self._stepper = Stepper(self.account, self.p.intrabar, self._detail)
         self._running = False
 
-    def _new_account(self, extra: dict[str, dict[str, Any]], currency: str | None) -> Account:
+    def _new_account(
+        self, extra: dict[str, dict[str, Any]], currency: str | None, time: int
+    ) -> Account:
         p = self.p
         symbols = {s: dict(v) for s, v in (p.symbols or {}).items()}
         for symbol, own in extra.items():
@@ -115,7 +118,7 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         return Account(
             p.venue, p.cash, p.margin_mode, p.leverage, symbols=symbols, currency=currency,
             as_of=p.as_of, auto_top_up=p.auto_top_up, margin_calls=tuple(p.margin_calls),
-            liquidation_slippage=p.liquidation_slippage, debug=p.debug,
+            liquidation_slippage=p.liquidation_slippage, time=time, debug=p.debug,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -127,6 +130,7 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
     def stop(self) -> None:
         """A run is over."""
         super().stop()
+        self._running = False
         uninstall(self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -169,9 +173,8 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         if self._userhist:
             self._process_order_history()
         if fresh:
-            usable = [i for i in fresh if i.usable()] if self._check_nan else fresh
             self._time = max(self._time, *[i.start for i in fresh])
-            self._stepper.step(self._time, usable, self._matching)
+            self._stepper.step(self._time, [i for i in fresh if i.usable()], self._matching)
         self._close_books()
 
     def _close_books(self) -> None:
@@ -191,10 +194,6 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         else:
             times.append(self._time)
             values.append(equity)
-        events = account.events
-        if len(events) > self._seen_events:
-            self.outbox.extend(events[self._seen_events :])
-            self._seen_events = len(events)
 
     def _move_cash(self) -> None:
         while self._cash_addition:
@@ -279,6 +278,7 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
 
     def _try_exec(self, order: Any) -> None:
         if on_mark(order) and not order.triggered:
+            self._matching.trail(order)
             return  # not reached: a bar that reaches it is walked
         super()._try_exec(order)
 
@@ -324,11 +324,13 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
 
     def set_cash(self, cash: float) -> None:
         """Before a run: the wallet to start with. During a run: deposit or withdraw the difference."""
-        if self._running:
+        valid_cash(cash)
+        if self._running and (self.equity_curve[0] or len(self.account.events) > 1):
             self.add_cash(cash - self.account.wallet())
             return
-        self.p.cash = valid_cash(cash)
+        running, self.p.cash = self._running, cash
         self.init()
+        self._running = running
 
     setcash = set_cash
 
@@ -351,8 +353,9 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         position = self.getposition(data)
         if not position.size:
             return 0.0
-        value = self.getcommissioninfo(data).getvaluesize(position.size, data.close[0])
-        return float(value)
+        close = data.close[0] if len(data) else 0.0
+        price = close if close > 0.0 else self.instrument(data).position.mark
+        return float(self.getcommissioninfo(data).getvaluesize(position.size, price))
 
     @property
     def events(self) -> list[Event]:

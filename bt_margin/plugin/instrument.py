@@ -7,6 +7,7 @@ objects, because that is where a broker spends its time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from itertools import islice, pairwise
 from typing import Any
 
@@ -15,6 +16,7 @@ import backtrader as bt
 from bt_margin.core.funding import FundingStamp
 from bt_margin.engine.pool import Position
 from bt_margin.engine.quote import Quote
+from bt_margin.errors import DataError
 
 DAY_MS = 86_400_000
 EPOCH = 719_163
@@ -53,6 +55,7 @@ class Instrument(Quote):
         "lines",
         "marked",
         "marks",
+        "measured",
         "replay",
         "seen",
         "step",
@@ -84,6 +87,7 @@ class Instrument(Quote):
         self.closes_at = stamped_at == "close" or bool(resampled)
         self.replay = bool(getattr(data, "replaying", 0))
         self.step = bar_length(data)
+        self.measured = len(getattr(self.times, "array", ())) > 1
         self.fresh = self.unread = False
         self.seen = (0, 0.0, 0.0)
         self.marked = self.unmarked = 0
@@ -104,17 +108,31 @@ class Instrument(Quote):
         self.fresh = now != self.seen
         if not self.fresh:
             return False
-        if self.seen[0] and number > self.seen[1]:
-            observed = round((number - self.seen[1]) * DAY_MS)
-            if observed < self.step:
-                self.step = observed
-        self.seen = now
-        self.unread = True
         time = round((number - EPOCH) * DAY_MS)
+        if self.seen[0]:
+            self._compare(number, time)
         self.start, self.end = (
             (time - self.step, time) if self.closes_at else (time, time + self.step)
         )
+        if not self.seen[0] and not self.measured and not self.closes_at:
+            self.end = time + 1  # of unknown length; its later stamps are due at the next open
+        self.seen = now
+        self.unread = True
         return True
+
+    def _compare(self, number: float, time: int) -> None:
+        """The bar against the one before: the length of bars, or times that do not rise."""
+        before = self.seen[1]
+        if number > before:
+            observed = round((number - before) * DAY_MS)
+            if observed < self.step:
+                self.step = observed
+        elif not self.replay:
+            kind = "appears twice" if number == before else "comes after a later one"
+            raise DataError(
+                f"the time {utc_text(time)} of {self.symbol} {kind}; bars must be in rising order "
+                "of time (frame.sort_index(), then drop duplicates)"
+            )
 
     def read(self) -> None:
         """The prices of the current bar, once; marks fall back to last, counted."""
@@ -123,6 +141,12 @@ class Instrument(Quote):
         self.unread = False
         o, h, lo, c, mo, mh, ml, mc = self.lines
         self.open, self.high, self.low, self.close = o[0], h[0], lo[0], c[0]
+        if not 0.0 < self.low <= self.high:
+            raise DataError(
+                f"the bar {utc_text(self.start)} of {self.symbol} is none: open {self.open}, high "
+                f"{self.high}, low {self.low}, close {self.close}; prices must be above 0, "
+                "the high the highest and the low the lowest"
+            )
         if self.replay:
             self._read_tick()
         if mo is not None:
@@ -158,9 +182,20 @@ class Instrument(Quote):
             self.mark_low, self.mark_close = data.tick_mark_low, data.tick_mark_close
 
     def usable(self) -> bool:
-        """Whether the bar has prices at all (feeds may deliver NaN while they wait)."""
+        """Whether the bar has prices at all (feeds may deliver NaN while they wait).
+
+        :raises DataError: a price of zero or below.
+        """
         close = self.lines[3][0]
-        return bool(close > 0.0)
+        if close > 0.0:
+            return True
+        self.fresh = False
+        if close == close:
+            raise DataError(
+                f"the close {close} of {self.symbol} at {utc_text(self.start)} is no price; "
+                "prices must be above 0"
+            )
+        return False
 
     def mark_now(self) -> float:
         """The mark at the current bar's close, for decisions taken on it."""
@@ -170,6 +205,11 @@ class Instrument(Quote):
             bar = self.marks.get(self.start)
             mark = bar[3] if bar is not None else mark
         return float(mark) if mark == mark else float(self.lines[3][0])
+
+
+def utc_text(time: int) -> str:
+    """A time for messages."""
+    return f"{datetime.fromtimestamp(time / 1000, timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
 def bar_length(data: Any) -> int:

@@ -32,7 +32,6 @@ class Market(Base):
         self._of_data: dict[int, Instrument] = {}
         self._infos: dict[int, Any] = {}
         self._ready = False
-        self._check_nan = True
         self._interest_due = False
         self._time = 0
         self._without_funding: list[str] = []
@@ -58,22 +57,25 @@ class Market(Base):
         source = data
         while not source._name and getattr(source, "data", source) is not source:
             source = source.data
-        name = str(source._name or "")
+        return self.symbol_named(str(source._name or ""))
+
+    def symbol_named(self, name: str) -> str:
+        """The symbol behind a feed's name or any spelling of it the venue knows; ``BTC`` is its perpetual."""
         name = (self.p.names or {}).get(name, name)
         venue = self.account.venue
         try:
             return venue.resolve(name)
         except UnknownSymbol:
-            guess = f"{name}/{venue.currency}:{venue.currency}"
+            guess = f"{name.upper()}/{venue.currency}:{venue.currency}"
             if name and guess in venue.schedules:
                 return guess
-            if not name:
-                raise UnknownSymbol(
-                    f"a feed has no name, and {venue.title} needs to know what it is; "
-                    'give it one (adddata(data, name="BTC/USDT:USDT")) or tell the broker: '
-                    'names={"": "BTC/USDT:USDT"}'
-                ) from None
-            raise
+            if name:
+                raise
+            raise UnknownSymbol(
+                f"a feed has no name, and {venue.title} needs to know what it is; "
+                'give it one (adddata(data, name="BTC/USDT:USDT")) or tell the broker: '
+                'names={"": "BTC/USDT:USDT"}'
+            ) from None
 
     def instrument(self, data: Any) -> Instrument:
         """The instrument of a feed (its symbol, position, bar)."""
@@ -93,18 +95,16 @@ class Market(Base):
     def _prepare(self) -> None:
         """Read the feeds once they are there: contracts, schemes, funding, marks."""
         self._ready = True
-        datas = list(getattr(self.cerebro, "datas", ()))
+        datas = list(getattr(getattr(self, "cerebro", None), "datas", ()))
         named = {id(d): self.name_of(d) for d in datas}
         self._rebuild(datas, named)
-        first = [to_ms(t[0]) for t in map(_times_of, datas) if len(t)]
-        if first:
-            self.account.time = min(first)
-        for data in datas:
+        for data in sorted(datas, key=_coarsened):  # a market's own feed before its clones
             self._enter_data(data, named[id(data)])
+        self._instruments.sort(key=lambda i: [d is i.data for d in datas].index(True))
         self._check_required()
 
     def _rebuild(self, datas: list[Any], named: dict[int, str]) -> None:
-        """An account whose contracts carry what schemes say, in the currency the symbols settle in."""
+        """An account as of the first bar, whose contracts carry what schemes say, in their currency."""
         extra: dict[str, dict[str, Any]] = {}
         settles = set()
         for data in datas:
@@ -120,10 +120,9 @@ class Market(Base):
                 "one account holds one settlement currency: run them on accounts of their own"
             )
         currency = settles.pop() if settles else self.account.currency
-        if extra or currency != self.account.currency:
-            self.account = self._new_account(extra, currency)
-            self._stepper = Stepper(self.account, self.p.intrabar, self._detail)
-            self._seen_events = 0
+        first = min([t for t in map(_first_time, datas) if t is not None], default=0)
+        self.account = self._new_account(extra, currency, first)
+        self._stepper = Stepper(self.account, self.p.intrabar, self._detail)
 
     def _enter_data(self, data: Any, symbol: str | None = None) -> Instrument:
         symbol = symbol or self.name_of(data)
@@ -215,6 +214,11 @@ class Market(Base):
         return None if getattr(info, "silent", False) else info
 
 
-def _times_of(data: Any) -> Any:
-    """The preloaded times of a feed, empty when it loads bar by bar."""
-    return getattr(data.lines.datetime, "array", ())
+def _first_time(data: Any) -> int | None:
+    """Time of a feed's first bar, of its current one when it loads bar by bar; None before that."""
+    times: Any = getattr(data.lines.datetime, "array", ())
+    return to_ms(times[0]) if len(times) and times[0] > 0 else None
+
+
+def _coarsened(data: Any) -> bool:
+    return bool(getattr(data, "resampling", 0))

@@ -193,10 +193,16 @@ class Matching:
             quote = self.broker.instrument(order.data)
             if not (order.active() and quote.fresh):
                 continue
-            if order.exectype in (Order.StopTrail, Order.StopTrailLimit) and not order.triggered:
-                order.trailadjust(quote.close)
-            elif order.exectype == Order.Close:
+            if not order.triggered:
+                self.trail(order)
+            if order.exectype == Order.Close:
                 order.pannotated = quote.close
+
+    def trail(self, order: Any) -> None:
+        """Let a trailing stop follow the close of what triggers it."""
+        if order.exectype in (Order.StopTrail, Order.StopTrailLimit):
+            quote = self.broker.instrument(order.data)
+            order.trailadjust(quote.mark_close if on_mark(order) else quote.close)
 
     def cancel(self, pool: Pool, cause: int) -> None:
         """The venue cancels the orders of a pool it is about to liquidate."""

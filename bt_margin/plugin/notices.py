@@ -1,7 +1,7 @@
 """Telling strategies directly: ``notify_liquidation(event)`` and ``notify_margin_call(event)``.
 
-A small analyzer, present only when some strategy defines one of the two, empties the broker's outbox after
-the bar's order and trade notices and before the strategy's ``next``, in both of backtrader's loops.
+A small analyzer, present only when some strategy defines one of the two, tells its strategy of the bar's
+events after the order and trade notices and before ``next``, in both of backtrader's loops.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ METHODS = {"liquidation": "notify_liquidation", "margin_call": "notify_margin_ca
 
 
 class Notices(bt.Analyzer):
-    """Hands the outbox to the strategies that listen."""
+    """Tells its strategy of each event it listens to, once."""
+
+    def start(self) -> None:
+        """A run begins: nothing has been told yet."""
+        self._told = 0
+        named = {kind: getattr(self.strategy, name, None) for kind, name in METHODS.items()}
+        self._listeners = {kind: listener for kind, listener in named.items() if listener}
 
     def notify_fund(self, cash: float, value: float, fundvalue: float, shares: float) -> None:
         """Called once a bar, after orders and trades."""
-        broker = self.strategy.broker
-        running = broker.cerebro.runningstrats
-        if running and running[0] is not self.strategy:
-            return
-        while broker.outbox:
-            event = broker.outbox.popleft()
-            method = METHODS.get(event.kind)
-            if method is None:
-                continue
-            for strategy in running:
-                listener = getattr(strategy, method, None)
-                if listener is not None:
-                    listener(event)
+        events = self.strategy.broker.events
+        while self._told < len(events):
+            event = events[self._told]
+            self._told += 1
+            listener = self._listeners.get(event.kind)
+            if listener is not None:
+                listener(event)
 
 
 def install(broker: Any) -> None:
@@ -50,7 +50,8 @@ def uninstall(broker: Any) -> None:
 
 
 def _listens(cerebro: Any) -> bool:
-    return any(
+    """Whether a strategy listens; in an optimisation that shows too late, so everyone is told."""
+    return cerebro._dooptimize or any(
         hasattr(entry[0], name)
         for group in cerebro.strats
         for entry in group
