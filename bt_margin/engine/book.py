@@ -102,11 +102,13 @@ class Book(AccountView):
         **facts: Any,
     ) -> Event:
         """Carry out a plan: entries first, then the event, then what a flat or ruined pool entails."""
-        event_id, before = len(self.events), p.pool
+        event_id, before, owed = len(self.events), p.pool, 0.0
         if made.closed and before is not None:
             self._post(before, "realised", made.realised, p.symbol, event_id)
             self._post(before, fee_kind, -made.closing_fee, p.symbol, event_id)
             self._close_part(p, before, made, event_id)
+            if made.opened and before is not self.cross:
+                owed = self._cover(before, event_id + 1)  # the old side's loss is not the new one's
         if made.opened:
             self._open_part(p, made, event_id)
         p.size, p.entry = made.size, made.entry
@@ -114,12 +116,14 @@ class Book(AccountView):
             kind, p, pool=p.pool or before, size=made.opened + made.closed, price=price,
             realised=made.realised, fee=made.fee, **facts,
         )  # fmt: skip
+        if before is not None and owed:
+            self._shortfall(before, owed, event.id)
         if before is not None and not before.positions:
             self._settle_empty(before, event.id)
         return event
 
     def _close_part(self, p: Position, pool: Pool, made: Plan, event_id: int) -> None:
-        if abs(made.closed) == abs(p.size):
+        if made.opened or not made.size:
             pool.positions.remove(p)
             p.pool = None
             if pool is not self.cross and pool.balance > 0:
@@ -148,18 +152,26 @@ class Book(AccountView):
 
     def _settle_empty(self, pool: Pool, cause: int) -> None:
         """A pool without positions owes nothing: what is missing is a shortfall borne by the fund."""
-        if pool.balance < 0:
-            missing = -pool.balance
-            self._post(pool, "insurance", missing, pool.symbol, len(self.events))
-            self.record(
-                "shortfall", pool=pool, amount=missing, cause=cause,
-                reason="loss beyond the collateral, borne by the insurance fund",
-            )  # fmt: skip
+        owed = self._cover(pool, len(self.events))
+        if owed:
+            self._shortfall(pool, owed, cause)
         if pool is not self.cross:
             self.pools.pop(pool.key, None)
         if not self.dead and self.equity() <= self.ledger.totals["deposit"] * 1e-12:
             self.dead = True
             self.record("dead", pool=pool, cause=cause, reason="nothing is left; add cash to go on")
+
+    def _cover(self, pool: Pool, event_id: int) -> float:
+        """Lift a balance below zero to zero from the insurance fund; how much that took."""
+        owed = max(0.0, -pool.balance)
+        self._post(pool, "insurance", owed, pool.symbol, event_id)
+        return owed
+
+    def _shortfall(self, pool: Pool, amount: float, cause: int) -> None:
+        self.record(
+            "shortfall", pool=pool, amount=amount, cause=cause,
+            reason="loss beyond the collateral, borne by the insurance fund",
+        )  # fmt: skip
 
     def audit(self) -> None:
         """Check the money identity and every balance; InvariantError names what does not add up."""

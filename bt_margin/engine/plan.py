@@ -134,8 +134,8 @@ def _isolated_flows(
     )
     if not after.closed:
         return posted, 0.0
-    share = abs(after.closed) / abs(position.size)
-    if share < 1.0:
+    if after.size and not after.opened:
+        share = abs(after.closed) / abs(position.size)
         return posted, max(0.0, balance * share + after.realised - after.closing_fee)
     return posted, max(0.0, balance + after.realised - after.closing_fee)
 

@@ -1,0 +1,60 @@
+"""Events: facts with a place in the record."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from engine.bench import desk
+
+from bt_margin.engine.events import KINDS, Event
+
+
+def test_an_event_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Event(0, 0, "deposit").kind = "fill"  # type: ignore[misc]
+
+
+def test_a_row_has_every_field_in_order_and_its_own_info() -> None:
+    info = {"a": 1}
+    event = Event(7, 5, "fill", symbol="X", size=-2.0, cause=3, info=info)
+    row = event.to_dict()
+    assert list(row) == [f.name for f in dataclasses.fields(Event)]
+    assert (row["id"], row["time"], row["symbol"], row["size"], row["cause"]) == (7, 5, "X", -2, 3)
+    row["info"]["a"] = 2
+    assert info == {"a": 1}
+
+
+def test_two_events_do_not_share_their_info() -> None:
+    assert Event(0, 0, "dead").info is not Event(1, 0, "dead").info
+
+
+def test_kinds_are_unique() -> None:
+    assert len(set(KINDS)) == len(KINDS) == 20
+
+
+def test_the_id_is_the_place_in_the_record_and_every_kind_is_a_known_one() -> None:
+    d = desk(mode="isolated", liquidation_fee=0.01)
+    d.fill(5)
+    d.mark(0.5)
+    assert [e.id for e in d.account.events] == list(range(len(d.account.events)))
+    assert {e.kind for e in d.account.events} <= set(KINDS)
+    assert [e.kind for e in d.account.events] == [
+        "deposit", "fill", "breach", "liquidation", "shortfall",
+    ]  # fmt: skip
+
+
+def test_balance_is_that_of_the_pool_and_equity_that_of_the_account_afterwards() -> None:
+    d = desk(mode="isolated", taker_fee=0.01)
+    event = d.fill(5).event
+    assert (event.pool, event.balance) == (f"isolated:{d.symbol}", 50.0)
+    assert event.equity == d.account.equity() == 995.0
+
+
+def test_an_event_may_carry_its_own_time() -> None:
+    d = desk()
+    d.fill(1)
+    d.account.clock(1_000)
+    event = d.account.fund(d.symbol, 0.01, time=900)
+    assert event is not None
+    assert (event.time, d.account.time) == (900, 1_000)
