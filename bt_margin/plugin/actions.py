@@ -92,11 +92,15 @@ class Actions(Base):
 
     @staticmethod
     def _mark_if_flat(position: Position, quote: Any) -> None:
-        if not position.size and len(quote.data):
-            position.move(quote.mark_now())
+        mark = quote.mark_now() if len(quote.data) else 0.0
+        if not position.size and mark > 0.0:
+            position.move(mark)
 
     def fetch_positions(self, symbols: Any = None) -> list[dict[str, Any]]:
         """Open positions in ccxt's unified position structure.
+
+        ``collateral`` is the equity of the pool behind the position, ``positionMargin`` what was posted to
+        an isolated one; sizes are unsigned with ``side``; a price that does not exist is None.
 
         ``symbols`` (feeds or symbols) asks for some only; flat ones among them come with 0 contracts.
         """
@@ -104,7 +108,10 @@ class Actions(Base):
             self._prepare()
         if symbols is None:
             return [self._position_dict(p) for p in self.account.positions.values()]
-        return [self._position_dict(self.account.position(self._symbol(s))) for s in symbols]
+        asked = [self.account.position(self._symbol(s)) for s in symbols]
+        for quote in self._instruments:
+            self._mark_if_flat(quote.position, quote)
+        return [self._position_dict(p) for p in asked]
 
     def fetch_balance(self) -> dict[str, Any]:
         """Balance in ccxt's structure: ``free``, ``used``, ``total`` by currency, and one dict each.
@@ -131,7 +138,9 @@ class Actions(Base):
         notional, unrealised = p.notional(), p.unrealised()
         initial = p.initial()
         posted = p.pool.balance if isolated and p.pool is not None else None
+        pool = p.pool or self.account.cross
         return {
+            "id": None,
             "symbol": p.symbol,
             "timestamp": self.account.time,
             "datetime": _iso(self.account.time),
@@ -140,19 +149,25 @@ class Actions(Base):
             "contractSize": p.multiplier,
             "entryPrice": p.entry if p.size else None,
             "markPrice": p.mark or None,
+            "lastPrice": None,
             "notional": notional,
             "leverage": p.leverage,
-            "collateral": (posted if posted is not None else self.account.cross.equity()),
+            "collateral": pool.equity(),
+            "positionMargin": posted,
             "initialMargin": initial,
             "initialMarginPercentage": initial / notional if notional else None,
             "maintenanceMargin": p.maintenance(),
             "maintenanceMarginPercentage": p.maintenance() / notional if notional else None,
             "marginRatio": risk.ratio if risk is not None else None,
             "unrealizedPnl": unrealised,
+            "realizedPnl": None,
             "percentage": 100.0 * unrealised / initial if initial else None,
             "liquidationPrice": self.account.liquidation_price(p.symbol),
             "marginMode": p.margin_mode,
             "hedged": False,
+            "lastUpdateTimestamp": self.account.time,
+            "stopLossPrice": None,
+            "takeProfitPrice": None,
             "info": {
                 "isolatedWallet": posted,
                 "bankruptcyPrice": self.account.bankruptcy_price(p.symbol),

@@ -164,6 +164,8 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         while self._toactivate:
             self._toactivate.popleft().activate()
         fresh = [i for i in self._instruments if i.advance()]
+        if fresh:
+            self.account.time = self._time = max(self._time, *[i.start for i in fresh])
         if self._cash_addition:
             self._move_cash()
         if self.submitted:
@@ -173,7 +175,6 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         if self._userhist:
             self._process_order_history()
         if fresh:
-            self._time = max(self._time, *[i.start for i in fresh])
             self._stepper.step(self._time, [i for i in fresh if i.usable()], self._matching)
         self._close_books()
 
