@@ -126,13 +126,21 @@ class Account(Book):
 
         Orders that can only reduce the position reserve nothing and always pass.
         """
+        settings.valid_size(symbol, size)
+        settings.valid_price(symbol, price)
         p = self.position(symbol)
         reduces = reduce_only or (p.size * size < 0 and abs(size) <= abs(p.size))
         refusal = self._dead_refusal() if self.dead else None
+        entry = self.orders.price_in(self, p, size, price)
         if refusal is None and not reduces:
-            refusal = self.orders.judge(self, p, size, price, fee or self._venue_fee(p, "taker"))
+            if p.margin_mode == "isolated" and p.size * size < 0:
+                made = self.plan(symbol, size, price, fee)
+                refusal, entry = made.refusal, entry.reversing(made)
+            else:
+                refusal = self.orders.judge(
+                    self, p, size, price, fee or self._venue_fee(p, "taker")
+                )
         if refusal is None:
-            entry = self.orders.price_in(self, p, size, price)
             self.orders.add(p, ref, entry, reserving=not reduces)
             return None
         self.record(
@@ -162,10 +170,13 @@ class Account(Book):
         The closing part always happens; an opening part the account cannot carry is refused (its reason is
         in ``Fill.refusal`` and in a ``rejected`` event). ``reduce_only`` trims the fill to the position.
         """
+        settings.valid_size(symbol, size)
         settings.valid_price(symbol, price)
         p = self.position(symbol)
         if reduce_only:
             size = trim(p.size, size)
+        if not size:
+            return Fill(0.0, 0.0, 0.0, 0.0, 0.0, p.size, p.entry, None, None)
         if not p.mark:
             p.move(price)
         chosen = fee or self._venue_fee(p, liquidity)
@@ -197,8 +208,8 @@ class Account(Book):
 
     def deposit(self, amount: float) -> Event:
         """Add money to the free wallet; a dead account lives again."""
-        if not amount >= 0:
-            raise CashError(f"a deposit of {amount} is not a positive amount")
+        if not 0 <= amount < float("inf"):
+            raise CashError(f"a deposit of {amount} is not possible; allowed: finite, 0 or more")
         self._post(self.cross, "deposit", amount, None, len(self.events))
         event = self.record("deposit", pool=self.cross, amount=amount)
         if self.dead and self.equity() > 0:
@@ -215,6 +226,7 @@ class Account(Book):
                 found=amount, allowed=free,
             )  # fmt: skip
             raise CashError(f"a withdrawal of {amount:,.2f} exceeds {free:,.2f}, what is available")
+        amount = min(amount, free)
         self._post(self.cross, "withdrawal", -amount, None, len(self.events))
         return self.record("withdrawal", pool=self.cross, amount=-amount)
 
@@ -225,7 +237,8 @@ class Account(Book):
         p = self.position(symbol)
         if p.pool is None:
             return None
-        price = p.mark if mark is None else mark
+        settings.valid_number(f"funding rate of {symbol}", rate)
+        price = p.mark if mark is None else settings.valid_price(symbol, mark)
         amount = funding_rule.payment(p.contract, p.size, price, rate)
         self._post(p.pool, "funding", amount, p.symbol, len(self.events))
         return self.record(
@@ -233,11 +246,15 @@ class Account(Book):
         )
 
     def charge_interest(self, amount: float, symbol: str | None = None) -> Event:
-        """Charge interest (a positive amount leaves the wallet)."""
+        """Charge interest (a positive amount leaves the wallet; what a flat one lacks is a shortfall)."""
+        settings.valid_number("interest", amount)
         p = self.position(symbol) if symbol else None
         pool = (p.pool if p else None) or self.cross
         self._post(pool, "interest", -amount, symbol, len(self.events))
-        return self.record("interest", p, pool=pool, amount=-amount)
+        event = self.record("interest", p, pool=pool, amount=-amount)
+        if not pool.positions:
+            self._settle_empty(pool, event.id)
+        return event
 
     def set_leverage(self, symbol: str, leverage: float) -> Event:
         """Change a symbol's leverage, within the venue's caps and rules (LeverageRefused otherwise)."""

@@ -56,6 +56,7 @@ def liquidate(account: Account, pool: Pool, hooks: Hooks, *, crossed: bool = Fal
         found=need,
         allowed=equity,
         reason="equity no longer exceeds the maintenance margin",
+        cause=None if crossed else _funding_behind(account, pool, equity, need),
         info={"marks": {p.symbol: p.mark for p in pool.positions}},
     )
     hooks.cancel(pool, breach.id)
@@ -70,6 +71,17 @@ def liquidate(account: Account, pool: Pool, hooks: Hooks, *, crossed: bool = Fal
     raise InvariantError(f"liquidation of {pool.key} did not end after {MOST_ROUNDS} rounds")
 
 
+def _funding_behind(account: Account, pool: Pool, equity: float, need: float) -> int | None:
+    """The funding just paid without which the pool would not be in breach, if there is one."""
+    for event in reversed(account.events):
+        if event.kind != "funding" or event.pool != pool.key:
+            return None
+        equity -= event.amount or 0.0
+        if equity > need:
+            return event.id
+    return None
+
+
 def describe(account: Account, pool: Pool, round_: int) -> Breach:
     """The pool as the policy sees it."""
     fees = {p.symbol: account.venue.fees_at(p.symbol, account.time) for p in pool.positions}
@@ -77,8 +89,18 @@ def describe(account: Account, pool: Pool, round_: int) -> Breach:
         Exposed(p.symbol, p.contract, p.size, p.mark, -p.unrealised(), p.table)
         for p in pool.positions
     )
-    cost = {s: f.liquidation + account.liquidation_slippage for s, f in fees.items()}
+    cost = {
+        p.symbol: _cost(p, fees[p.symbol].liquidation, account.liquidation_slippage)
+        for p in pool.positions
+    }
     return Breach(pool.equity(), pool.maintenance(), exposed, cost, round_)
+
+
+def _cost(p: Position, rate: float, slippage: float) -> float:
+    """What selling a unit of notional takes out of the pool: the slippage, and the fee on the sale."""
+    price = _slipped(p, slippage)
+    fee = p.notional_at(price) * rate
+    return (fee - p.gain(p.mark, price)) / p.notional()
 
 
 def _top_up(account: Account, pool: Pool) -> bool:
@@ -148,9 +170,11 @@ def _planned(
     else:
         rate = account.venue.fees_at(p.symbol, account.time).liquidation
         fee = p.contract.notional(size, price) * rate
+        left = pool.equity() + p.contract.pnl(-size, p.mark, price)
         if last:
-            left = max(0.0, pool.balance + realised)
-            fee = left if account.venue.liquidation.residual == "fund" else min(fee, left)
+            left = pool.balance + realised
+        keeps = last and account.venue.liquidation.residual == "fund"
+        fee = max(0.0, left if keeps else min(fee, left))
     return Plan(0.0, c.closed, c.size, c.entry, realised, fee, 0.0, 0.0, 0.0, 0.0, None)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bt_margin.core.margin import open_loss
-from bt_margin.engine.plan import DUST, FeeRule, Refusal
+from bt_margin.engine.plan import DUST, FeeRule, Plan, Refusal
 from bt_margin.engine.pool import Position
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ class Reserved(NamedTuple):
     notional: float
     loss: float
     reserving: bool
+
+    def reversing(self, made: Plan) -> Reserved:
+        """The order as one that reverses an isolated position: what it posts beyond what it frees."""
+        return self._replace(notional=0.0, loss=max(0.0, made.posted + made.fee - made.released))
 
 
 class Reservations:

@@ -10,6 +10,7 @@ from bt_margin.core.margin import affordable_size
 from bt_margin.core.risk import Risk
 from bt_margin.engine.plan import Plan
 from bt_margin.engine.pool import Position
+from bt_margin.engine.settings import valid_price, valid_size
 
 if TYPE_CHECKING:
     from bt_margin.engine.account import Account
@@ -53,7 +54,8 @@ def preview_of(
 ) -> Preview:
     """See :meth:`Account.preview`."""
     p = account.position(symbol)
-    price = price if price is not None else p.mark
+    price = valid_price(symbol, p.mark if price is None else price)
+    valid_size(symbol, size)
     if reduce_only:
         size = trim(p.size, size)
     made = account.plan(symbol, size, price)

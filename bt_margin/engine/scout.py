@@ -44,14 +44,21 @@ class Scout:
         self.account.fill(
             order.symbol, size, leg.last_start, order=order.ref, reduce_only=order.reduce_only
         )
-        self.orders = [
-            o
-            for o in self.orders
-            if o.ref != order.ref and (o.group is None or o.group != order.group)
-        ]
+        self._drop([o for o in self.orders if o.ref == order.ref or _rivals(o, order)])
 
     def _cancel(self, pool: Pool, cause: int) -> None:
-        self.orders = [o for o in self.orders if pool_key(self.account, o.symbol) != pool.key]
+        self._drop([o for o in self.orders if pool_key(self.account, o.symbol) == pool.key])
+
+    def _drop(self, gone: Sequence[Resting]) -> None:
+        """These orders are gone, and so is what they reserved."""
+        for order in gone:
+            self.orders.remove(order)
+            self.account.release(order.ref)
+
+
+def _rivals(one: Resting, other: Resting) -> bool:
+    """Whether the two cancel each other."""
+    return one.group is not None and one.group == other.group
 
 
 def pool_key(account: Account, symbol: str) -> str:
@@ -81,9 +88,15 @@ def choose_roads(
         tries = (harmful, not harmful) if intrabar == "adverse" else (not harmful, harmful)
         roads = [[_road(q, low_first, detail) for q in group] for low_first in tries]
         scores = [_score(account, r, orders) for r in roads]
-        better = scores[1] < scores[0] if intrabar == "adverse" else scores[1] > scores[0]
-        chosen += roads[1] if better else roads[0]
+        chosen += roads[1] if _beats(scores[1], scores[0], intrabar) else roads[0]
     return chosen
+
+
+def _beats(second: tuple[int, float], first: tuple[int, float], intrabar: Intrabar) -> bool:
+    """Whether the second path is what the policy looks for; float noise in the equity is a tie."""
+    if second[0] == first[0] and abs(second[1] - first[1]) <= 1e-9 * max(1.0, abs(first[1])):
+        return False
+    return second < first if intrabar == "adverse" else second > first
 
 
 def _road(quote: Quote, low_first: bool, detail: Mapping[str, Detail]) -> Road:

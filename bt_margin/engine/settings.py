@@ -80,6 +80,20 @@ def valid_price(symbol: str, price: float) -> float:
     return price
 
 
+def valid_size(symbol: str, size: float) -> float:
+    """A finite number of contracts; InputError otherwise."""
+    if not math.isfinite(size):
+        raise InputError(f"size {size} of {symbol} is not possible; allowed: a finite number")
+    return size
+
+
+def valid_number(what: str, number: float) -> float:
+    """A finite number; InputError otherwise."""
+    if not math.isfinite(number):
+        raise InputError(f"{what} {number} is not possible; allowed: a finite number")
+    return number
+
+
 def check_cap(symbol: str, leverage: float, table: TierTable, time: int) -> None:
     """LeverageError when not even the lowest tier allows the leverage."""
     most = table.max_leverage(0.0)
@@ -144,7 +158,7 @@ def _repartition(account: Account, p: Position, chosen: MarginMode) -> None:
         account.attach(p, chosen)
         account.move_money(source, account.cross, source.balance, p.symbol, event_id)
         return
-    posted = p.contract.notional(p.size, p.entry) / p.leverage
+    posted = max(p.contract.notional(p.size, p.entry) / p.leverage, p.initial() - p.unrealised())
     free = account.available() + p.initial() - p.unrealised()
     if posted > free + DUST * account.equity():
         text = f"isolating {p.symbol} needs {posted:,.2f}, available is {free:,.2f}"

@@ -218,6 +218,8 @@ class Stepper:
         cross = bounds[account.cross.key]
         for entry in pending.values():
             p = entry.quote.position
+            if p.margin_mode == "isolated" and p.size and entry.size > abs(p.size):
+                return False  # a reversal leaves its winnings in the wallet, not in the new pool
             drift, need, posted = _reach(entry)
             if p.margin_mode == "isolated":
                 cross[0] -= posted + entry.fee

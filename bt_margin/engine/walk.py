@@ -99,7 +99,7 @@ class Walk:
             if stamp is None or quote.next_stamp >= quote.end:
                 continue
             u = max(self.now, quote.path_time(quote.next_stamp))
-            if u < best:
+            if u < best or (u == best and act is None):
                 best, act = u, self._stamp_of(stamp, symbol)
         for pool in list(self.account.pools.values()):
             u_breach = self._breach(pool, legs, end)

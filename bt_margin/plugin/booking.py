@@ -31,6 +31,7 @@ class Booking(Base):
     def _booking_reset(self) -> None:
         self._lots: dict[tuple[int, int, int], tuple[Any, Any, int, float]] = {}
         self._absorbed = 0
+        self._asked: float | None = None
 
     # -- orders in ------------------------------------------------------------------------------
 
@@ -158,11 +159,11 @@ class Booking(Base):
                 self._end(order, order.cancel)
             return
         resting = order.exectype == Order.Limit and price == order.created.price
-        held = self.positions[quote.data]
-        before = held.price
+        before = self.positions[quote.data].price
+        self._mark_of_fill(quote, price)
         fill = self.account.fill(
             quote.symbol, size, price, fee=self._fee(order, "maker" if resting else "taker"),
-            liquidity="maker" if resting else "taker", order=order.ref,
+            liquidity="maker" if resting else "taker", order=order.ref, info=self._slipped(price),
         )  # fmt: skip
         if fill.opened or fill.closed:
             self._book(order, ago, price, dtcoc, quote, fill, before)
@@ -174,6 +175,24 @@ class Booking(Base):
             self._bracketize(order, cancel=True)
         elif order.info.get("reduce_only") and order.alive() and not quote.position.size:
             self._end(order, order.cancel)
+
+    def _mark_of_fill(self, quote: Instrument, price: float) -> None:
+        """Where the mark stands at a fill inside the bar when nobody walks: as near as its range allows."""
+        if not self._matching.walking and price != quote.open and quote.mark_high > 0.0:
+            quote.position.mark = min(max(price, quote.mark_low), quote.mark_high)
+
+    def _slipped(self, price: float) -> dict[str, float]:
+        """The price a fill would have had without slippage, where that is another one."""
+        asked, self._asked = self._asked, None
+        return {} if asked is None or asked == price else {"asked": asked}
+
+    def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> Any:
+        self._asked = price
+        return super()._slip_up(pmax, price, doslip, lim)
+
+    def _slip_down(self, pmin: float, price: float, doslip: bool = True, lim: bool = False) -> Any:
+        self._asked = price
+        return super()._slip_down(pmin, price, doslip, lim)
 
     def _fill_size(self, order: Any, price: float, ago: int, quote: Instrument) -> float:
         size = order.executed.remsize

@@ -130,6 +130,8 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
     def stop(self) -> None:
         """A run is over."""
         super().stop()
+        for quote in self._instruments:
+            self._mark_if_flat(quote.position, quote)
         self._running = False
         uninstall(self)
 

@@ -21,6 +21,7 @@ def fidelity_of(broker: Any) -> dict[str, Any]:
         "bars_without_mark": unmarked,
         "mark_share": marked / (marked + unmarked) if marked + unmarked else 1.0,
         "funding_charged": sum(1 for e in events if e.kind == "funding"),
+        "funding_missing": missing_settlements(broker),
         "symbols_without_funding": tuple(broker._without_funding),
         "symbols_without_mark": tuple(broker._without_mark),
         "walked": broker._stepper.walked,
@@ -29,6 +30,27 @@ def fidelity_of(broker: Any) -> dict[str, Any]:
         "proxy_tiers": tuple(proxies(broker)),
         "notes": tuple(notes(broker, unmarked)),
     }
+
+
+def missing_settlements(broker: Any) -> dict[str, int]:
+    """Settlements the venue's clock demands within the run and the series does not have, by symbol.
+
+    Only symbols with a funding series are counted. More stamps than the clock's (a symbol settled every
+    four hours on an eight-hour venue) are no fault.
+    """
+    curve, every = broker.equity_curve[0], broker.account.venue.funding_interval
+    if not curve:
+        return {}
+    first, last = int(curve[0]), int(curve[-1])
+    due = range((first // every + 1) * every, last + 1, every)  # nothing is held before the first bar
+    found = {}
+    for quote in broker._instruments:
+        if quote.stamps:
+            there = {round(stamp.time / 60_000) for stamp in quote.stamps}
+            gone = sum(1 for time in due if round(time / 60_000) not in there)
+            if gone:
+                found[quote.symbol] = gone
+    return found
 
 
 def proxies(broker: Any) -> list[str]:
@@ -54,6 +76,10 @@ def notes(broker: Any, unmarked: int) -> list[str]:
         said.append(f"{unmarked} bars had no mark and were judged by the last price.")
     if broker._without_funding:
         said.append(f"No funding rates for {', '.join(broker._without_funding)}: none was charged.")
+    for symbol, gone in missing_settlements(broker).items():
+        said.append(
+            f"{gone} funding settlements of {symbol} are missing; nothing was charged there."
+        )
     stand_in = proxies(broker)
     if stand_in:
         said.append(

@@ -32,11 +32,11 @@ class Matching:
     def __init__(self, broker: MarginBroker) -> None:
         self.broker = broker
         self.hooks = Hooks(cancel=self.cancel, closed=self.closed)
-        self.expired = False
+        self.walking = False
 
     def waiting(self) -> bool:
-        """Whether any order is pending."""
-        self.expired = False
+        """Whether any order is pending; a new bar begins, and nobody walks yet."""
+        self.walking = False
         return bool(self.broker.pending)
 
     def pending(self) -> Sequence[Pending]:
@@ -89,8 +89,8 @@ class Matching:
 
     def resting(self) -> Sequence[Resting]:
         """The pending orders as descriptions for the walk."""
-        if not self.expired:
-            self.expired = True
+        if not self.walking:
+            self.walking = True
             self.broker.expire_pending()
         described = []
         for order in self.broker.pending:

@@ -33,7 +33,7 @@ COLUMNS = {
     "funding": "funding received less paid",
     "interest": "interest on borrowed money",
     "liquidation_fees": "liquidation fees, and margin handed to the fund in takeovers",
-    "slippage": "what liquidation sales lost against the mark",
+    "slippage": "what fills and liquidation sales lost to slippage",
     "shortfall": "losses the insurance fund bore instead of the account",
     "trades": "positions opened and closed again, flips counted",
     "max_leverage": "largest notional / equity at a close",

@@ -138,6 +138,11 @@ def _flows(run: Run, times: NDArray[np.int64]) -> dict[str, Floats]:
         if event.kind == "liquidation":
             value = beyond_mark(event, run.broker.account.book[event.symbol].contract)
             flows[cause_of_excess(event, value)][note.bar] += value
+        elif event.kind == "fill" and "asked" in event.info:
+            contract = run.broker.account.book[event.symbol].contract
+            flows["slippage"][note.bar] += contract.pnl(
+                event.size, event.price, event.info["asked"]
+            )
     return flows
 
 

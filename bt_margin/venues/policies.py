@@ -156,11 +156,15 @@ class TierStepDown:
 
 @dataclass(frozen=True, slots=True)
 class Fraction:
-    """A fixed fraction of the largest loser at a time, counted on its size when the liquidation began."""
+    """A fixed fraction of the largest loser at a time, counted on its size when the liquidation began.
+
+    A rest with a notional below ``smallest`` is closed with it: venues keep no dust.
+    """
 
     fraction: float = 0.25
     settle: Settle = "sale"
     residual: Residual = "trader"
+    smallest: float = 10.0
 
     def __post_init__(self) -> None:
         _check(self.settle, self.residual)
@@ -171,7 +175,8 @@ class Fraction:
         """The next equal slice; when the slices of the last position are used up, the rest."""
         worst = _worst_first(breach)[0]
         left = 1.0 / self.fraction - breach.round
-        if left > 1.0 and breach.equity > 0:
+        rest = worst.notional * (1.0 - 1.0 / left) if left > 1.0 else 0.0
+        if rest > self.smallest and breach.equity > 0:
             return (Closing(worst.symbol, 1.0 / left, "sale"),)
         if len(breach.positions) == 1:
             return _all(breach, self.settle)

@@ -1,0 +1,187 @@
+"""Stories that once failed: each showed a defect of the engine or the broker, and keeps it away."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stories.world import (
+    HOUR,
+    LADDER,
+    START,
+    A,
+    B,
+    account,
+    buy,
+    flat,
+    frame,
+    kinds,
+    lines,
+    near,
+    play,
+    sell,
+)
+
+from bt_margin.errors import MarginModeRefused
+from bt_margin.venues.policies import Fraction
+
+MODES = ["cross", "isolated"]
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("turn", [80, 60])
+def test_a_position_reversed_at_the_open_dies_in_the_same_bar(side: int, turn: float) -> None:
+    """Isolated: 10 short from 100, reversed to 10 long at ``turn``: posted turn, falls at 0.9·turn/0.995.
+
+    The winnings of the old side are back in the wallet and do not protect the new one.
+    """
+
+    def at(price: float) -> float:
+        return 100 + side * (price - 100)
+
+    fall = at(turn) * (1 - side * 0.1) / (1 - side * 0.005)
+    low, high = sorted((at(turn), fall * (1 - side * 0.02)))
+    bars = frame(
+        [flat(100), flat(100), flat(at(turn)), (at(turn), high, low, at(turn)), flat(at(turn))]
+    )
+    played = play(
+        bars, {0: sell(10 * side), 2: buy(20 * side)}, mode="isolated", intrabar="adverse"
+    )
+    assert played.liquidations == [(3, A, near(fall))]
+
+
+@pytest.mark.parametrize("mark", [115, 163])
+def test_switching_to_isolated_may_not_leave_a_pool_in_breach(mark: float) -> None:
+    """Cross short of 60 at 100 with a loss: 600 posted do not carry 1,800: refuse, or post enough."""
+    one = account("cross", cash=6_000)
+    one.mark(A, 100)
+    one.fill(A, -60, 100)
+    one.mark(A, mark)
+    try:
+        one.set_margin_mode(A, "isolated")
+    except MarginModeRefused:
+        assert one.margin_mode(A) == "cross"
+    assert all(not pool.breached() for pool in one.pools.values())
+
+
+@pytest.mark.parametrize(
+    "policy", [Fraction(0.25, "sale", "trader"), Fraction(0.5, "takeover", "fund")]
+)
+@pytest.mark.parametrize("mode", MODES)
+def test_slices_come_to_an_end(policy: Any, mode: str) -> None:
+    """trap 26: one crash bar once left 1e-75 contracts and 2,452 events."""
+    bars = frame([flat(100), flat(100), (98, 98, 60, 60), flat(60)])
+    played = play(
+        {A: bars, B: bars},
+        {0: lines(buy(300), buy(100, B))},
+        mode=mode,
+        cash=5_000,
+        tiers=LADDER,
+        policy=policy,
+        liquidation_fee=0.002,
+        liquidation_slippage=0.001,
+    )
+    assert (played.size(A), played.size(B)) == (0, 0)
+    assert len(played.events) < 200
+
+
+def test_missing_settlements_are_counted() -> None:
+    """trap 50: 08:00 is there, 16:00 and 24:00 are not: the report must name two of three missing."""
+    rates = [float("nan")] * 30
+    rates[8] = 0.001
+    played = play(frame([flat(100)] * 30, funding_rate=rates), {0: buy(10)})
+    text = " ".join(map(str, played.broker.fidelity["notes"]))
+    assert "settlement" in text
+    assert "2" in text
+
+
+def test_a_reversal_the_preview_accepts_is_accepted() -> None:
+    """Isolated 30 long from 100, mark 120: selling 125 leaves 460 free by the preview; once refused."""
+    one = account("isolated", 10, 1_000)
+    one.mark(A, 100)
+    one.fill(A, 30, 100)
+    one.mark(A, 120)
+    assert one.preview(A, -125, 120).accepted
+    assert one.check_order(1, A, -125, 120) is None
+
+
+def test_a_reversal_the_preview_refuses_is_refused() -> None:
+    """Isolated 90 long from 100, mark 92: 180 of 900 come back; 90 short need 828 of 280 free."""
+    one = account("isolated", 10, 1_000)
+    one.mark(A, 100)
+    one.fill(A, 90, 100)
+    one.mark(A, 92)
+    assert not one.preview(A, -180, 92).accepted
+    assert one.check_order(1, A, -180, 92) is not None
+
+
+@given(
+    held=st.floats(-60, 60).filter(lambda x: abs(x) > 0.1),
+    size=st.floats(-150, 150).filter(lambda x: abs(x) > 0.1),
+    mark=st.floats(91, 120),
+    mode=st.sampled_from(MODES),
+    fee=st.sampled_from([0.0, 0.0005]),
+)
+def test_the_order_check_is_the_preview(
+    held: float, size: float, mark: float, mode: str, fee: float
+) -> None:
+    """At the mark, with no other order: accepted by the one, accepted by the other."""
+    one = account(mode, 10, 1_000, taker_fee=fee)
+    one.mark(A, 100)
+    one.fill(A, held, 100)
+    one.mark(A, mark)
+    told = one.preview(A, size, mark)
+    assert (one.check_order(1, A, size, mark) is None) == told.accepted
+
+
+def test_nothing_filled_is_no_event() -> None:
+    """A fill of size 0 is a caller's mistake, or nothing."""
+    one = account()
+    one.mark(A, 100)
+    with contextlib.suppress(ValueError):
+        one.fill(A, 0.0, 100)
+    assert kinds(one.events, "fill") == []
+
+
+def test_a_liquidation_fee_is_no_shortfall() -> None:
+    """Cross, equity 12 at the gap, fees of 17: the fee takes 12, and the fund pays nothing."""
+    one = account(cash=1_000, leverage=20, liquidation_fee=0.002)
+    for symbol in (A, B):
+        one.mark(symbol, 100)
+        one.fill(symbol, 60, 100)
+    one.position(B).move(98)
+    one.mark(A, 85.5)  # 1,000 − 870 − 120 = 10 < 0.005·(5,130 + 5,880); fees of 22
+    assert len(kinds(one.events, "liquidation")) == 2
+    assert one.equity() == near(0)
+    assert kinds(one.events, "shortfall") == []
+
+
+def test_a_verdict_does_not_depend_on_the_lane() -> None:
+    """The same order at the same price with the same account: refused on a walk, filled without one.
+
+    60 long from 100 on 1,000; a limit for 30 more at 95 needs 285 and finds 700 − 570 = 130.
+    """
+    verdicts = []
+    for low in (94.9, 84.0):
+        played = play(
+            frame([flat(100), flat(100), (100, 100, low, 95)]),
+            {0: lines(buy(60), buy(30, limit=95))},
+        )
+        verdicts.append([status for _, o, status in played.strategy.orders if o.size == 30][-1])
+    assert verdicts[0] == verdicts[1]
+
+
+def test_the_mark_of_a_flat_symbol_follows_its_bars() -> None:
+    """Bar contract, step 5: marks move to the close, with or without a position."""
+    played = play(frame([flat(100), flat(110), flat(120)]))
+    assert played.broker.account.position(A).mark == 120
+
+
+def test_a_rejection_is_stamped_with_the_bar_that_rejects() -> None:
+    """Decided in the bar of 02:00, judged and refused when 03:00 opens."""
+    played = play(frame([flat(100)] * 5), {2: buy(1_000)})
+    (event,) = played.kinds("rejected")
+    assert event.time == START + 3 * HOUR
