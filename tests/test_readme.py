@@ -6,8 +6,11 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import bt_margin as btm
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -57,3 +60,48 @@ def test_pictures_and_local_links_exist() -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", README)
     local = [target for target in targets if "://" not in target]
     assert [target for target in local if not (ROOT / target).exists()] == []
+
+
+class Venue:
+    """Answers like a ccxt exchange: bars forward from ``since``, funding every eight hours, some ms late."""
+
+    def __init__(self, first: int, bars: int) -> None:
+        self.first, self.bars = first, bars
+        self.asked: list[tuple[int, int]] = []
+
+    def parse_timeframe(self, timeframe: str) -> int:
+        return {"1h": 3_600}[timeframe]
+
+    def fetch_ohlcv(
+        self, symbol: str, timeframe: str, since: int, limit: int, params: dict[str, str]
+    ) -> list[list[float]]:
+        self.asked.append((since, limit))
+        price = 99.0 if params.get("price") == "mark" else 100.0
+        times = [self.first + i * 3_600_000 for i in range(self.bars)]
+        rows = [[t, price, price + 1, price - 1, price, 5.0] for t in times if t >= since]
+        return rows[:limit]
+
+    def fetch_funding_rate_history(
+        self, symbol: str, since: int, limit: int
+    ) -> list[dict[str, float]]:
+        times = [self.first + i * 28_800_000 + 7 for i in range(1 + self.bars // 8)]
+        return [{"timestamp": t, "fundingRate": 0.0001} for t in times if t >= since][:limit]
+
+
+def test_the_ccxt_history_of_the_readme_is_a_frame_the_feed_takes() -> None:
+    block = next(text for kind, text in BLOCKS if kind == "python" and "def history(" in text)
+    names: dict[str, Any] = {}
+    exec(compile(block, "README.md", "exec"), names)
+    start = 1_704_067_200_000
+    venue = Venue(start, 1_200)
+    frame = names["history"](venue, "BTC/USDT:USDT", "1h", start, start + 1_000 * 3_600_000)
+    assert len(frame) == 1_000
+    assert frame.index.is_monotonic_increasing
+    assert frame.index.is_unique
+    assert (frame["mark_close"] == 99.0).all()
+    assert frame["funding_rate"].count() == 125
+    assert frame["funding_rate"].first_valid_index() == frame.index[0]
+    assert all(limit == 499 for _, limit in venue.asked)
+    feed = btm.PerpData(dataname=frame, name="BTC/USDT:USDT")
+    assert feed.mark_available
+    assert len(feed.funding_stamps()) == 125
