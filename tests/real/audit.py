@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from real.rawdata import HOUR, Raw, liquidation_fee, required, taker, when
+from real.rawdata import HOUR, Raw, ladder, liquidation_fee, required, taker, when
 
 TOLERANCE = 1e-9
 Marks = dict[str, float]
@@ -57,7 +57,6 @@ class Found:
     where: str
     settle: str
     price: float
-    shortfall: float
     before: float
 
     def line(self) -> str:
@@ -125,7 +124,6 @@ class Auditor:
         self.checked = {"bars": 0, "pool bars": 0, "fundings": 0, "fills": 0, "breaches": 0}
         self.breach: dict[str, Any] = {}
         self.before: dict[str, float] = {}
-        self.shortfall = self.posted = 0.0
 
     def go(self) -> Auditor:
         """Audit the whole run."""
@@ -222,7 +220,8 @@ class Auditor:
         self.expect(price == self.raw[symbol].last[time][0], time, f"fill at {price}, not the open")
         pool = self.pool_of(symbol)
         held, entry = pool.held[symbol] if pool else (0.0, 0.0)
-        closed = -held if held * size < 0 and abs(size) >= abs(held) else size if held * size < 0 else 0
+        opposite = held * size < 0
+        closed = (-held if abs(size) >= abs(held) else size) if opposite else 0.0
         rate = taker(time)
         if closed and pool is not None:
             self.close(pool, symbol, closed, price, abs(closed) * price * rate)
@@ -277,13 +276,20 @@ class Auditor:
         self.expect(bool(kept), time, f"{event.pool} breach at {claimed}, mine {told}")
         self.roads[event.pool] = kept
         for symbol, mark in claimed.items():
-            o, high, low, c = self.raw[symbol].mark(time)
+            _, high, low, _ = self.raw[symbol].mark(time)
             inside = low * (1 - 1e-12) <= mark <= high * (1 + 1e-12)
             self.expect(inside, time, f"mark {mark} outside the bar's {low} to {high}")
         equity, need = pool.equity(claimed), pool.need(time, claimed)
         scale = sum(abs(n) * claimed[s] for s, (n, _) in pool.held.items())
         self.expect(near(need, event.found), time, f"need {event.found!r}, mine {need!r}")
-        self.expect(near(equity, event.allowed, scale), time, f"equity {event.allowed!r}: {equity!r}")
+        ok = near(equity, event.allowed, scale)
+        self.expect(ok, time, f"equity {event.allowed!r}, mine {equity!r}")
+        if len(claimed) == 1 and mine != "at the open":
+            ((symbol, mark),) = claimed.items()
+            ok = near(closed_form(pool, symbol, time), mark)
+            self.expect(
+                ok, time, f"{symbol} at {mark!r}, by the formula {closed_form(pool, symbol, time)}"
+            )
         self.breach = {"marks": claimed, "equity": equity, "need": need, "where": mine,
                        "wallet": pool.balance}  # fmt: skip
         self.taking = {}
@@ -317,8 +323,6 @@ class Auditor:
             )
             if ruined:
                 pool.balance = 0.0
-            if pool is not self.wallet:
-                self.posted += self.breach["wallet"]
 
     def note(
         self, time: int, event: Any, size: float, entry: float, price: float, settle: str
@@ -327,10 +331,11 @@ class Auditor:
         notional = abs(size) * marks[event.symbol]
         one, two = (required(event.symbol, time, notional * f) for f in (1.0, 1.0 - 1e-9))
         rate = (one - two) / (notional * 1e-9)
+        tier = (round(rate, 6), round(rate * notional - one, 3) + 0.0)
         self.found.append(
             Found(self.mode, time, event.pool, event.symbol, size, entry, self.breach["wallet"],
                   marks[event.symbol], marks, self.breach["equity"], self.breach["need"],
-                  (round(rate, 6), round(rate * notional - one, 3) + 0.0), self.breach["where"], settle, price, 0.0,
+                  tier, self.breach["where"], settle, price,
                   self.before.get(event.pool, float("nan")))
         )  # fmt: skip
 
@@ -338,8 +343,22 @@ class Auditor:
         pool = self.pools[event.pool]
         ok = pool.balance < 0 and near(-pool.balance, event.amount, 1e-3) and not pool.held
         self.expect(ok, time, f"shortfall {event.amount!r}, mine {-pool.balance!r}")
-        self.shortfall += event.amount
         pool.balance = 0.0
+
+
+def closed_form(pool: Pool, symbol: str, time: int) -> float:
+    """The venue's printed formula for one position, with the tier its value has at the price itself.
+
+    (wallet + deduction − size · entry) / (|size| · rate − size)
+    """
+    size, entry = pool.held[symbol]
+    floor = 0.0
+    for cap, rate, deduction in ladder(symbol, time):
+        price = (pool.balance + deduction - size * entry) / (abs(size) * rate - size)
+        if floor * (1 - 1e-12) <= abs(size) * price <= cap * (1 + 1e-12):
+            return price
+        floor = cap
+    return float("nan")
 
 
 def bankruptcy(pool: Pool, time: int, marks: Marks) -> Marks:

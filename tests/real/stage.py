@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from random import Random
 from typing import Any
 
 import backtrader as bt
@@ -38,6 +39,22 @@ class Hold(bt.Strategy):
 
     def notify_liquidation(self, event: Any) -> None:
         self.told.append(event)
+
+
+class Restless(bt.Strategy):
+    """Adds, reduces, closes and flips at random, all day long, with market orders."""
+
+    params = (("seed", 0), ("largest", 3.0), ("every", 4))
+
+    def __init__(self) -> None:
+        self.random = Random(self.p.seed)
+
+    def next(self) -> None:
+        for data in self.datas:
+            if self.random.random() * self.p.every < 1.0:
+                wanted = self.random.choice((-1.0, -0.5, 0.0, 0.5, 1.0)) * self.random.random()
+                worth = wanted * self.p.largest * self.broker.getvalue()
+                self.order_target_size(data, worth / data.close[0])
 
 
 @cache

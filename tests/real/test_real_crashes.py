@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from real.audit import Auditor
 from real.rawdata import ROOT, Raw, folder, ms
-from real.stage import FOUR, TWO, Study, hold, raws, study
+from real.stage import FOUR, TWO, Restless, Study, hold, raws, study
 from typer.testing import CliRunner
 
 from bt_margin.cli.app import app
@@ -48,6 +48,9 @@ def test_every_fill_funding_liquidation_and_bar_of_a_real_run_is_confirmed(case:
         assert audit.checked["breaches"] == made.kinds(scenario).get("breach", 0)
         assert all(found.before > 0 for found in audit.found)
         never_below_zero(made[scenario])
+    pieces = made.comparison.divergence.to_frame()
+    apart = made["isolated"].final - made["cross"].final
+    assert pieces["worth"].sum() == pytest.approx(apart, abs=0.005)
 
 
 def never_below_zero(run: Any) -> None:
@@ -72,6 +75,28 @@ def test_long_into_2025_10_10_small_accounts_fall_whole_and_large_ones_tier_by_t
         never_below_zero(made[scenario])
     sales = {f.settle for a in made.audits.values() for f in a.found}
     assert sales == ({"takeover", "sale"} if cash > 1e6 else {"takeover"})
+
+
+@pytest.mark.parametrize(
+    ("names", "span", "leverage", "cash", "seed"),
+    [
+        (FOUR, ("2025-10-08", "2025-10-14"), 10, 10_000.0, 1),
+        (FOUR, ("2025-10-08", "2025-10-14"), 15, 2e6, 2),
+        (TWO, ("2020-03-08", "2020-03-20"), 20, 10_000.0, 3),
+        (TWO, ("2021-05-10", "2021-05-28"), 10, 1e6, 4),
+        (("SOLUSDT",), ("2022-11-06", "2022-11-15"), 5, 30_000.0, 5),
+    ],
+)
+def test_a_strategy_that_adds_reduces_and_flips_all_day_is_confirmed_to_the_last_event(
+    names: tuple[str, ...], span: tuple[str, str], leverage: float, cash: float, seed: int
+) -> None:
+    params = {"seed": seed, "largest": 0.9 * leverage / len(names)}
+    made = study(Restless, names, *span, leverage, params=params, cash=cash)
+    assert made.wrong == []
+    assert sum(len(audit.found) for audit in made.audits.values()) > 0
+    for scenario in ("cross", "isolated"):
+        assert made.kinds(scenario)["fill"] > 10
+        never_below_zero(made[scenario])
 
 
 def test_a_hedged_book_survives_every_symbol_at_its_own_worst() -> None:
