@@ -146,7 +146,9 @@ def message(
     text = f"{what}: {', '.join(facts)}" if facts else what
     if where is not None:
         text = f"{text} ({where})"
-    return f"{text}; {todo}" if todo is not None else text
+    if todo is None:
+        return text
+    return f"{text} {todo}" if text.endswith("?") else f"{text}; {todo}"
 
 
 def near(name: str, names: Iterable[str]) -> str:

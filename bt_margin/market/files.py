@@ -148,12 +148,14 @@ def _sources(
 
 
 def _files(data: PathLike | Iterable[PathLike]) -> list[Path]:
-    if not isinstance(data, str | os.PathLike):
-        return [Path(path) for path in data]
-    place = Path(data)
-    if place.is_dir():
-        return sorted(path for path in place.iterdir() if path.suffix in SUFFIXES)
-    return [place]
+    """The files named, or those of the folder named; DataError for a path that does not exist."""
+    places = [Path(data)] if isinstance(data, str | os.PathLike) else [Path(path) for path in data]
+    for place in places:
+        if not place.exists():
+            raise DataError(message("file not found", str(place)))
+    if len(places) == 1 and places[0].is_dir():
+        return sorted(path for path in places[0].iterdir() if path.suffix in SUFFIXES)
+    return places
 
 
 def _whole(path: Path, symbol: str) -> Source:
