@@ -9,6 +9,7 @@ mirror the account's.
 from __future__ import annotations
 
 from array import array
+from contextlib import suppress
 from typing import Any
 
 import backtrader as bt
@@ -19,7 +20,7 @@ from bt_margin.engine.events import Event
 from bt_margin.engine.pool import Pool
 from bt_margin.engine.settings import valid_cash
 from bt_margin.engine.step import Stepper
-from bt_margin.errors import CashError, InputError, UnknownMode, near
+from bt_margin.errors import CashError, InputError, near
 from bt_margin.plugin.actions import Actions
 from bt_margin.plugin.booking import Booking
 from bt_margin.plugin.fidelity import fidelity_of
@@ -28,6 +29,7 @@ from bt_margin.plugin.market import Market
 from bt_margin.plugin.matching import Matching, on_mark
 from bt_margin.plugin.notices import install, uninstall
 from bt_margin.plugin.series import by_symbol, detail_of
+from bt_margin.plugin.valid import check_settings
 
 FLOOR = 1e-6
 """What backtrader is shown instead of an equity of zero: stock analyzers divide by it."""
@@ -88,16 +90,9 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
 
     def init(self) -> None:
         """All state, from the parameters: called at construction and again at every start."""
+        check_settings(self.p)
         super().init()
-        if self.p.venue is None:
-            raise InputError(
-                'venue is missing; name one, for example MarginBroker(venue="binance", leverage=10)'
-            )
-        if self.p.timestamps not in ("open", "close"):
-            raise UnknownMode(
-                f"timestamps {self.p.timestamps!r} is not known; allowed: open, close"
-            )
-        self.startingcash = self.cash = valid_cash(self.p.cash)
+        self.startingcash = self.cash = float(self.p.cash)
         self.account = self._new_account({}, None, 0)
         self.equity_curve: tuple[array[int], array[float]] = (array("q"), array("d"))
         self._market_reset()
@@ -131,7 +126,8 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         """A run is over."""
         super().stop()
         for quote in self._instruments:
-            self._mark_if_flat(quote.position, quote)
+            with suppress(IndexError):  # bounded buffers (exactbars) have let the last bar go
+                self._mark_if_flat(quote.position, quote)
         self._running = False
         uninstall(self)
 

@@ -10,6 +10,7 @@ from bt_margin.errors import InputError, MissingData, UnknownSymbol
 from bt_margin.plugin.commission import from_scheme, of_contract
 from bt_margin.plugin.instrument import Instrument, to_ms
 from bt_margin.plugin.series import by_symbol, marks_of, stamps_of, thinned
+from bt_margin.plugin.valid import demanded
 
 if TYPE_CHECKING:
     from bt_margin.engine.account import Account
@@ -170,9 +171,7 @@ class Market(Base):
         return thinned(found, step, self.account.venue.funding_interval)
 
     def _check_required(self) -> None:
-        for what in self.p.require:
-            if what not in ("funding", "mark"):
-                raise InputError(f"require={what!r} is not known; allowed: 'funding', 'mark'")
+        for what in demanded(self.p.require):
             missing = self._without_funding if what == "funding" else self._without_mark
             if missing:
                 raise MissingData(
