@@ -218,7 +218,7 @@ class Stepper:
         cross = bounds[account.cross.key]
         for entry in pending.values():
             p = entry.quote.position
-            if p.margin_mode == "isolated" and p.size and entry.size > abs(p.size):
+            if p.margin_mode == "isolated" and not _turned_is_safe(entry):
                 return False  # a reversal leaves its winnings in the wallet, not in the new pool
             drift, need, posted = _reach(entry)
             if p.margin_mode == "isolated":
@@ -250,6 +250,17 @@ def _reach(entry: Pending) -> tuple[float, float, float]:
     notional = max(contract.notional(entry.size, high), contract.notional(entry.size, low))
     held = max(p.notional_at(high), p.notional_at(low))
     return drift, p.table.maintenance(held + notional), notional / p.leverage
+
+
+def _turned_is_safe(entry: Pending) -> bool:
+    """Whether the new side of a reversed isolated position can live on nothing but its own margin."""
+    held = abs(entry.quote.position.size)
+    if not held or entry.size <= held:
+        return True
+    new = entry._replace(size=entry.size - held)
+    drift, _, most = _reach(new)
+    p = entry.quote.position
+    return posted_least(new) - drift - entry.fee > p.table.maintenance(most * p.leverage)
 
 
 def posted_least(entry: Pending) -> float:
