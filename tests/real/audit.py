@@ -158,8 +158,7 @@ class Auditor:
             if time in raw.rates and self.pool_of(s) is not None
         }
         for event in events:
-            starts = event.kind == "deposit" and not event.id
-            self.expect(event.time == time or starts, time, f"{event.kind} at {when(event.time)}")
+            self.expect(event.time == time, time, f"{event.kind} at {when(event.time)}")
             if event.kind == "funding":
                 self.funding(time, event, due)
                 continue
