@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bt_margin.core.margin import open_loss
+from bt_margin.core.margin import assumed_price, open_loss
 from bt_margin.engine.plan import DUST, FeeRule, Plan, Refusal
 from bt_margin.engine.pool import Position
 
@@ -30,7 +30,9 @@ class Reserved(NamedTuple):
 
     def reversing(self, made: Plan) -> Reserved:
         """The order as one that reverses an isolated position: what it posts beyond what it frees."""
-        return self._replace(notional=0.0, loss=max(0.0, made.posted + made.fee - made.released))
+        return self._replace(
+            notional=0.0, loss=max(0.0, made.posted + made.opening_fee - made.released)
+        )
 
 
 class Reservations:
@@ -117,8 +119,13 @@ class Reservations:
 
     def price_in(self, account: AccountView, p: Position, size: float, price: float) -> Reserved:
         """The order at the price the venue assumes for it, with its open loss where the venue asks."""
-        rule, mark = account.venue.orders, p.mark or price
-        if size < 0:
-            price = max(price, mark * (1.0 + rule.sell_premium_at(account.time)))
-        loss = open_loss(p.contract, size, price, mark) if rule.open_loss else 0.0
-        return Reserved(size, p.contract.notional(size, price), loss, True)
+        asks, mark = account.venue.orders.open_loss, p.mark or price
+        loss = open_loss(p.contract, size, price, mark) if asks else 0.0
+        notional = p.contract.notional(size, assumed(account, p, size, price))
+        return Reserved(size, notional, loss, True)
+
+
+def assumed(account: AccountView, p: Position, size: float, price: float) -> float:
+    """The price of an order's initial margin: its own, or the venue's for sells since its date."""
+    premium, mark = account.venue.orders.sell_premium_at(account.time), p.mark or price
+    return assumed_price(size, price, mark, mark, premium) if premium else price

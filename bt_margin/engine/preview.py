@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bt_margin.core.liquidation import Leg, liquidation_price
 from bt_margin.core.margin import affordable_size
 from bt_margin.core.risk import Risk
+from bt_margin.engine.orders import assumed
 from bt_margin.engine.plan import Plan
 from bt_margin.engine.pool import Position
 from bt_margin.engine.settings import valid_price, valid_size
@@ -93,7 +94,6 @@ def affordable(account: AccountView, p: Position, size: float, price: float) -> 
     """The largest signed size the account can carry now in the direction of ``size``."""
     rule, fees = account.venue.orders, account.venue.fees_at(p.symbol, account.time)
     isolated = p.pool is not None and p.margin_mode == "isolated"
-    assumed = max(price, p.mark * (1 + rule.sell_premium_at(account.time))) if size < 0 else price
     return affordable_size(
         p.contract,
         1.0 if size >= 0 else -1.0,
@@ -103,7 +103,7 @@ def affordable(account: AccountView, p: Position, size: float, price: float) -> 
         size=p.size,
         held=p.pool.equity() if isolated and p.pool else None,
         mark=p.mark or price,
-        assumed=assumed,
+        assumed=assumed(account, p, size, price),
         fee_rate=fees.taker if rule.fee_in_check else 0.0,
         cap=p.table.cap(p.leverage),
     )

@@ -63,7 +63,11 @@ OWN = {"auto_top_up", "margin_calls", "liquidation_slippage", "time"}
 
 
 def desk(
-    kind: str = "linear", mode: Any = "cross", leverage: float = 10.0, cash: float = 1.0, **keys: Any
+    kind: str = "linear",
+    mode: Any = "cross",
+    leverage: float = 10.0,
+    cash: float = 1.0,
+    **keys: Any,
 ) -> Desk:
     """An account of ``cash`` times 1,000 USDT or 1 BTC on the neutral venue, debug on."""
     own = {k: keys.pop(k) for k in list(keys) if k in OWN}

@@ -299,7 +299,16 @@ def test_the_other_positions_of_the_pool_count_in_a_cross_preview() -> None:
 
 @pytest.mark.parametrize(
     ("held", "size", "trimmed"),
-    [(2, -1, -1), (2, -2, -2), (2, -3, -2), (-2, 3, 2), (2, 1, 0), (-2, -1, 0), (0, 5, 0), (2, 0, 0)],
+    [
+        (2, -1, -1),
+        (2, -2, -2),
+        (2, -3, -2),
+        (-2, 3, 2),
+        (2, 1, 0),
+        (-2, -1, 0),
+        (0, 5, 0),
+        (2, 0, 0),
+    ],
 )
 def test_a_reduce_only_size_never_opens_and_never_flips(
     held: float, size: float, trimmed: float

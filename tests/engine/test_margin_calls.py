@@ -1,0 +1,108 @@
+"""Margin calls: once per threshold, cleared well below it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from engine.bench import KINDS, MODES, Desk, desk
+from stories.world import A, B, account, near
+
+from bt_margin.engine.margin_calls import RELEASE
+
+
+def at_ratio(d: Desk, ratio: float) -> list[str]:
+    """Move the balance of the pool so that the ratio is this, look, and say what was raised."""
+    p, pool = d.p, d.p.pool
+    wanted = p.maintenance() / ratio if ratio else 1e12
+    d.account.debug = False
+    pool.balance = wanted - pool.unrealised()
+    before = len(d.account.events)
+    d.account.call_margins()
+    return [e.kind for e in d.account.events[before:]]
+
+
+CALL, CLEARED = ["margin_call"], ["margin_call_cleared"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_ratio_that_trembles_at_the_threshold_calls_once(kind: str, mode: Any) -> None:
+    d = desk(kind, mode)
+    d.fill(5)
+    edge = 0.8 * RELEASE
+    ratios = [0.5, 0.79, 0.801, 0.79, 0.85, edge + 0.001, 0.81, edge - 0.001, 0.79, 0.81]
+    raised = [at_ratio(d, ratio) for ratio in ratios]
+    assert raised == [[], [], CALL, [], [], [], [], CLEARED, [], CALL]
+
+
+def test_the_threshold_itself_calls() -> None:
+    d = desk()
+    d.fill(100)
+    d.account.debug = False
+    d.p.pool.balance = 50 / 0.8
+    d.account.call_margins()
+    assert [e.kind for e in d.account.events[-1:]] == CALL
+
+
+def test_each_threshold_calls_and_clears_on_its_own() -> None:
+    d = desk(margin_calls=(0.5, 0.9))
+    d.fill(5)
+    raised = [at_ratio(d, r) for r in (0.4, 0.6, 0.95, 0.85, 0.8, 0.46, 0.44)]
+    assert raised == [[], CALL, CALL, [], CLEARED, [], CLEARED]
+    assert [e.allowed for e in d.kinds("margin_call")] == [0.5, 0.9]
+    assert [e.allowed for e in d.kinds("margin_call_cleared")] == near([0.81, 0.45])
+
+
+def test_a_jump_over_both_calls_both_and_a_jump_back_clears_both() -> None:
+    d = desk(margin_calls=(0.5, 0.9))
+    d.fill(5)
+    assert at_ratio(d, 0.95) == CALL * 2
+    assert at_ratio(d, 0.1) == CLEARED * 2
+
+
+def test_a_call_names_the_pool_and_both_numbers() -> None:
+    d = desk(mode="isolated")
+    d.fill(5)
+    at_ratio(d, 0.875)
+    (event,) = d.kinds("margin_call")
+    assert (event.pool, event.found, event.allowed) == (f"isolated:{A}", near(0.875), 0.8)
+    assert event.reason == "margin ratio 87.5% has reached 80%"
+
+
+def test_without_thresholds_nobody_is_called() -> None:
+    d = desk(margin_calls=())
+    d.fill(5)
+    assert at_ratio(d, 0.99) == []
+
+
+def test_without_equity_the_ratio_is_infinite() -> None:
+    d = desk()
+    d.fill(5)
+    d.account.debug = False
+    d.p.pool.balance = -1.0
+    d.account.call_margins()
+    assert d.account.events[-1].found == float("inf")
+
+
+def test_each_pool_is_called_for_itself() -> None:
+    a = account("isolated")
+    for s in (A, B):
+        a.mark(s, 100)
+        a.fill(s, 10, 100)
+    a.mark(A, 90.51)
+    a.call_margins()
+    assert [(e.kind, e.pool) for e in a.events if "call" in e.kind] == [
+        ("margin_call", f"isolated:{A}")
+    ]
+
+
+def test_a_position_closed_and_opened_again_may_call_again() -> None:
+    d = desk()
+    d.fill(5)
+    assert at_ratio(d, 0.9) == CALL
+    d.fill(-5)
+    d.account.call_margins()
+    assert d.account.cross.called == ()
+    d.fill(0.01)
+    assert at_ratio(d, 0.9) == CALL

@@ -1,0 +1,237 @@
+"""Reservations: what resting orders lock, symbol by symbol."""
+
+from __future__ import annotations
+
+import pytest
+from engine.bench import KINDS, MODES, SIDES, binance, desk
+from hypothesis import given
+from hypothesis import strategies as st
+from stories.world import A, B, account, near
+
+from bt_margin.engine.orders import Reservations, Reserved
+
+BTC = "BTC/USDT:USDT"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", MODES)
+def test_bids_and_asks_of_a_flat_symbol_lock_the_margin_of_the_larger_side(
+    kind: str, mode: str
+) -> None:
+    d = desk(kind, mode)
+    a, cash = d.account, d.account.equity()
+    for ref, (units, free) in enumerate([(2, 0.98), (-3, 0.97), (2, 0.96), (-1, 0.96)]):
+        assert a.check_order(ref, d.symbol, units * d.unit, d.price) is None
+        assert a.available() == near(free * cash)
+    for ref, free in [(2, 0.96), (1, 0.98), (0, 0.99), (3, 1.0)]:
+        a.release(ref)
+        assert a.available() == near(free * cash)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_adding_locks_and_reducing_does_not(side: int) -> None:
+    d = desk()
+    d.fill(4 * side)
+    a = d.account
+    assert a.check_order(1, A, -4 * side, 100) is None
+    assert a.available() == 960
+    assert a.check_order(2, A, 3 * side, 100) is None
+    assert a.available() == 930
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_margin_of_a_position_covers_its_own_reversal_and_no_more(side: int) -> None:
+    d = desk()
+    d.fill(4 * side)
+    a = d.account
+    a.check_order(1, A, -8 * side, 100)
+    assert a.available() == 960
+    a.check_order(2, A, -1 * side, 100, reduce_only=True)
+    assert a.available() == 960
+    a.check_order(3, A, -9 * side, 100)
+    assert a.available() == near(960 - 90)
+
+
+def test_a_held_position_and_both_sides_lock_the_larger_result() -> None:
+    """4 long, bids 3, asks 12: max(4, 4 + 3, 12 − 4) − 4 = 4 → 40."""
+    d = desk()
+    d.fill(4)
+    a = d.account
+    for ref, size in enumerate([3, -6, -6]):
+        assert a.check_order(ref, A, size, 100) is None
+    assert a.available() == near(920)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_closing_orders_lock_nothing_and_pass_without_a_cent(mode: str) -> None:
+    """trap 37."""
+    d = desk(mode=mode)
+    d.fill(4)
+    a = d.account
+    a.withdraw(a.available())
+    assert a.check_order(1, A, -4, 100) is None
+    assert a.check_order(2, A, -9, 100, reduce_only=True) is None
+    assert a.available() == near(0)
+    refusal = a.check_order(3, A, 1, 100)
+    assert refusal is not None
+    assert refusal.reason == "margin"
+
+
+def test_the_second_of_two_orders_finds_the_margin_taken() -> None:
+    """trap 38."""
+    d = desk(taker_fee=0.001)
+    a = d.account
+    assert a.check_order(1, A, 60, 100) is None
+    refusal = a.check_order(2, A, 60, 100)
+    assert refusal is not None
+    assert (refusal.reason, refusal.found, refusal.allowed) == ("margin", near(606), near(400))
+    (event,) = d.kinds("rejected")
+    assert (event.order, event.size, event.price) == (2, 60, 100)
+    a.release(1)
+    assert a.check_order(2, A, 60, 100) is None
+
+
+def test_orders_of_two_symbols_add_up() -> None:
+    a = account()
+    a.mark(A, 100)
+    a.mark(B, 100)
+    a.check_order(1, A, 30, 100)
+    a.check_order(2, B, -20, 100)
+    assert a.orders.total(a.book) == near(500)
+    assert a.available() == near(500)
+
+
+def test_an_order_is_locked_at_its_own_price() -> None:
+    d = desk()
+    d.account.check_order(1, A, 10, 90)
+    assert d.account.available() == near(1_000 - 90)
+
+
+def test_the_cap_of_the_leverage_counts_position_and_orders_of_one_side() -> None:
+    d = desk(leverage=40, tiers=[(2_000, 0.005, 0.0, 50), (None, 0.01, 10.0, 20)])
+    a = d.account
+    d.fill(10)
+    assert a.check_order(1, A, 5, 100) is None
+    assert a.check_order(2, A, 5, 100) is None
+    refusal = a.check_order(3, A, 1, 100)
+    assert refusal is not None
+    assert (refusal.reason, refusal.found, refusal.allowed) == ("leverage_cap", 2_100, 2_000)
+    assert a.check_order(4, A, -30, 100) is None
+    assert a.check_order(5, A, -11, 100) is not None
+
+
+def test_an_order_given_again_under_its_reference_replaces_the_old_one() -> None:
+    d = desk()
+    d.account.check_order(1, A, 50, 100)
+    d.account.check_order(1, A, 10, 100)
+    assert d.account.available() == 900
+    assert d.account.orders.reserved == 1
+    assert d.account.orders.open(A) == 1
+
+
+def test_unknown_references_free_nothing() -> None:
+    d = desk()
+    d.account.release(99)
+    assert d.account.orders.own(d.p, 99) == 0
+    assert d.account.orders.open(A) == 0
+
+
+def test_what_an_order_frees_for_itself_is_what_the_total_falls_by() -> None:
+    d = desk()
+    orders = d.account.orders
+    d.account.check_order(1, A, 5, 100)
+    d.account.check_order(2, A, -3, 100)
+    d.account.check_order(3, A, -4, 100)
+    assert orders.own(d.p, 1) == 0
+    assert orders.own(d.p, 2) == near(20)
+    assert orders.own(d.p, 3) == near(20)
+
+
+def test_a_copy_is_independent() -> None:
+    d = desk()
+    d.account.check_order(1, A, 5, 100)
+    twin = d.account.orders.copy()
+    twin.remove(1)
+    assert d.account.orders.margin(d.p) == near(50)
+    assert (twin.margin(d.p), twin.reserved, twin.open(A)) == (0, 0, 0)
+
+
+@given(
+    held=st.floats(-5, 5),
+    sizes=st.lists(st.floats(-9, 9).filter(lambda x: abs(x) > 0.01), max_size=5),
+)
+def test_the_lock_is_the_margin_of_the_largest_position_the_orders_can_make_of_one_side(
+    held: float, sizes: list[float]
+) -> None:
+    d = desk()
+    if abs(held) > 0.01:
+        d.fill(held)
+    held, book = d.p.size, Reservations()
+    for ref, size in enumerate(sizes):
+        book.add(d.p, ref, Reserved(size, abs(size) * 100, 0.0, True), reserving=True)
+    bids, asks = sum(s for s in sizes if s > 0), -sum(s for s in sizes if s < 0)
+    most = max(abs(held), held + bids, asks - held)
+    assert book.margin(d.p) == near((most - abs(held)) * 10)
+
+
+# -- isolated reversals ----------------------------------------------------------------------------
+
+
+def test_an_isolated_reversal_locks_what_it_posts_beyond_what_it_frees() -> None:
+    """4 long on 40: 10 sold frees 40 and posts 60, fees 1: 21 are locked."""
+    d = desk(mode="isolated", taker_fee=0.001)
+    d.fill(4)
+    a = d.account
+    free = a.available()
+    assert a.check_order(1, A, -10, 100) is None
+    assert a.available() == near(free - (60 + 0.6 - (40 - 0.4)))
+    a.release(1)
+    assert a.check_order(1, A, -6, 100) is None
+    assert a.available() == near(free)
+
+
+# -- Binance: assumed price and open loss ----------------------------------------------------------
+
+
+def test_binance_adds_the_loss_an_order_would_open_with() -> None:
+    """1 bought at 51,000 with the mark at 50,000: 5,100 + 1,000."""
+    a = binance("2024-06-01", leverage=10)
+    a.check_order(1, BTC, 1, 51_000)
+    assert a.available() == near(100_000 - 6_100)
+    a.release(1)
+    a.check_order(2, BTC, 1, 49_000)
+    assert a.available() == near(100_000 - 4_900)
+    a.release(2)
+    a.check_order(3, BTC, -1, 49_000)
+    assert a.available() == near(100_000 - 4_900 - 1_000)
+
+
+@pytest.mark.parametrize(
+    ("day", "price", "locked"),
+    [
+        ("2026-01-04", 49_000, 4_900 + 1_000),
+        ("2026-01-05", 49_000, 5_007.5 + 1_000),
+        ("2026-01-05", 50_000, 5_007.5),
+        ("2026-01-05", 52_000, 5_200),
+    ],
+)
+def test_binance_margins_a_sell_at_the_highest_of_premium_mark_and_price(
+    day: str, price: float, locked: float
+) -> None:
+    a = binance(day, leverage=10)
+    assert a.check_order(1, BTC, -1, price) is None
+    assert a.available() == near(100_000 - locked)
+
+
+@pytest.mark.parametrize(("day", "locked"), [("2026-01-04", 5_000), ("2026-01-05", 5_000)])
+def test_binance_buys_know_no_premium(day: str, locked: float) -> None:
+    a = binance(day, leverage=10)
+    a.check_order(1, BTC, 1, 50_000)
+    assert a.available() == near(100_000 - locked)
+
+
+def test_binance_leaves_the_fee_out_and_generic_takes_it_in() -> None:
+    a = binance("2024-06-01", leverage=10)
+    assert a.check_order(1, BTC, 20, 50_000) is None
+    d = desk(taker_fee=0.001)
+    assert d.account.check_order(1, A, 100, 100) is not None
