@@ -25,11 +25,12 @@ from bt_margin.plugin.actions import Actions
 from bt_margin.plugin.booking import Booking
 from bt_margin.plugin.fidelity import fidelity_of
 from bt_margin.plugin.instrument import Instrument
-from bt_margin.plugin.market import Market
+from bt_margin.plugin.market import Market, symbol_at
 from bt_margin.plugin.matching import Matching, on_mark
 from bt_margin.plugin.notices import install, uninstall
 from bt_margin.plugin.series import by_symbol, detail_of
 from bt_margin.plugin.valid import check_settings
+from bt_margin.venues import venue
 
 FLOOR = 1e-6
 """What backtrader is shown instead of an equity of zero: stock analyzers divide by it."""
@@ -98,8 +99,8 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         self._market_reset()
         self._booking_reset()
         self._matching = Matching(self)
-        detail = {s: detail_of(f, s) for s, f in by_symbol(self.p.detail, "detail").items()}
-        self._detail = {self.account.venue.resolve(s): d for s, d in detail.items()}
+        finer = by_symbol(self.p.detail, "detail").items()
+        self._detail = {self.symbol_named(s): detail_of(frame, s) for s, frame in finer}
         self._stepper = Stepper(self.account, self.p.intrabar, self._detail)
         self._running = False
 
@@ -107,12 +108,14 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         self, extra: dict[str, dict[str, Any]], currency: str | None, time: int
     ) -> Account:
         p = self.p
-        symbols = {s: dict(v) for s, v in (p.symbols or {}).items()}
-        for symbol, own in extra.items():
-            symbols[symbol] = {**own, **symbols.get(symbol, {})}
+        rules = venue(p.venue, as_of=p.as_of) if isinstance(p.venue, str) else p.venue
+        symbols = {s: dict(own) for s, own in extra.items()}
+        for name, own in (p.symbols or {}).items():
+            symbol = symbol_at(rules, p.names, name) or name
+            symbols[symbol] = {**symbols.get(symbol, {}), **own}
         return Account(
-            p.venue, p.cash, p.margin_mode, p.leverage, symbols=symbols, currency=currency,
-            as_of=p.as_of, auto_top_up=p.auto_top_up, margin_calls=tuple(p.margin_calls),
+            rules, p.cash, p.margin_mode, p.leverage, symbols=symbols, currency=currency,
+            auto_top_up=p.auto_top_up, margin_calls=tuple(p.margin_calls),
             liquidation_slippage=p.liquidation_slippage, time=time, debug=p.debug,
         )  # fmt: skip
 

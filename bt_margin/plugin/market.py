@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bt_margin.core.funding import FundingStamp
@@ -14,6 +15,7 @@ from bt_margin.plugin.valid import demanded
 
 if TYPE_CHECKING:
     from bt_margin.engine.account import Account
+    from bt_margin.venues.spec import Venue
 
     Base: Any = object
 else:
@@ -62,21 +64,17 @@ class Market(Base):
 
     def symbol_named(self, name: str) -> str:
         """The symbol behind a feed's name or any spelling of it the venue knows; ``BTC`` is its perpetual."""
-        name = (self.p.names or {}).get(name, name)
         venue = self.account.venue
-        try:
-            return venue.resolve(name)
-        except UnknownSymbol:
-            guess = f"{name.upper()}/{venue.currency}:{venue.currency}"
-            if name and guess in venue.schedules:
-                return guess
-            if name:
-                raise
-            raise UnknownSymbol(
-                f"a feed has no name, and {venue.title} needs to know what it is; "
-                'give it one (adddata(data, name="BTC/USDT:USDT")) or tell the broker: '
-                'names={"": "BTC/USDT:USDT"}'
-            ) from None
+        found = symbol_at(venue, self.p.names, name)
+        if found is not None:
+            return found
+        if name:
+            return venue.resolve(name)  # which says what is wrong with it
+        raise UnknownSymbol(
+            f"a feed has no name, and {venue.title} needs to know what it is; "
+            'give it one (adddata(data, name="BTC/USDT:USDT")) or tell the broker: '
+            'names={"": "BTC/USDT:USDT"}'
+        )
 
     def instrument(self, data: Any) -> Instrument:
         """The instrument of a feed (its symbol, position, bar)."""
@@ -102,6 +100,7 @@ class Market(Base):
         for data in sorted(datas, key=_coarsened):  # a market's own feed before its clones
             self._enter_data(data, named[id(data)])
         self._instruments.sort(key=lambda i: [d is i.data for d in datas].index(True))
+        self._check_given()
         self._check_required()
 
     def _rebuild(self, datas: list[Any], named: dict[int, str]) -> None:
@@ -156,9 +155,23 @@ class Market(Base):
         return made
 
     def _given(self, given: Any, what: str, data: Any, symbol: str) -> Any:
-        """The series a user gave for a symbol, by symbol or by the feed's own name."""
+        """The series a user gave for a symbol, under any of its names."""
         mapping = by_symbol(given, what)
-        return mapping.get(symbol, mapping.get(str(data._name)))
+        for name, series in mapping.items():
+            if name == data._name or symbol_at(self.account.venue, self.p.names, name) == symbol:
+                return series
+        return None
+
+    def _check_given(self) -> None:
+        """Series for symbols that nothing trades, and none for those that are: a slip of the pen."""
+        for what in ("funding", "mark"):
+            mapping = by_symbol(getattr(self.p, what), what)
+            traded = [(i.data, i.symbol) for i in self._instruments]
+            if mapping and not any(self._given(mapping, what, d, s) is not None for d, s in traded):
+                raise InputError(
+                    f"{what}= has series for {', '.join(map(repr, mapping))}, "
+                    f"the feeds trade {', '.join(s for _, s in traded)}; use the feeds' symbols"
+                )
 
     def _stamps(self, data: Any, symbol: str, step: int) -> tuple[FundingStamp, ...] | None:
         given = self._given(self.p.funding, "funding", data, symbol)
@@ -211,6 +224,16 @@ class Market(Base):
         """How a fill of this feed is charged: None for the venue's own fees, else the scheme."""
         info = from_scheme(self._raw_scheme(data), self.instrument(data).position.contract)
         return None if getattr(info, "silent", False) else info
+
+
+def symbol_at(venue: Venue, names: Mapping[str, str] | None, name: str) -> str | None:
+    """A venue's symbol for a name, after the user's own ``names``; None when it has none."""
+    name = (names or {}).get(name, name)
+    try:
+        return venue.resolve(name)
+    except UnknownSymbol:
+        guess = f"{name.upper()}/{venue.currency}:{venue.currency}"
+        return guess if name and guess in venue.schedules else None
 
 
 def _first_time(data: Any) -> int | None:

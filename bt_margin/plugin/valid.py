@@ -21,6 +21,11 @@ def check_settings(p: Any) -> None:
         raise InputError(
             'venue is missing; name one, for example MarginBroker(venue="binance", leverage=10)'
         )
+    if p.as_of is not None and not isinstance(p.venue, str):
+        raise InputError(
+            f"as_of={p.as_of!r} comes too late for a venue that is made already; "
+            'pin it where it is made: btm.venue("binance", as_of=...)'
+        )
     if p.timestamps not in TIMESTAMPS:
         raise UnknownMode(f"timestamps {p.timestamps!r} is not known; allowed: open, close")
     valid_cash(p.cash)
