@@ -19,6 +19,10 @@ NEVER = 1 << 62
 """A time no run reaches: the stamp after the last stamp."""
 
 
+Prices = tuple[float, float, float, float]
+"""Open, high, low and close."""
+
+
 class Quote:
     """The current bar of one symbol, covering ``[start, end)`` in UTC milliseconds.
 
@@ -58,8 +62,8 @@ class Quote:
         self,
         start: int,
         end: int,
-        last: tuple[float, float, float, float],
-        mark: tuple[float, float, float, float] | None = None,
+        last: Prices,
+        mark: Prices | None = None,
     ) -> Quote:
         """Set a bar by hand (notebooks, tests): open, high, low, close of last and of mark."""
         self.start, self.end = start, end
@@ -88,8 +92,8 @@ class SubBar(NamedTuple):
     """A finer bar; marks are None when the finer data has none."""
 
     time: int
-    last: tuple[float, float, float, float]
-    mark: tuple[float, float, float, float] | None
+    last: Prices
+    mark: Prices | None
 
 
 class Detail:
@@ -110,8 +114,7 @@ class Detail:
 def legs_of(quote: Quote, low_first: bool, detail: Detail | None) -> list[Leg]:
     """The straight legs of a bar: three from the four prices, or three per finer bar where there are any.
 
-    Finer bars without marks use their last prices clipped into the coarse bar's mark range, so a wick of
-    the last price that the mark did not follow stays harmless.
+    Finer bars without marks take theirs from :func:`finer_marks`.
     """
     finer = detail.between(quote.start, quote.end) if detail is not None else []
     if not finer or detail is None:
@@ -122,31 +125,51 @@ def legs_of(quote: Quote, low_first: bool, detail: Detail | None) -> list[Leg]:
             (quote.mark_open, quote.mark_high, quote.mark_low, quote.mark_close),
             low_first,
         )
+    marks = finer_marks(quote, finer)
     legs: list[Leg] = []
     at, last, mark = 0.0, quote.open, quote.mark_open
-    for bar in finer:
+    for bar, own in zip(finer, marks, strict=True):
         start, end = quote.path_time(bar.time), min(1.0, quote.path_time(bar.time + detail.step))
         if start > at:
             legs.append(Leg(at, start, last, last, mark, mark))
-        marks = bar.mark or _clipped(bar.last, quote.mark_low, quote.mark_high)
-        legs += _three(start, end, bar.last, marks, low_first)
-        at, last, mark = end, bar.last[3], marks[3]
+        legs += _three(start, end, bar.last, own, low_first)
+        at, last, mark = end, bar.last[3], own[3]
     legs.append(Leg(at, 1.0, last, quote.close, mark, quote.mark_close))
     return legs
 
 
-def _clipped(
-    prices: tuple[float, float, float, float], low: float, high: float
-) -> tuple[float, float, float, float]:
-    a, b, c, d = (min(max(p, low), high) for p in prices)
-    return a, b, c, d
+def finer_marks(quote: Quote, finer: Sequence[SubBar]) -> list[Prices]:
+    """Marks of finer bars: their own, or last plus the basis, held inside the coarse bar's mark range.
+
+    The basis (mark less last) runs straight from the coarse bar's open to its close. The finer bar with the
+    lowest (highest) last price is where the coarse mark low (high) is taken to have been, so no extreme of
+    the mark is missed and a wick of the last price that the mark did not follow stays harmless.
+    """
+    lowest = min(range(len(finer)), key=lambda i: finer[i].last[2])
+    highest = max(range(len(finer)), key=lambda i: finer[i].last[1])
+    at_open, at_close = quote.mark_open - quote.open, quote.mark_close - quote.close
+    marks: list[Prices] = []
+    for i, bar in enumerate(finer):
+        if bar.mark is not None:
+            marks.append(bar.mark)
+            continue
+        u = quote.path_time(bar.time)
+        basis = at_open + (at_close - at_open) * u
+        o, h, lo, c = (
+            min(max(price + basis, quote.mark_low), quote.mark_high) for price in bar.last
+        )
+        o = quote.mark_open if u <= 0.0 else o
+        lo = quote.mark_low if i == lowest else min(lo, o)
+        h = quote.mark_high if i == highest else max(h, o)
+        marks.append((o, h, lo, c))
+    return marks
 
 
 def _three(
     start: float,
     end: float,
-    last: tuple[float, float, float, float],
-    mark: tuple[float, float, float, float],
+    last: Prices,
+    mark: Prices,
     low_first: bool,
 ) -> list[Leg]:
     order = (0, 2, 1, 3) if low_first else (0, 1, 2, 3)
