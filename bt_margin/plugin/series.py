@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 from bt_margin.core.funding import FundingStamp, carried, stamps_from_pairs
@@ -21,20 +22,48 @@ PLAIN = ("open", "high", "low", "close")
 
 
 def epoch_ms(time: Any, where: str) -> int:
-    """UTC epoch milliseconds of a timestamp: aware datetimes and integers in ms; naive is an error."""
-    if isinstance(time, bool) or time is None:
-        raise DataError(f"{where}: {time!r} is not a time")
-    if isinstance(time, int):
-        return time
+    """UTC epoch milliseconds of a timestamp: aware datetimes, their text, or integers in ms.
+
+    :raises DataError: a naive time, or what is no time at all.
+    """
     if isinstance(time, str):
-        time = datetime.fromisoformat(time)
-    if getattr(time, "tzinfo", None) is None:
+        try:
+            time = datetime.fromisoformat(time.replace("Z", "+00:00"))
+        except ValueError:
+            raise DataError(f"{where}: {time!r} is not a time") from None
+    if isinstance(time, Integral) and type(time) is not bool:
+        return int(time)
+    if not isinstance(time, datetime):
+        raise DataError(
+            f"{where}: {time!r} is not a time; allowed: datetimes with a time zone, or UTC "
+            "epoch milliseconds as integers"
+        )
+    if time.tzinfo is None:
         raise DataError(
             f"{where}: the time {time} has no time zone; "
             "say which it is in, for example index.tz_localize('UTC')"
         )
-    stamp: float = time.astimezone(timezone.utc).timestamp()
-    return round(stamp * 1000)
+    return round(time.astimezone(timezone.utc).timestamp() * 1000)
+
+
+def _pairs(series: Any, where: str, form: str) -> Iterable[Any]:
+    """The rows of a series, a mapping, or a plain sequence of pairs (or longer)."""
+    if hasattr(series, "items"):
+        return ((time, value) for time, value in series.items())
+    if isinstance(series, str) or not isinstance(series, Iterable):
+        raise DataError(f"{where}: {series!r} is no series; give {form} by time")
+    rows = list(series)
+    for row in rows:
+        if isinstance(row, str) or not isinstance(row, Sequence) or len(row) < 2:
+            raise DataError(f"{where}: {row!r} is no pair (time, value)")
+    return rows
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: {value!r} is not a number") from None
 
 
 def stamps_of(series: Any, symbol: str) -> tuple[FundingStamp, ...]:
@@ -54,14 +83,21 @@ def stamps_of(series: Any, symbol: str) -> tuple[FundingStamp, ...]:
             raise DataError(f"{where}: no column rate or funding_rate; found {list(columns)}")
         marks = series["mark"] if "mark" in columns else [None] * len(series)
         rows: Iterable[Any] = zip(series.index, series[rate], marks, strict=True)
-    elif hasattr(series, "items"):
-        rows = ((time, rate, None) for time, rate in series.items())
     else:
-        rows = ((row[0], row[1], row[2] if len(row) > 2 else None) for row in series)
-    return stamps_from_pairs(
-        (epoch_ms(time, where), float(rate), None if mark is None or mark != mark else float(mark))
-        for time, rate, mark in rows
-    )
+        rows = _pairs(series, where, "a Series of rates")
+    stamps = [
+        (epoch_ms(row[0], where), _number(row[1], where), _mark_of(row, where)) for row in rows
+    ]
+    try:
+        return stamps_from_pairs(stamps)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
+
+
+def _mark_of(row: Any, where: str) -> float | None:
+    """The third value of a row, None when it is absent or NaN."""
+    mark = row[2] if len(row) > 2 else None
+    return None if mark is None or mark != mark else _number(mark, where)
 
 
 def thinned(
@@ -98,7 +134,7 @@ def marks_of(series: Any, symbol: str) -> dict[int, Prices]:
     where = f"mark of {symbol}"
     columns = getattr(series, "columns", None)
     if columns is None:
-        return _from_closes(series.items() if hasattr(series, "items") else series, where)
+        return _from_closes(_pairs(series, where, "a DataFrame of bars or a Series"), where)
     names = MARKS if all(n in columns for n in MARKS) else PLAIN
     if not all(n in columns for n in names):
         raise DataError(
@@ -106,6 +142,7 @@ def marks_of(series: Any, symbol: str) -> dict[int, Prices]:
             f"found {list(columns)}"
         )
     times = [epoch_ms(t, where) for t in series.index]
+    _check_rising(times, where)
     rows = zip(times, *(series[n].tolist() for n in names), strict=True)
     return {
         t: _checked((o, h, lo, c), where, t)
@@ -114,15 +151,27 @@ def marks_of(series: Any, symbol: str) -> dict[int, Prices]:
     }
 
 
+def _check_rising(times: Sequence[int], where: str) -> None:
+    for one, two in pairwise(times):
+        if two <= one:
+            kind = "appears twice" if two == one else "comes after a later one"
+            at = datetime.fromtimestamp(two / 1000, timezone.utc)
+            raise DataError(
+                f"{where}: the time {at:%Y-%m-%d %H:%M} UTC {kind}; "
+                "times must rise (sort_index(), then drop duplicates)"
+            )
+
+
 def _from_closes(rows: Iterable[Any], where: str) -> dict[int, Prices]:
     marks: dict[int, Prices] = {}
     before: float | None = None
-    for time, value in rows:
-        close = float(value)
+    rows = [(epoch_ms(row[0], where), row[1]) for row in rows]
+    _check_rising([time for time, _ in rows], where)
+    for ms, value in rows:
+        close = _number(value, where)
         if close != close:
             continue
         start = close if before is None else before
-        ms = epoch_ms(time, where)
         marks[ms] = _checked((start, max(start, close), min(start, close), close), where, ms)
         before = close
     return marks
@@ -142,7 +191,8 @@ def _checked(prices: Prices, where: str, time: int) -> Prices:
 def detail_of(frame: Any, symbol: str) -> Detail:
     """Finer bars of ``detail={symbol: frame}``: a frame with ``open … close`` and perhaps marks."""
     where = f"detail of {symbol}"
-    last = marks_of(frame[list(PLAIN)], where) if hasattr(frame, "columns") else None
+    whole = all(n in getattr(frame, "columns", ()) for n in PLAIN)
+    last = marks_of(frame[list(PLAIN)], where) if whole else None
     if not last:
         raise DataError(f"{where}: needs a DataFrame with the columns {', '.join(PLAIN)}")
     marks = marks_of(frame, where) if all(n in frame.columns for n in MARKS) else {}
