@@ -1,9 +1,6 @@
-"""Shared settings of the tests: hypothesis profiles, expected warnings, the optional real data."""
+"""Shared settings of the tests: hypothesis profiles and expected warnings."""
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -33,15 +30,3 @@ def pytest_configure(config: pytest.Config) -> None:
     """Leave out the warnings of backtrader that nobody here can mend."""
     for line in EXPECTED_WARNINGS:
         config.addinivalue_line("filterwarnings", line)
-
-
-@pytest.fixture(scope="session")
-def real_market() -> Path:
-    """The folder of real exchange history named by BT_MARGIN_REAL_DATA; skips without it."""
-    named = os.environ.get("BT_MARGIN_REAL_DATA")
-    if not named:
-        pytest.skip("real market data is not part of the project: BT_MARGIN_REAL_DATA is not set")
-    folder = Path(named)
-    if not folder.is_dir():
-        pytest.fail(f"BT_MARGIN_REAL_DATA names {named}, which is not a folder")
-    return folder

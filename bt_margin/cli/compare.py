@@ -36,6 +36,7 @@ def compare(
     since: Annotated[str | None, typer.Option(help="First bar (UTC), e.g. 2025-10-01.")] = None,
     until: Annotated[str | None, typer.Option(help="Bars before this time (UTC).")] = None,
     timeframe: Annotated[str | None, typer.Option(help="Which files, if several, e.g. 1h.")] = None,
+    source: Annotated[str | None, typer.Option(help="Whose files, if several, e.g. okx.")] = None,
     rule: Annotated[list[str] | None, typer.Option(help=RULE)] = None,
     as_of: Annotated[str | None, typer.Option(help="Pin the venue's tables to a date.")] = None,
     intrabar: Annotated[
@@ -63,7 +64,7 @@ def compare(
     Example: bt-margin compare my.py:Trend --data data/binance --since 2025-10-01 --set fast=20
     """
     with shell.plain_errors():
-        frames = _market(data, symbols, since, until, timeframe)
+        frames = _market(data, symbols, since, until, (timeframe, source))
         keywords: dict[str, Any] = {
             "venue": _venue(venue, rule, as_of),
             "leverage": leverage,
@@ -103,15 +104,20 @@ def _market(
     symbols: str | None,
     since: str | None,
     until: str | None,
-    timeframe: str | None,
+    which: tuple[str | None, str | None],
 ) -> dict[str, Any]:
-    """The market named by the options: files, or the sample."""
+    """The market named by the options: files (of one timeframe and source), or the sample."""
     wanted = parse.names(symbols)
     if data:
         from bt_margin.market.files import load_market
 
         place = data[0] if len(data) == 1 else data
-        return dict(load_market(place, wanted, since=since, until=until, timeframe=timeframe))
+        timeframe, source = which
+        return dict(
+            load_market(
+                place, wanted, since=since, until=until, timeframe=timeframe, venue=source
+            )
+        )
     from bt_margin.market.synthetic import sample_market
     from bt_margin.studies.pick import pick
 

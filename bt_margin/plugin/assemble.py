@@ -121,12 +121,35 @@ def run_with(cerebro: Any, broker: Any, progress: Progress | None = None) -> tup
         broker.adopt(cerebro.broker)
         cerebro.broker = broker
         cerebro.analyzers.append((Recorder, (), {"progress": progress}))
-        strategies = cerebro.run()
+        strategies = _run(cerebro)
         if not strategies:
             raise InputError("the strategy took itself out of the run (StrategySkipError)")
         strategy = strategies[0]
         recorder = next(a for a in strategy.analyzers if isinstance(a, Recorder))
         return strategy, recorder
+
+
+def _run(cerebro: Any) -> list[Any]:
+    """``cerebro.run()``; feeds shorter than an indicator needs are said to be, not an IndexError."""
+    try:
+        return list(cerebro.run())
+    except IndexError as error:
+        bars = {str(data._name): data.buflen() for data in cerebro.datas}
+        if error.__traceback__ is not None and _inside_backtrader(error) and min(bars.values()):
+            found = ", ".join(f"{name} {count}" for name, count in bars.items())
+            raise InputError(
+                f"the strategy's indicators need more bars than there are (bars: {found}); "
+                "give more data or shorter periods"
+            ) from error
+        raise
+
+
+def _inside_backtrader(error: BaseException) -> bool:
+    """Whether an exception was raised by backtrader's own code."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and "backtrader" in last.tb_frame.f_globals.get("__name__", "")
 
 
 def data_names(cerebro: Any) -> list[str]:
