@@ -349,3 +349,15 @@ def test_to_dir_writes_every_table_twice_and_the_picture(tmp_path: Path) -> None
     assert files == {f"{t}.{kind}" for t in tables for kind in ("csv", "parquet")} | {"equity.svg"}
     assert {path.name for path in tmp_path.iterdir()} == files
     assert list(pd.read_parquet(tmp_path / "summary.parquet")["scenario"]) == ["cross", "isolated"]
+
+
+class Slow(bt.Strategy):  # type: ignore[misc]
+    """Wants more bars than a short market has."""
+
+    def __init__(self) -> None:
+        self.average = bt.ind.SMA(period=100)
+
+
+def test_too_few_bars_for_an_indicator_are_named() -> None:
+    with pytest.raises(InputError, match=r"need more bars .*BTC/USDT:USDT 21"):
+        compare(Slow, hedged(), venue=flat_venue(), leverage=10, cash=1_000)
