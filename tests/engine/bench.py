@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from stories.world import START, A, generic
 
 import bt_margin as btm
@@ -19,12 +20,17 @@ from bt_margin.engine.resting import Leg, Resting
 from bt_margin.engine.step import Pending, Stepper
 
 HOUR = 3_600_000
-COIN, OTHER_COIN = "BTC/USD:BTC", "X/USD:BTC"
+COIN, OTHER_COIN = "BTC/USD:BTC", "BTC/EUR:BTC"
 KINDS = ["linear", "inverse"]
 MODES: list[Any] = ["cross", "isolated"]
 SIDES = [1, -1]
 
 Candle = tuple[float, float, float, float]
+
+
+def near(value: Any, rel: float = 1e-9, abs: float = 1e-9) -> Any:
+    """Equal but for float noise; numbers, tuples and lists."""
+    return pytest.approx(value, rel=rel, abs=abs)
 
 
 @dataclass

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import pytest
-from engine.bench import COIN, HOUR, KINDS, MODES, SIDES, binance, desk
-from stories.world import LADDER, A, B, account, generic, near
+from engine.bench import COIN, HOUR, KINDS, MODES, SIDES, binance, desk, near
+from stories.world import LADDER, A, B, account, generic
 
 import bt_margin as btm
 from bt_margin.core.tiers import TierSchedule, TierTable
@@ -274,7 +274,7 @@ def test_longs_pay_a_positive_rate_on_the_notional_at_the_mark(
     event = d.account.fund(d.symbol, rate)
     assert event is not None
     assert event.amount == near(-side * d.p.notional() * rate)
-    assert d.account.cross.balance == near(before + event.amount)
+    assert d.account.cross.balance == near(before + (event.amount or 0.0))
     assert (event.found, event.size) == (rate, 4 * side * d.unit)
 
 

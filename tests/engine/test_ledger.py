@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from engine.bench import KINDS, MODES, desk
-from stories.world import near
+from engine.bench import KINDS, MODES, desk, near
 
 from bt_margin.engine.ledger import ENTRY_KINDS, Ledger
 from bt_margin.errors import InvariantError

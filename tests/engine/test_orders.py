@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from engine.bench import KINDS, MODES, SIDES, binance, desk
+from engine.bench import KINDS, MODES, SIDES, binance, desk, near
 from hypothesis import given
 from hypothesis import strategies as st
-from stories.world import A, B, account, near
+from stories.world import A, B, account
 
 from bt_margin.engine.orders import Reservations, Reserved
 

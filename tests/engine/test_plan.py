@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from engine.bench import KINDS, MODES, SIDES, Desk, desk
+from engine.bench import KINDS, MODES, SIDES, Desk, desk, near
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from stories.world import LADDER, A, account, near
+from stories.world import LADDER, A, account
 
 from bt_margin.engine.preview import trim
 

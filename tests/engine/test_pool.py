@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from engine.bench import COIN, KINDS, SIDES, desk
+from engine.bench import COIN, KINDS, SIDES, desk, near
 from hypothesis import given
 from hypothesis import strategies as st
-from stories.world import LADDER, A, B, account, near
+from stories.world import LADDER, A, B, account
 
 from bt_margin.core.contract import Contract
 from bt_margin.core.risk import Risk

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from engine.bench import KINDS, MODES, SIDES, binance, desk
-from stories.world import A, B, account, near
+from engine.bench import KINDS, MODES, SIDES, binance, desk, near
+from stories.world import A, B, account
 
 from bt_margin.engine.account import Account
 from bt_margin.errors import (

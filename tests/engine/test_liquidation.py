@@ -1,0 +1,638 @@
+"""Liquidation as it is booked: sales, takeovers, residuals, fees, shortfalls, top-ups, in both kinds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from engine.bench import COIN, KINDS, MODES, OTHER_COIN, SIDES, Desk, desk, near
+from hypothesis import given
+from hypothesis import strategies as st
+from stories.world import LADDER, A, B, C, account, generic
+
+import bt_margin as btm
+from bt_margin.core.tiers import TierTable
+from bt_margin.engine.liquidation import Hooks, describe
+from bt_margin.errors import InvariantError
+from bt_margin.venues.policies import (
+    Closing,
+    Fraction,
+    FullClose,
+    JustEnough,
+    LargestLossFirst,
+    TierStepDown,
+)
+
+STEEP = [(1_000, 0.02, 0), (None, 0.05, 30)]
+
+
+def scale(d: Desk) -> float:
+    """Money of the desk per USDT of the linear one."""
+    return 1.0 if d.symbol == A else 0.001
+
+
+def steep(kind: str) -> list[tuple[float | None, float, float]]:
+    k = 1.0 if kind == "linear" else 0.001
+    return [(1_000 * k, 0.02, 0), (None, 0.05, 30 * k)]
+
+
+def fall(d: Desk, side: int, ratio: float = 1.0) -> None:
+    """Move the mark to where maintenance over equity is this, without telling the account."""
+    good, bad = d.price, d.price * (0.3 if side > 0 else 3.0)
+    for _ in range(200):
+        middle = (good + bad) / 2
+        d.p.move(middle)
+        pool = d.p.pool
+        if pool.equity() * ratio > pool.maintenance():
+            good = middle
+        else:
+            bad = middle
+    d.p.move(bad)
+
+
+# -- whole closings --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("side", SIDES)
+def test_a_sale_to_the_trader_leaves_what_is_left_after_the_fee(
+    kind: str, mode: str, side: int
+) -> None:
+    d = desk(kind, mode, liquidation_fee=0.001)
+    d.fill(50 * side)
+    fall(d, side)
+    pool, free = d.p.pool, d.account.available()
+    equity, notional = pool.equity(), d.p.notional()
+    spare = d.account.equity() - equity
+    d.account.mark(d.symbol, d.p.mark)
+    (event,) = d.kinds("liquidation")
+    assert (event.size, event.price, event.fee) == (
+        -50 * side * d.unit, event.mark, near(notional * 0.001),
+    )  # fmt: skip
+    assert event.info["settle"] == "sale"
+    assert event.info["whole"]
+    assert event.reason.startswith("long" if side > 0 else "short")
+    assert d.account.equity() == near(spare + equity - notional * 0.001)
+    assert d.account.available() == d.account.equity()
+    assert free <= d.account.equity()
+    assert not d.account.positions
+    assert not d.kinds("shortfall", "dead")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("side", SIDES)
+def test_a_sale_to_the_fund_leaves_the_pool_exactly_nothing(
+    kind: str, mode: str, side: int
+) -> None:
+    d = desk(kind, mode, liquidation_fee=0.001, policy=FullClose("sale", "fund"))
+    d.fill(50 * side)
+    fall(d, side)
+    equity, spare = d.p.pool.equity(), d.account.equity() - d.p.pool.equity()
+    d.account.mark(d.symbol, d.p.mark)
+    (event,) = d.kinds("liquidation")
+    assert event.fee == near(equity)
+    assert event.balance == 0
+    assert d.account.equity() == near(spare)
+    assert d.account.dead is (mode == "cross")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("side", SIDES)
+def test_a_takeover_is_at_the_bankruptcy_price_and_leaves_exactly_nothing(
+    kind: str, mode: str, side: int
+) -> None:
+    d = desk(kind, mode, liquidation_fee=0.01, policy=FullClose("takeover", "fund"))
+    d.fill(50 * side)
+    fall(d, side)
+    ruin, spare = d.account.bankruptcy_price(d.symbol), d.account.equity() - d.p.pool.equity()
+    d.account.mark(d.symbol, d.p.mark)
+    (event,) = d.kinds("liquidation")
+    assert event.price == near(ruin)
+    assert (event.fee, event.balance) == (0, 0)
+    assert d.account.equity() == near(spare)
+    assert d.account.ledger.totals["insurance"] == 0
+    assert d.account.ledger.totals["liquidation_fee"] == 0
+    assert not d.kinds("shortfall")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("policy", [FullClose(), FullClose("takeover", "fund"), JustEnough()])
+def test_a_gap_beyond_bankruptcy_is_closed_at_the_mark_and_what_is_missing_is_a_shortfall(
+    kind: str, mode: str, side: int, policy: Any
+) -> None:
+    """traps 30 to 32: nobody loses more than was posted, and the rest does not vanish."""
+    d = desk(kind, mode, liquidation_fee=0.001, policy=policy)
+    d.fill(50 * side)
+    balance, spare = d.posted, d.account.equity() - d.posted
+    at = 0.7 if side > 0 else 1.5
+    d.mark(at) if mode == "isolated" else d.mark(at**2)
+    (event,) = d.kinds("liquidation")
+    (short,) = d.kinds("shortfall")
+    assert event.price == event.mark == d.p.mark
+    assert event.fee == 0
+    assert short.amount == near(-event.realised - balance)
+    assert short.amount > 0
+    assert (short.cause, event.cause) == (event.id, d.kinds("breach")[0].id)
+    assert d.account.equity() == near(spare)
+    assert d.account.ledger.totals["insurance"] == near(short.amount)
+    d.account.audit()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("side", SIDES)
+def test_slippage_makes_the_sale_worse_and_the_takeover_not(kind: str, side: int) -> None:
+    prices = []
+    for policy in (FullClose(), FullClose("takeover", "fund")):
+        d = desk(kind, liquidation_slippage=0.002, policy=policy)
+        d.fill(50 * side)
+        fall(d, side)
+        ruin = d.account.bankruptcy_price(d.symbol)
+        d.account.mark(d.symbol, d.p.mark)
+        (event,) = d.kinds("liquidation")
+        prices.append((event.price / event.mark, event.price == near(ruin)))
+    assert prices[0][0] == near(1 - 0.002 * side)
+    assert prices[1][1]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("fee", [0.004, 0.02, 0.5])
+def test_the_fee_is_never_more_than_what_is_left(mode: str, fee: float) -> None:
+    """100 long on 1,000: 45.2 left at the crossing of 9,045."""
+    d = desk(mode=mode, liquidation_fee=fee)
+    d.fill(100)
+    fall(d, 1)
+    left, notional = d.account.equity(), d.p.notional()
+    d.account.mark(A, d.p.mark)
+    assert d.kinds("liquidation")[0].fee == near(min(left, notional * fee))
+    assert d.account.equity() == near(max(0, left - notional * fee))
+    assert not d.kinds("shortfall")
+
+
+@pytest.mark.parametrize("policy", [FullClose(), LargestLossFirst()])
+def test_the_fees_of_several_sales_together_take_no_more_than_the_pool_holds(policy: Any) -> None:
+    """50 of A and 50 of B on 1,000, A at 80.5: 25 left; 2 % of A alone are 80.5, and no fund pays."""
+    a = account(liquidation_fee=0.02, policy=policy)
+    for s in (A, B):
+        a.mark(s, 100)
+        a.fill(s, 50, 100)
+    a.mark(A, 80.5)
+    assert [e.fee for e in a.events if e.kind == "liquidation"] == near([25, 0])
+    assert a.equity() == 0
+    assert a.ledger.totals["insurance"] == near(0)
+    assert a.ledger.totals["liquidation_fee"] == near(-25)
+
+
+# -- several positions -----------------------------------------------------------------------------
+
+
+def three(policy: Any, **keys: Any) -> Any:
+    """Cross 1,000 at 10x: 30 A, 30 B short, 30 C."""
+    a = account(policy=policy, **keys)
+    for s, size in ((A, 30), (B, -30), (C, 30)):
+        a.mark(s, 100)
+        a.fill(s, size, 100)
+    return a
+
+
+def test_taken_over_together_positions_share_the_equity_by_their_maintenance() -> None:
+    a = three(FullClose("takeover", "fund"))
+    a.position(B).move(110)
+    a.position(C).move(98)
+    a.position(A).move(79)
+    pool = a.cross
+    equity, need = pool.equity(), pool.maintenance()
+    assert equity == near(1_000 - 630 - 300 - 60)
+    parts = {p.symbol: (p.maintenance() / need, p.mark, p.size) for p in pool.positions}
+    a.liquidate(pool, crossed=True)
+    died = {e.symbol: e for e in a.events if e.kind == "liquidation"}
+    assert set(died) == {A, B, C}
+    for symbol, (share, mark, size) in parts.items():
+        assert died[symbol].price == near(mark - equity * share / size)
+    assert pool.balance == 0
+    assert a.equity() == 0
+    assert not [e for e in a.events if e.kind == "shortfall"]
+
+
+def test_two_inverse_positions_taken_over_leave_exactly_nothing() -> None:
+    venue = generic(currency="BTC", policy=FullClose("takeover", "fund"))
+    facts = {s: {"multiplier": 100.0} for s in (COIN, OTHER_COIN)}
+    a = btm.Account(venue, 1.0, leverage=10, symbols=facts, debug=True)
+    for s, size in ((COIN, 250.0), (OTHER_COIN, 200.0)):
+        a.mark(s, 50_000)
+        a.fill(s, size, 50_000)
+    a.position(OTHER_COIN).move(35_000)
+    a.mark(COIN, 18_950)
+    deaths = [e for e in a.events if e.kind == "liquidation"]
+    assert len(deaths) == 2
+    assert a.cross.balance == a.equity() == 0
+    assert not [e for e in a.events if e.kind == "shortfall"]
+    a.audit()
+
+
+def test_positions_without_maintenance_share_by_their_notional() -> None:
+    """Float noise at the crossing leaves a hair of equity and no maintenance to share it by."""
+    a = account(maintenance_rate=0.0, policy=FullClose("takeover", "fund"))
+    for s, size in ((A, 60), (B, 20)):
+        a.mark(s, 100)
+        a.fill(s, size, 100)
+    a.position(A).move(100 - 1_000 / 60 + 0.01)
+    a.liquidate(a.cross, crossed=True)
+    deaths = [e for e in a.events if e.kind == "liquidation"]
+    shares = [(e.mark - e.price) * -e.size for e in deaths]
+    notionals = [60 * a.position(A).mark, 2_000]
+    assert sum(shares) == near(0.6)
+    assert shares[0] / shares[1] == near(notionals[0] / notionals[1], rel=1e-6)
+    assert a.equity() == 0
+
+
+def test_the_largest_loss_goes_first_and_a_healthy_pool_keeps_the_rest() -> None:
+    """904.8 and 60 lost: 35.2 stand against 40.8; without A against 30.3, and B and C stay."""
+    a = three(LargestLossFirst())
+    a.position(B).move(102)
+    a.mark(A, 69.84)
+    assert [e.symbol for e in a.events if e.kind == "liquidation"] == [A]
+    assert set(a.positions) == {B, C}
+    assert not a.cross.breached()
+    assert len([e for e in a.events if e.kind == "breach"]) == 1
+
+
+def test_the_largest_losses_follow_each_other_until_none_is_left() -> None:
+    a = three(LargestLossFirst("takeover", "fund"))
+    a.position(B).move(108)
+    a.position(C).move(97)
+    a.mark(A, 77)
+    died = [e for e in a.events if e.kind == "liquidation"]
+    assert [e.symbol for e in died] == [A, B, C]
+    assert [e.info["settle"] for e in died] == ["sale", "sale", "takeover"]
+    assert a.dead
+
+
+def test_an_isolated_pool_takes_nobody_with_it() -> None:
+    a = account("isolated")
+    for s in (A, B):
+        a.mark(s, 100)
+        a.fill(s, 30, 100)
+    a.mark(A, 50)
+    assert set(a.positions) == {B}
+    assert a.equity() == near(700)
+
+
+# -- partial closings ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_tier_step_cuts_to_the_cap_of_the_tier_below(mode: str, side: int) -> None:
+    """600 units of 100 on 1,500 at 50x: in the top tier; 50,000 are kept at the new mark."""
+    d = desk(mode=mode, leverage=50, cash=1.5, tiers=LADDER, policy=TierStepDown())
+    d.fill(600 * side)
+    if mode == "isolated":
+        d.account.add_margin(A, d.account.available())
+    fall(d, side)
+    d.account.mark(A, d.p.mark)
+    event = d.kinds("liquidation")[0]
+    kept = abs(600 * side + event.size) * event.mark
+    assert kept == near(50_000)
+    assert not event.info["whole"]
+    assert event.reason.startswith("part of the ")
+    assert d.account.positions[A].table.at(d.p.notional()).cap <= 50_000 * (1 + 1e-9)
+    assert [abs(e.size) > 1e-6 for e in d.kinds("liquidation")] == [True]
+    assert not d.p.pool.breached()
+
+
+def test_tier_steps_follow_each_other_down_and_end_whole() -> None:
+    d = desk(leverage=50, cash=1.5, tiers=LADDER, liquidation_fee=0.03, policy=TierStepDown())
+    d.fill(600)
+    fall(d, 1)
+    d.account.mark(A, d.p.mark)
+    deaths = d.kinds("liquidation")
+    kept, size = [], 600.0
+    for e in deaths:
+        size += e.size
+        kept.append(size * e.mark)
+    assert kept == near([50_000, 10_000, 0])
+    assert d.p.size == 0
+    assert d.account.equity() == near(0)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_slices_are_equal_and_stop_as_soon_as_the_pool_is_healthy(side: int) -> None:
+    d = desk(policy=Fraction(0.2))
+    d.fill(95 * side)
+    fall(d, side)
+    before = d.p.size
+    d.account.mark(A, d.p.mark)
+    sizes = [e.size for e in d.kinds("liquidation")]
+    assert sizes == near([-0.2 * before] * len(sizes))
+    assert len(sizes) == 1
+    assert d.p.size == near(0.8 * before)
+
+
+def test_slices_that_cost_more_than_they_free_go_on_to_the_last_in_equal_parts() -> None:
+    d = desk(liquidation_fee=0.008, policy=Fraction(0.25))
+    d.fill(95)
+    fall(d, 1)
+    d.account.mark(A, d.p.mark)
+    sizes = [e.size for e in d.kinds("liquidation")]
+    assert sum(sizes) == near(-95)
+    assert sizes[:2] == near([-95 / 4] * 2)
+    assert d.p.size == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("fee", [0.0, 0.01])
+@pytest.mark.parametrize("slippage", [0.0, 0.003])
+def test_just_enough_ends_at_its_target_and_not_beyond(
+    kind: str, mode: str, side: int, fee: float, slippage: float
+) -> None:
+    """trap 29: the ratio after the sale is 0.8 to 1e-9, with fee and slippage paid."""
+    d = desk(
+        kind, mode, cash=10, leverage=10, tiers=steep(kind), liquidation_fee=fee,
+        liquidation_slippage=slippage, policy=JustEnough(0.8),
+    )  # fmt: skip
+    d.fill(900 * side)
+    if mode == "isolated":
+        d.account.add_margin(d.symbol, d.account.available())
+    fall(d, side)
+    d.account.mark(d.symbol, d.p.mark)
+    (event,) = d.kinds("liquidation")
+    assert d.p.pool.ratio() == near(0.8)
+    assert 0 < abs(event.size) < 900 * d.unit
+    assert not event.info["whole"]
+    assert abs(event.price / event.mark - 1) == near(slippage)
+
+
+@given(
+    size=st.floats(20, 950),
+    further=st.floats(0.90, 1.0),
+    fee=st.floats(0, 0.02),
+    target=st.floats(0.3, 0.95),
+)
+def test_just_enough_leaves_the_target_or_nothing(
+    size: float, further: float, fee: float, target: float
+) -> None:
+    d = desk(cash=10, tiers=STEEP, liquidation_fee=fee, policy=JustEnough(target))
+    d.fill(size)
+    d.account.withdraw(d.account.available())
+    fall(d, 1, 1 / further)
+    d.account.mark(A, d.p.mark)
+    if d.p.size:
+        assert d.p.pool.ratio() == near(target)
+    else:
+        assert d.account.equity() == 0
+
+
+def test_the_lowest_tier_is_closed_whole() -> None:
+    d = desk(tiers=STEEP, policy=JustEnough(0.8))
+    d.fill(9)
+    d.account.withdraw(d.account.available())
+    fall(d, 1)
+    d.account.mark(A, d.p.mark)
+    (event,) = d.kinds("liquidation")
+    assert (event.info["settle"], event.info["whole"]) == ("takeover", True)
+    assert d.account.equity() == 0
+
+
+def test_one_whole_sale_that_heals_a_pool_keeps_the_rest() -> None:
+    a = three(JustEnough(0.9), liquidation_fee=0.001)
+    a.mark(A, 67.9)
+    deaths = [(e.symbol, e.info["settle"]) for e in a.events if e.kind == "liquidation"]
+    assert deaths == [(A, "sale")]
+    assert set(a.positions) == {B, C}
+    assert a.cross.ratio() <= 0.9
+
+
+@pytest.mark.parametrize(("lot", "sold"), [(None, None), (1.0, 1.0), (0.25, 0.25)])
+def test_a_part_is_rounded_up_to_the_lot(lot: float | None, sold: float | None) -> None:
+    """Lots: at least as much as the policy wants, on the step, and never more than one step more."""
+    d = desk(cash=10, tiers=STEEP, policy=JustEnough(0.8), facts={"lot": lot} if lot else {})
+    d.fill(900)
+    fall(d, 1)
+    want = d.account.venue.liquidation.choose(describe(d.account, d.p.pool, 0))[0].fraction * 900
+    d.account.mark(A, d.p.mark)
+    size = -d.kinds("liquidation")[0].size
+    if lot is None:
+        assert size == near(want)
+        return
+    assert size / lot == near(round(size / lot))
+    assert want <= size + 1e-6
+    assert size < want + lot
+    assert d.p.pool.ratio() <= 0.8 + 1e-9
+
+
+def test_a_part_that_the_lot_makes_whole_is_whole() -> None:
+    d = desk(cash=10, tiers=STEEP, policy=JustEnough(0.8), facts={"lot": 1_000.0})
+    d.fill(900)
+    fall(d, 1)
+    d.account.mark(A, d.p.mark)
+    (event,) = d.kinds("liquidation")
+    assert (event.size, event.info["whole"]) == (-900, True)
+
+
+def test_a_whole_number_of_lots_is_not_rounded_to_one_more() -> None:
+    d = desk(cash=10, policy=Fraction(0.3), facts={"lot": 0.1})
+    d.fill(900)
+    fall(d, 1)
+    d.account.mark(A, d.p.mark)
+    assert d.kinds("liquidation")[0].size == near(-270)
+
+
+# -- top-up ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("side", SIDES)
+def test_a_top_up_restores_the_initial_margin_and_saves_the_position(kind: str, side: int) -> None:
+    d = desk(kind, "isolated", auto_top_up=True)
+    d.fill(10 * side)
+    fall(d, side)
+    needed, total = d.p.initial() - d.p.pool.equity(), d.account.equity()
+    d.account.mark(d.symbol, d.p.mark)
+    (event,) = d.kinds("top_up")
+    assert event.amount == near(needed)
+    assert d.p.pool.equity() == near(d.p.initial())
+    assert d.account.equity() == near(total)
+    assert not d.kinds("breach", "liquidation")
+    assert abs(d.p.size) == 10 * d.unit
+
+
+def test_a_top_up_takes_what_there_is_when_that_is_enough_to_live() -> None:
+    d = desk(mode="isolated", auto_top_up=True)
+    d.fill(10)
+    d.account.withdraw(d.account.available() - 20)
+    fall(d, 1)
+    d.account.mark(A, d.p.mark)
+    assert d.kinds("top_up")[0].amount == near(20)
+    assert d.account.available() == 0
+    assert d.p.size == 10
+
+
+@pytest.mark.parametrize("free", [0, 20])
+def test_a_top_up_that_does_not_heal_is_not_spent(free: float) -> None:
+    d = desk(mode="isolated", auto_top_up=True)
+    d.fill(10)
+    d.account.withdraw(d.account.available() - free)
+    d.mark(0.87)
+    assert not d.kinds("top_up")
+    assert len(d.kinds("liquidation")) == 1
+    assert d.account.cross.balance == free
+
+
+def test_a_cross_pool_is_never_topped_up() -> None:
+    d = desk(auto_top_up=True)
+    d.fill(90)
+    fall(d, 1)
+    d.account.mark(A, d.p.mark)
+    assert [e.kind for e in d.account.events[2:]] == ["breach", "liquidation"]
+
+
+# -- what else happens -----------------------------------------------------------------------------
+
+
+def test_orders_are_cancelled_before_anything_is_closed_and_the_owner_hears_of_each_closing() -> (
+    None
+):
+    a = three(LargestLossFirst())
+    told: list[Any] = []
+    hooks = Hooks(
+        cancel=lambda pool, cause: told.append(("cancel", pool.key, cause, len(a.positions))),
+        closed=lambda event: told.append((event.kind, event.symbol, len(a.positions))),
+    )
+    for s, mark in ((A, 77.0), (B, 108.0), (C, 97.0)):
+        a.position(s).move(mark)
+    a.liquidate(a.cross, hooks)
+    breach = next(e for e in a.events if e.kind == "breach")
+    assert told == [
+        ("cancel", "cross:USDT", breach.id, 3),
+        ("liquidation", A, 2),
+        ("liquidation", B, 1),
+        ("liquidation", C, 0),
+    ]
+
+
+def test_a_pool_that_is_healthy_after_all_is_left_alone() -> None:
+    """Cancelling may help; and a liquidation asked for without a breach closes nothing."""
+    d = desk()
+    d.fill(10)
+    d.account.liquidate(d.p.pool)
+    assert d.p.size == 10
+    assert not d.kinds("liquidation")
+    d.account.liquidate(d.p.pool, crossed=True)
+    assert d.p.size == 0
+
+
+def test_a_pool_without_positions_has_nothing_to_close() -> None:
+    d = desk()
+    d.account.liquidate(d.account.cross, crossed=True)
+    assert not d.kinds("liquidation")
+
+
+def test_funding_behind_a_breach_is_named_as_its_cause() -> None:
+    d = desk(mode="isolated")
+    d.fill(10)
+    event = d.account.fund(A, 0.096)
+    assert event is not None
+    d.account.liquidate(d.p.pool)
+    assert d.kinds("breach")[0].cause == event.id
+    d = desk(mode="isolated")
+    d.fill(10)
+    d.account.fund(A, 0.001)
+    d.mark(0.9)
+    assert d.kinds("breach")[0].cause is None
+
+
+class Stubborn:
+    """A policy that closes next to nothing."""
+
+    settle, residual = "sale", "trader"
+
+    def choose(self, breach: Any) -> tuple[Closing, ...]:
+        return (Closing(breach.positions[0].symbol, 1e-9, "sale"),)
+
+
+def test_a_policy_that_never_ends_is_our_own_fault() -> None:
+    d = desk(policy=Stubborn())
+    d.account.debug = False
+    d.fill(99)
+    with pytest.raises(InvariantError, match="did not end"):
+        d.mark(0.9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_policy_is_shown_are_the_numbers_of_the_pool(kind: str) -> None:
+    d = desk(kind, liquidation_fee=0.01, liquidation_slippage=0.02)
+    d.fill(-50)
+    d.p.move(d.price * 1.1)
+    state = describe(d.account, d.p.pool, 3)
+    (one,) = state.positions
+    assert (state.equity, state.maintenance, state.round) == (
+        near(d.p.pool.equity()), near(d.p.maintenance()), 3,
+    )  # fmt: skip
+    assert (one.symbol, one.size, one.mark, one.table) == (d.symbol, d.p.size, d.p.mark, d.p.table)
+    assert one.loss == near(-d.p.unrealised())
+    assert one.loss > 0
+    assert one.notional == near(d.p.notional())
+    # bought back 2 % higher: linear 2 % + 1 % of 1.02; inverse 1 − 1/1.02 less + 1 % of 1/1.02
+    cost = 0.02 + 0.01 * 1.02 if kind == "linear" else (1 - 1 / 1.02) + 0.01 / 1.02
+    assert state.cost == {d.symbol: near(cost)}
+
+
+POLICIES: list[Any] = [
+    FullClose(), FullClose("sale", "fund"), FullClose("takeover", "fund"), LargestLossFirst(),
+    TierStepDown(), TierStepDown("takeover", "fund"), Fraction(0.3), Fraction(0.3, "takeover", "fund"),
+    JustEnough(0.9), JustEnough(0.8, "sale", "trader"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(
+    policy=st.sampled_from(POLICIES),
+    mode=st.sampled_from(MODES),
+    side=st.sampled_from(SIDES),
+    size=st.floats(1, 95),
+    gap=st.floats(0.01, 0.5),
+    fee=st.floats(0, 0.02),
+    slippage=st.floats(0, 0.01),
+)
+def test_after_any_liquidation_the_pool_is_healthy_or_empty_and_the_money_adds_up(
+    kind: str,
+    policy: Any,
+    mode: str,
+    side: int,
+    size: float,
+    gap: float,
+    fee: float,
+    slippage: float,
+) -> None:
+    d = desk(
+        kind, mode, tiers=steep(kind), liquidation_fee=fee, liquidation_slippage=slippage,
+        policy=policy,
+    )  # fmt: skip
+    d.fill(size * side)
+    spare = d.account.equity() - d.posted
+    d.mark(1 - gap * side)
+    d.account.audit()
+    for pool in d.account.pools.values():
+        assert not pool.breached()
+        assert pool.equity() >= 0
+    assert d.account.equity() >= spare - 1e-9
+    fees = -d.account.ledger.totals["liquidation_fee"]
+    assert fees <= sum(e.fee for e in d.kinds("liquidation")) + 1e-12
+    for s in d.kinds("liquidation"):
+        assert s.size * side < 0
+
+
+def test_a_table_that_steps_is_cut_at_its_steps_too() -> None:
+    table = TierTable.of([(5_000, 0.01, 0), (None, 0.05, 0)], stepped=True)
+    d = desk(policy=TierStepDown())
+    d.p.table = table
+    d.fill(90)
+    d.mark(0.93)
+    assert d.p.size * 93 == near(5_000)
