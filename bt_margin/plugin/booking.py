@@ -22,6 +22,8 @@ else:
 SAME = 1e-12
 """A fill whose size differs from the open size by less than this part closes it exactly."""
 
+INF = float("inf")
+
 
 class Booking(Base):
     """The part of :class:`MarginBroker` that turns fills into money and positions."""
@@ -62,7 +64,7 @@ class Booking(Base):
         quote = self.instrument(order.data)
         reduce_only = bool(order.info.get("reduce_only"))
         price = self._price_of(order, quote)
-        reason = self._too_small(order, quote, price, reduce_only)
+        reason = self._unusable(order, quote, price, reduce_only)
         if reason is None:
             child = order.parent is not None
             refusal = self.account.check_order(
@@ -82,17 +84,24 @@ class Booking(Base):
 
     def _price_of(self, order: Any, quote: Instrument) -> float:
         """The price an order is margined at: its limit or trigger, else the last known price."""
+        last = order.created.pclose
+        if not last > 0.0:  # decided on a bar without prices
+            last = quote.position.mark or order.data.open[0]
         if order.exectype in (Order.Market, Order.Close):
             coo = self.p.coo and order.exectype == Order.Market
-            return float(order.data.open[0] if coo else order.created.pclose)
+            return float(order.data.open[0] if coo else last)
         price = order.created.pricelimit or order.created.price
-        return float(price if price and abs(price) != float("inf") else order.created.pclose)
+        return float(price if price and abs(price) != float("inf") else last)
 
     @staticmethod
-    def _too_small(
+    def _unusable(
         order: Any, quote: Instrument, price: float, reduce_only: bool
     ) -> tuple[str, float, float] | None:
+        """What no venue takes: no number for a size or price, less than a lot, less than the minimum."""
         contract, size = quote.position.contract, abs(order.executed.remsize)
+        for what, number in (("size", size), ("price", price)):
+            if not abs(number) < INF:
+                return what, number, 0.0
         if contract.lot and not size:
             return "lot", abs(order.info.get("requested") or 0.0), contract.lot
         reduces = reduce_only or quote.position.size * order.executed.remsize < 0

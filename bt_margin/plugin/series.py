@@ -31,7 +31,7 @@ def epoch_ms(time: Any, where: str) -> int:
             time = datetime.fromisoformat(time.replace("Z", "+00:00"))
         except ValueError:
             raise DataError(f"{where}: {time!r} is not a time") from None
-    if isinstance(time, Integral) and type(time) is not bool:
+    if isinstance(time, Integral):
         return int(time)
     if not isinstance(time, datetime):
         raise DataError(
