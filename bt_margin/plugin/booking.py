@@ -121,6 +121,17 @@ class Booking(Base):
             entry = self.account.orders.price_in(self.account, quote.position, size, price)
             self.account.orders.add(quote.position, order.ref, entry, reserving=False)
 
+    def _reserve_rest(self, order: Any, quote: Instrument) -> None:
+        """A partly filled order holds margin for its rest only."""
+        orders, p = self.account.orders, quote.position
+        held = orders.by_symbol.get(p.symbol, {}).get(order.ref)
+        if held is not None and held.size:
+            share = order.executed.remsize / held.size
+            rest = held._replace(
+                size=order.executed.remsize, notional=held.notional * share, loss=held.loss * share
+            )
+            orders.add(p, order.ref, rest, reserving=held.reserving)
+
     def group_of(self, order: Any) -> int | None:
         """Orders with the same number cancel each other: OCO groups and the children of a bracket."""
         leader = self._ocos.get(order.ref)
@@ -132,6 +143,12 @@ class Booking(Base):
     def getposition(self, data: Any) -> Any:
         """backtrader's position of a feed; clones of a market share the one there is."""
         return self.positions[self.instrument(data).data]
+
+    def notify(self, order: Any) -> None:
+        """Queue a notification; an order that is over holds no margin any longer."""
+        if not order.alive():
+            self.account.release(order.ref)
+        super().notify(order)
 
     # -- fills ----------------------------------------------------------------------------------
 
@@ -158,6 +175,7 @@ class Booking(Base):
         dtcoc: Any = None,
     ) -> None:
         """Fill an order at a price: the account books, backtrader's position and order follow."""
+        asked, self._asked = self._asked, None
         if ago is None or price is None:
             return
         other = order.data._compensate
@@ -172,7 +190,8 @@ class Booking(Base):
         self._mark_of_fill(quote, price)
         fill = self.account.fill(
             quote.symbol, size, price, fee=self._fee(order, "maker" if resting else "taker"),
-            liquidity="maker" if resting else "taker", order=order.ref, info=self._slipped(price),
+            liquidity="maker" if resting else "taker", order=order.ref,
+            info={} if asked is None or asked == price else {"asked": asked},
         )  # fmt: skip
         if fill.opened or fill.closed:
             self._book(order, ago, price, dtcoc, quote, fill, before)
@@ -189,11 +208,6 @@ class Booking(Base):
         """Where the mark stands at a fill inside the bar when nobody walks: as near as its range allows."""
         if not self._matching.walking and price != quote.open and quote.mark_high > 0.0:
             quote.position.mark = min(max(price, quote.mark_low), quote.mark_high)
-
-    def _slipped(self, price: float) -> dict[str, float]:
-        """The price a fill would have had without slippage, where that is another one."""
-        asked, self._asked = self._asked, None
-        return {} if asked is None or asked == price else {"asked": asked}
 
     def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> Any:
         self._asked = price
@@ -244,6 +258,8 @@ class Booking(Base):
         if order.status == Order.Partial and abs(order.executed.remsize) <= SAME * abs(order.size):
             order.executed.remsize = 0.0
             order.completed()
+        if order.status == Order.Partial:
+            self._reserve_rest(order, quote)
         order.addcomminfo(comminfo)
         self._note_lot(order, fill.opened + fill.closed)
         self.notify(order)

@@ -238,10 +238,8 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
                 self._try_exec(order)
                 if order.alive():
                     self.pending.append(order)
-                else:
-                    self.account.release(order.ref)
-                    if order.status == Order.Completed:
-                        self._bracketize(order)
+                elif order.status == Order.Completed:
+                    self._bracketize(order)
 
     def expire_pending(self) -> None:
         """Drop the orders whose time is over (walk)."""
@@ -251,7 +249,6 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
                 self._drop(order)
 
     def _drop(self, order: Any) -> None:
-        self.account.release(order.ref)
         self.notify(order)
         self._ococheck(order)
         self._bracketize(order, cancel=True)
@@ -274,7 +271,6 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
             self.pending[place] = order
             return
         del self.pending[place]
-        self.account.release(order.ref)
         if order.status == Order.Completed:
             self._bracketize(order)
 
@@ -308,7 +304,6 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
                 break
         else:
             return False
-        self.account.release(order.ref)
         order.cancel()
         self.notify(order)
         self._ococheck(order)
