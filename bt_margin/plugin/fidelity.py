@@ -28,7 +28,7 @@ def fidelity_of(broker: Any) -> dict[str, Any]:
         "intrabar": broker.p.intrabar,
         "detail": tuple(sorted(broker._detail)),
         "proxy_tiers": tuple(proxies(broker)),
-        "notes": tuple(notes(broker, unmarked)),
+        "notes": tuple(notes(broker)),
     }
 
 
@@ -42,7 +42,8 @@ def missing_settlements(broker: Any) -> dict[str, int]:
     if not curve:
         return {}
     first, last = int(curve[0]), int(curve[-1])
-    due = range((first // every + 1) * every, last + 1, every)  # nothing is held before the first bar
+    after_first = (first // every + 1) * every  # nothing is held before the first bar
+    due = range(after_first, last + 1, every)
     found = {}
     for quote in broker._instruments:
         if quote.stamps:
@@ -64,7 +65,7 @@ def proxies(broker: Any) -> list[str]:
     ]
 
 
-def notes(broker: Any, unmarked: int) -> list[str]:
+def notes(broker: Any) -> list[str]:
     """What a reader should know, one sentence each."""
     said = []
     if broker._without_mark:
@@ -72,8 +73,13 @@ def notes(broker: Any, unmarked: int) -> list[str]:
             f"No mark prices for {', '.join(broker._without_mark)}: "
             "liquidations were triggered by the last price."
         )
-    elif unmarked:
-        said.append(f"{unmarked} bars had no mark and were judged by the last price.")
+    holes = [q for q in broker._instruments if q.unmarked and q.symbol not in broker._without_mark]
+    for quote in holes:
+        share = quote.marked / (quote.marked + quote.unmarked)
+        said.append(
+            f"{quote.unmarked} bars of {quote.symbol} had no mark and were judged by the last price "
+            f"({share:.1%} had one)."
+        )
     if broker._without_funding:
         said.append(f"No funding rates for {', '.join(broker._without_funding)}: none was charged.")
     for symbol, gone in missing_settlements(broker).items():
