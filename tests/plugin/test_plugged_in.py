@@ -237,7 +237,6 @@ class TestSchemesOnTheBroker:
         assert strategy.broker.account.ledger.totals["fee"] == pytest.approx(-40.0)
         assert strategy.broker.getvalue([strategy.data]) == pytest.approx(-20_000.0)
 
-    @pytest.mark.xfail(reason="the stated margin is read at a price of 1", strict=False)
     def test_the_margin_of_a_script_is_its_leverage(self) -> None:
         """50 of margin for a contract of 10 at 100 is a leverage of 20."""
         broker = broker_with(leverage=1)
@@ -265,13 +264,11 @@ class TestFeedsOnTheBroker:
         bare = frame.drop(columns=[c for c in frame.columns if c.startswith("mark")])
         assert play(broker_with(), {BTC: bare}, acts=buy).position.size == 0
 
-    @pytest.mark.xfail(reason="the length of a bar is read off a deque by slices", strict=False)
     def test_bounded_buffers_run_like_whole_ones(self) -> None:
         whole = play(broker_with(), {BTC: walk(48)}, every=trade)
         bounded = play(broker_with(), {BTC: walk(48)}, run={"exactbars": 1}, every=trade)
         assert repr(bounded.seen) == repr(whole.seen)
 
-    @pytest.mark.xfail(reason="marks of a replayed bar keep its earlier extremes", strict=False)
     def test_a_replayed_bar_forgets_the_marks_before_the_entry(self) -> None:
         """The low of the mark came before the position: it can liquidate nobody."""
         index = pd.date_range("2024-01-01", periods=24, freq="h", tz="UTC")
