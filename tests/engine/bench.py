@@ -135,12 +135,12 @@ class Orders:
 
     def match(self) -> None:
         """In the order they came, at the open or at their own price."""
-        for o in list(self.orders):
+        for o in [o for o in self.orders if o.kind != "close"]:
             q = self.quotes[o.symbol]
             falling = (o.size > 0) == (o.kind == "limit")
             if o.kind == "market" or (q.open <= o.price if falling else q.open >= o.price):
                 self.fill(o, q.open)
-            elif o.kind != "close" and (q.low <= o.price if falling else q.high >= o.price):
+            elif q.low <= o.price if falling else q.high >= o.price:
                 self.fill(o, o.price)
         for o in [o for o in self.orders if o.kind == "close"]:
             self.fill(o, self.quotes[o.symbol].close)

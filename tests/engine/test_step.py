@@ -1,0 +1,451 @@
+"""The bar contract: what happens in a bar, in its order; and the fast lane, which is never wrong."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from engine.bench import (
+    COIN,
+    HOUR,
+    KINDS,
+    MODES,
+    OTHER_COIN,
+    SIDES,
+    Candle,
+    Orders,
+    desk,
+    live,
+    near,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stories.world import START, A, B, account, generic
+
+import bt_margin as btm
+from bt_margin.core.funding import FundingStamp
+from bt_margin.core.tiers import TierSchedule, TierTable
+from bt_margin.engine.account import Account
+from bt_margin.engine.quote import Quote
+from bt_margin.engine.resting import Resting
+from bt_margin.engine.step import NoOrders, Pending, Stepper
+from bt_margin.errors import UnknownMode
+
+CALM: Candle = (100.0, 101.0, 99.0, 100.5)
+
+
+class Reading(Quote):
+    """Counts how often its prices are read."""
+
+    __slots__ = ("reads",)
+
+    def __init__(self, position: Any, stamps: Any = ()) -> None:
+        super().__init__(position, stamps)
+        self.reads = 0
+
+    def read(self) -> None:
+        self.reads += 1
+
+
+def test_an_unknown_policy_is_an_error_that_names_the_known_ones() -> None:
+    with pytest.raises(UnknownMode, match="adverse, favourable, nearest"):
+        Stepper(desk().account, "worst")  # type: ignore[arg-type]
+
+
+# -- due at the open -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("early", [0, 1, HOUR])
+def test_funding_due_at_the_open_is_on_the_old_mark_and_the_old_position(early: int) -> None:
+    """Before the gap to 120 and before the market order: 10 at 100."""
+    d = desk()
+    d.fill(10)
+    stamps = [FundingStamp(START - early, 0.01)]
+    candle = (120.0, 121.0, 119.0, 120.0)
+    live(d.account, {A: candle}, [Resting(1, A, 5, "market")], stamps={A: stamps})
+    (event,) = d.kinds("funding")
+    assert (event.size, event.mark, event.amount) == (10, 100, -10)
+    assert (event.time, d.account.time) == (START - early, START)
+    assert [e.kind for e in d.account.events][-2:] == ["funding", "fill"]
+
+
+def test_a_stamp_that_brings_its_mark_is_charged_at_it() -> None:
+    d = desk()
+    d.fill(10)
+    stamps = [FundingStamp(START, 0.01, 110.0), FundingStamp(START + HOUR // 2, 0.01, 90.0)]
+    live(d.account, {A: CALM}, stamps={A: stamps})
+    assert [e.mark for e in d.kinds("funding")] == [110, 90]
+
+
+def test_a_stamp_inside_a_quiet_bar_is_charged_at_the_mark_on_its_way_to_the_close() -> None:
+    d = desk()
+    d.fill(10)
+    stepper, _ = live(d.account, {A: CALM}, stamps={A: [FundingStamp(START + HOUR // 2, 0.01)]})
+    assert stepper.walked == 0
+    assert [e.mark for e in d.kinds("funding")] == [near(100.25)]
+
+
+def test_a_stamp_at_the_end_of_a_bar_belongs_to_the_next() -> None:
+    d = desk()
+    d.fill(10)
+    q = Quote(d.p, [FundingStamp(START + HOUR, 0.01)]).set(START, START + HOUR, CALM)
+    stepper = Stepper(d.account)
+    stepper.step(START, [q], NoOrders())
+    assert not d.kinds("funding")
+    q.set(START + HOUR, START + 2 * HOUR, CALM)
+    stepper.step(START + HOUR, [q], NoOrders())
+    stepper.step(START + HOUR, [q], NoOrders())
+    assert len(d.kinds("funding")) == 1
+
+
+def test_stamps_that_find_nobody_are_used_up() -> None:
+    d = desk()
+    stamps = [FundingStamp(START + i * HOUR // 2, 0.01) for i in range(4)]
+    q = Quote(d.p, stamps).set(START, START + HOUR, CALM)
+    Stepper(d.account).step(START, [q], NoOrders())
+    assert q.next_stamp == START + HOUR
+    assert not d.kinds("funding")
+
+
+def test_funding_at_the_open_may_liquidate_at_the_open() -> None:
+    d = desk(mode="isolated")
+    d.fill(10)
+    live(d.account, {A: CALM}, stamps={A: [FundingStamp(START, 0.096)]})
+    (event,) = d.kinds("liquidation")
+    assert event.price == 100
+    assert d.kinds("breach")[0].cause == d.kinds("funding")[0].id
+
+
+# -- the gap ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("side", SIDES)
+def test_a_gap_into_breach_is_liquidated_at_the_open_before_any_order(
+    kind: str, mode: str, side: int
+) -> None:
+    """trap 55: no stop at a better price than the gap, and nothing booked at the old crossing."""
+    d = desk(kind, mode)
+    d.fill(80 * side)
+    price = d.price * (0.85 if side > 0 else 1.2)
+    orders = [
+        Resting(1, d.symbol, -80 * side * d.unit, "market"),
+        Resting(2, d.symbol, -80 * side * d.unit, "stop", d.price),
+    ]
+    _, book = live(d.account, {d.symbol: (price, price * 1.01, price * 0.99, price)}, orders)
+    (event,) = d.kinds("liquidation")
+    assert event.price == price
+    assert book.log == []
+    assert book.orders == []
+
+
+# -- fast lane, walk, close ------------------------------------------------------------------------
+
+
+def test_a_quiet_bar_is_matched_the_frameworks_way_and_not_walked() -> None:
+    d = desk()
+    d.fill(10)
+    stepper, book = live(d.account, {A: CALM}, [Resting(1, A, 1, "limit", 99.5)])
+    assert (stepper.walked, book.finished, book.log) == (0, 0, [(1, 99.5)])
+    assert d.p.low == d.p.mark == d.p.high == 100.5
+
+
+def test_a_dangerous_bar_is_walked_and_finished_once() -> None:
+    d = desk()
+    d.fill(90)
+    stepper, book = live(d.account, {A: (100, 101, 90, 95)}, [Resting(1, A, -90, "stop", 97.0)])
+    assert (stepper.walked, book.finished, book.log) == (1, 1, [(1, 97.0)])
+    assert d.p.mark == 95
+
+
+def test_an_order_that_could_ruin_the_pool_makes_the_bar_dangerous() -> None:
+    d = desk()
+    candle = (100.0, 101.0, 88.0, 90.0)
+    assert live(d.account, {A: candle}, [Resting(1, A, 10, "limit", 99.0)])[0].walked == 0
+    d = desk()
+    stepper, _ = live(d.account, {A: candle}, [Resting(1, A, 95, "limit", 99.0)])
+    assert stepper.walked == 1
+    assert len(d.kinds("liquidation")) == 1
+
+
+def test_a_stop_on_the_mark_and_a_stamp_beside_an_order_want_the_walk() -> None:
+    for more in (
+        {"orders": [Resting(1, A, 1, "stop", 100.9, on_mark=True)]},
+        {
+            "orders": [Resting(1, A, 1, "limit", 99.5)],
+            "stamps": {A: [FundingStamp(START + 1, 0.0001)]},
+        },
+    ):
+        d = desk()
+        stepper, _ = live(d.account, {A: CALM}, **more)  # type: ignore[arg-type]
+        assert stepper.walked == 1
+        assert d.p.size == 1
+
+
+def test_a_flat_account_without_orders_reads_no_prices() -> None:
+    a = account()
+    quotes = [Reading(a.position(s)).set(START, START + HOUR, CALM) for s in (A, B)]
+    stepper = Stepper(a)
+    stepper.step(START, quotes, NoOrders())
+    assert [q.reads for q in quotes] == [0, 0]  # type: ignore[attr-defined]
+    assert a.position(A).mark == 0
+    a.fill(A, 1, 100)
+    stepper.step(START + HOUR, quotes, NoOrders())
+    assert [q.reads for q in quotes] == [1, 0]  # type: ignore[attr-defined]
+    book = Orders(a, quotes, [Resting(1, B, 1, "market")])
+    stepper.step(START + 2 * HOUR, quotes, book)
+    assert [q.reads for q in quotes] == [2, 1]  # type: ignore[attr-defined]
+    assert a.positions[B].size == 1
+
+
+def test_a_symbol_without_a_bar_keeps_its_mark_and_still_counts() -> None:
+    """trap 23: B stands at its last mark of 95 while A falls."""
+    a = account(leverage=20)
+    for s in (A, B):
+        a.mark(s, 100)
+        a.fill(s, 60, 100)
+    a.mark(B, 95)
+    live(a, {A: (100, 100, 85, 90)})
+    (breach,) = [e for e in a.events if e.kind == "breach"]
+    # 1,000 − 300 + 60·(p − 100) = 0.005·60·(p + 95)
+    assert breach.info["marks"] == {A: near((5_300 + 28.5) / 59.7), B: 95}
+
+
+def test_the_margin_call_is_made_at_the_close_and_not_at_the_low() -> None:
+    d = desk(leverage=100, margin_calls=(0.5,))
+    d.fill(90)
+    live(d.account, {A: (100, 101, 89.5, 100)})
+    assert not d.kinds("margin_call")
+    live(d.account, {A: (100, 101, 89.5, 89.6)})
+    assert len(d.kinds("margin_call")) == 1
+    live(d.account, {A: (90, 101, 89.9, 100)})
+    assert len(d.kinds("margin_call_cleared")) == 1
+
+
+def test_a_call_after_a_quiet_bar_with_funding_or_a_fill_is_made_too() -> None:
+    d = desk(leverage=100, margin_calls=(0.06,))
+    d.fill(60)
+    live(d.account, {A: (100.0,) * 4}, stamps={A: [FundingStamp(START + 1, 0.09)]})
+    assert len(d.kinds("margin_call")) == 1
+    d = desk(leverage=100, margin_calls=(0.06,))
+    d.fill(100)
+    stepper, _ = live(d.account, {A: (100.0,) * 4}, [Resting(1, A, 50, "market")])
+    assert stepper.walked == 0
+    assert len(d.kinds("margin_call")) == 1
+
+
+def test_dated_tables_come_into_force_at_the_first_bar_of_their_time() -> None:
+    import dataclasses
+
+    tables = ((0, TierTable.flat(0.01)), (START + HOUR, TierTable.flat(0.2)))
+    venue = dataclasses.replace(generic(), default_schedule=TierSchedule(tables))
+    a = btm.Account(venue, 1_000, leverage=10, debug=True)
+    a.mark(A, 100)
+    a.fill(A, 60, 100)
+    q = Quote(a.position(A)).set(START, START + HOUR, CALM)
+    stepper = Stepper(a)
+    stepper.step(START, [q], NoOrders())
+    assert A in a.positions
+    q.set(START + HOUR, START + 2 * HOUR, CALM)
+    stepper.step(START + HOUR, [q], NoOrders())
+    assert [e.kind for e in a.events][-3:] == ["rules", "breach", "liquidation"]
+    assert a.events[-1].price == 100
+
+
+def test_no_orders_never_do_anything() -> None:
+    none = NoOrders()
+    assert not none.waiting()
+    assert (tuple(none.pending()), tuple(none.resting())) == ((), ())
+    none.match()
+    none.finish()
+    none.execute(Resting(1, A, 1, "market"), None)  # type: ignore[arg-type]
+
+
+# -- laws ------------------------------------------------------------------------------------------
+
+ratios = st.floats(0.0, 0.08)
+#: mode, leverage, units held, margin added, bar down, bar up, mark's share of the bar, order units
+one_symbol = st.tuples(
+    st.sampled_from(MODES),
+    st.sampled_from([2, 10, 40]),
+    st.floats(-8, 8).map(lambda x: round(x, 2)),
+    st.floats(0, 3),
+    ratios,
+    ratios,
+    st.floats(0, 1),
+    st.lists(st.floats(-8, 8).filter(lambda x: abs(x) > 0.05), max_size=3),
+)
+#: events of a random path: symbol, what, where in the bar
+happenings = st.lists(
+    st.tuples(st.integers(0, 1), st.sampled_from("mmmfff$"), st.floats(0, 1)), max_size=14
+)
+
+
+def world(kind: str, two: Any) -> tuple[Account, list[Quote], list[Pending], list[list[float]]]:
+    """An account with two symbols at the open of a bar, and what its orders could do."""
+    coin = kind == "inverse"
+    names, price, unit, k = (
+        ((COIN, OTHER_COIN), 50_000.0, 50.0, 0.001) if coin else ((A, B), 100.0, 1.0, 1.0)
+    )
+    tiers = [(300 * k, 0.01, 0), (600 * k, 0.03, None), (None, 0.06, None)]
+    more = {"currency": "BTC"} if coin else {}
+    a = btm.Account(
+        generic(tiers=tiers, taker_fee=0.001, liquidation_fee=0.002, **more),
+        1_000.0 * k,
+        symbols={
+            s: {"margin_mode": one[0], "leverage": one[1]} | ({"multiplier": 100.0} if coin else {})
+            for s, one in zip(names, two, strict=True)
+        },
+    )
+    quotes, pending, sizes = [], [], []
+    for s, (_, _, held, added, down, up, share, orders) in zip(names, two, strict=True):
+        a.mark(s, price)
+        if held:
+            a.fill(s, held * unit, price)
+        p = a.position(s)
+        if (
+            p.pool is not None
+            and p.margin_mode == "isolated"
+            and 0 < added * 100 * k < a.available()
+        ):
+            a.add_margin(s, added * 100 * k)
+        low, high = price * (1 - down), price * (1 + up)
+        marks = (price, price + (high - price) * share, price - (price - low) * share, price)
+        q = Quote(p).set(START, START + HOUR, (price, high, low, price), marks)
+        quotes.append(q)
+        sizes.append([x * unit for x in orders])
+        if orders:
+            size = sum(abs(x) for x in sizes[-1])
+            fee = max(p.contract.notional(size, x) for x in (low, high)) * 0.001
+            pending.append(Pending(q, size, high, low, fee))
+    return a, quotes, pending, sizes
+
+
+def opened(a: Account, quotes: list[Quote]) -> None:
+    """As the stepper does before it asks: marks at the open, the range of the bar around them."""
+    for q in quotes:
+        q.position.mark, q.position.low, q.position.high = q.mark_open, q.mark_low, q.mark_high
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=150)
+@given(two=st.tuples(one_symbol, one_symbol), story=happenings, rate=st.floats(-0.03, 0.03))
+def test_when_the_bound_says_safe_no_path_and_no_order_of_fills_breaches(
+    kind: str, two: Any, story: Any, rate: float
+) -> None:
+    """The bound is true for any marks and fill prices of the bar, in any order, symbols apart."""
+    a, quotes, pending, sizes = world(kind, two)
+    if any(pool.breached() for pool in a.pools.values()):
+        return
+    for q, orders in zip(quotes, sizes, strict=True):
+        if not orders:
+            q.stamps, q.cursor, q.next_stamp = [FundingStamp(START + 1, rate)], 0, START + 1
+    opened(a, quotes)
+    if not Stepper(a)._safe(pending, quotes):
+        return
+    for q in quotes:
+        q.position.move(q.mark_open)
+    for number, what, s in story:
+        q = quotes[number]
+        name = q.position.symbol
+        if what == "m":
+            q.position.move(q.mark_low + (q.mark_high - q.mark_low) * s)
+        elif what == "f" and sizes[number]:
+            a.fill(name, sizes[number].pop(), q.low + (q.high - q.low) * s)
+        elif what == "$" and q.cursor < len(q.stamps):
+            a.fund(name, q.take_stamp().rate, q.mark_at(s))
+        for pool in a.pools.values():
+            assert not pool.breached(), (pool, what, s)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=60)
+@given(two=st.tuples(one_symbol, one_symbol), prices=st.lists(st.floats(0, 1), min_size=6))
+def test_when_the_bound_says_safe_the_walk_liquidates_nobody_on_either_path(
+    kind: str, two: Any, prices: list[float]
+) -> None:
+    a, quotes, pending, sizes = world(kind, two)
+    if any(pool.breached() for pool in a.pools.values()):
+        return
+    opened(a, quotes)
+    if not Stepper(a)._safe(pending, quotes):
+        return
+    for q in quotes:
+        q.position.move(q.mark_open)
+    at = itertools.cycle(prices)
+    resting = [
+        Resting(i, q.position.symbol, size, kind_, q.low + (q.high - q.low) * next(at))  # type: ignore[arg-type]
+        for q, orders in zip(quotes, sizes, strict=True)
+        for i, (size, kind_) in enumerate(
+            zip(orders, itertools.cycle(["limit", "stop"]), strict=False)
+        )
+    ]
+    for intrabar in ("adverse", "favourable"):
+        twin = a.fork()
+        mine = [copied(twin, q) for q in quotes]
+        book = Orders(twin, mine, resting)
+        Stepper(twin, intrabar)._walk(mine, book)  # type: ignore[arg-type]
+        assert not [e for e in twin.events if e.kind in ("breach", "liquidation")]
+
+
+def copied(a: Account, q: Quote) -> Quote:
+    last, mark = (
+        (q.open, q.high, q.low, q.close),
+        (q.mark_open, q.mark_high, q.mark_low, q.mark_close),
+    )
+    return Quote(a.position(q.position.symbol), q.stamps).set(q.start, q.end, last, mark)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(
+    mode=st.sampled_from(MODES),
+    held=st.floats(-6, 6).map(lambda x: round(x, 2)),
+    orders=st.lists(
+        st.tuples(
+            st.floats(-4, 4).filter(lambda x: abs(x) > 0.05),
+            st.sampled_from(["market", "limit", "stop", "close"]),
+            st.floats(0.97, 1.03),
+        ),
+        max_size=3,
+    ),
+    candle=st.tuples(st.floats(0.98, 1.02), ratios, ratios, st.floats(0, 1)),
+    low_first=st.booleans(),
+)
+def test_fast_lane_and_walk_agree_on_money_when_both_are_possible(
+    kind: str, mode: str, held: float, orders: Any, candle: Any, low_first: bool
+) -> None:
+    """A well-funded account: the same fills, position, fees, result and equity either way."""
+    start, down, up, end = candle
+    ends = []
+    for walked in (False, True):
+        d = desk(kind, mode, leverage=5, cash=10, taker_fee=0.001)
+        if held:
+            d.fill(held)
+        o, h, lo = d.price * start, d.price * (start + up), d.price * (start - down)
+        q = Quote(d.p).set(START, START + HOUR, (o, h, lo, lo + (h - lo) * end))
+        book = Orders(
+            d.account,
+            [q],
+            [
+                Resting(i, d.symbol, s * d.unit, k, d.price * x)
+                for i, (s, k, x) in enumerate(orders)
+            ],
+        )
+        stepper = Stepper(d.account, "adverse" if low_first else "favourable")
+        if walked:
+            stepper._walk([q], book)
+            d.p.move(q.mark_close)
+        else:
+            stepper.step(START, [q], book)
+            if stepper.walked:
+                return
+        a = d.account
+        ends.append((d.p.size, a.equity(), a.ledger.totals["fee"], sorted(book.log)))
+        a.audit()
+    (fast, slow), scale = ends, 1e-9 * d.account.equity()
+    assert fast[0] == near(slow[0])
+    assert fast[1:3] == near(slow[1:3], abs=scale)
+    assert [r for r, _ in fast[3]] == [r for r, _ in slow[3]]
+    assert [x for _, x in fast[3]] == near([x for _, x in slow[3]])
