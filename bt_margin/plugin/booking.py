@@ -178,7 +178,7 @@ class Booking(Base):
         asked, self._asked = self._asked, None
         if ago is None or price is None:
             return
-        other = order.data._compensate
+        other, price = order.data._compensate, float(price)  # bounded buffers hold numpy's floats
         quote = self.instrument(order.data if other is None else other)
         size = self._fill_size(order, price, ago, quote)
         if not size:

@@ -9,7 +9,6 @@ mirror the account's.
 from __future__ import annotations
 
 from array import array
-from contextlib import suppress
 from typing import Any
 
 import backtrader as bt
@@ -129,8 +128,7 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         """A run is over."""
         super().stop()
         for quote in self._instruments:
-            with suppress(IndexError):  # bounded buffers (exactbars) have let the last bar go
-                self._mark_if_flat(quote.position, quote)
+            self._mark_if_flat(quote.position, quote)
         self._running = False
         uninstall(self)
 
@@ -275,10 +273,29 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
             self._bracketize(order)
 
     def _try_exec(self, order: Any) -> None:
+        """Try an order on its market's bar by the stock broker's rules for its kind.
+
+        The stock broker itself looks at the feed's tick prices, which, while feeds move at different
+        times and are loaded bar by bar, can be those of a bar still to come.
+        """
+        quote, created, kind = self.instrument(order.data), order.created, order.exectype
+        bar = (quote.open, quote.high, quote.low)
         if on_mark(order) and not order.triggered:
-            self._matching.trail(order)
-            return  # not reached: a bar that reaches it is walked
-        super()._try_exec(order)
+            self._matching.trail(order)  # not reached: a bar that reaches it is walked
+        elif kind == Order.Market:
+            self._try_exec_market(order, *bar)
+        elif kind == Order.Close:
+            self._try_exec_close(order, quote.close)
+        elif kind == Order.Limit:
+            self._try_exec_limit(order, *bar, created.price)
+        elif kind in (Order.Stop, Order.StopTrail):
+            self._try_exec_stop(order, *bar, created.price, quote.close)
+        elif kind == Order.Historical:
+            self._try_exec_historical(order)
+        elif order.triggered:
+            self._try_exec_limit(order, *bar, created.pricelimit)
+        else:
+            self._try_exec_stoplimit(order, *bar, quote.close, created.price, created.pricelimit)
 
     def fill_at(self, order: Any, price: float, quote: Instrument) -> None:
         """Fill at a given last price, with the stock broker's slippage."""

@@ -198,13 +198,17 @@ class Instrument(Quote):
         return False
 
     def mark_now(self) -> float:
-        """The mark at the current bar's close, for decisions taken on it."""
+        """The mark at the current bar's close, for decisions taken on it; the last known without a bar."""
         close_line = self.lines[7]
-        mark = close_line[0] if close_line is not None else float("nan")
+        try:
+            mark = close_line[0] if close_line is not None else float("nan")
+            last = self.lines[3][0]
+        except IndexError:  # after a run bounded buffers (exactbars) have let the last bar go
+            return self.position.mark
         if mark != mark and self.marks is not None:
             bar = self.marks.get(self.start)
             mark = bar[3] if bar is not None else mark
-        return float(mark) if mark == mark else float(self.lines[3][0])
+        return float(mark) if mark == mark else float(last)
 
 
 def utc_text(time: int) -> str:

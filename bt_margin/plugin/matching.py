@@ -75,11 +75,12 @@ class Matching:
             reached = high >= price if buys else low <= price
         else:
             reached = True
-            if kind == Order.Historical:
-                high, low = max(high, price), min(low, price)
-            else:
-                paid = order.created.pclose
-                high, low = max(high, paid), min(low, paid)
+            old = (price,) if kind == Order.Historical else (order.created.pclose, order.pannotated)
+            for (
+                paid
+            ) in old:  # an order that cheats, or one for the close, fills at a price of the past
+                if paid is not None:
+                    high, low = max(high, paid), min(low, paid)
         return (size, high, low, False) if reached else None
 
     def match(self) -> None:
