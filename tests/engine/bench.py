@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from stories.world import START, A, generic
+from stories.world import START, A, B, C, generic
+from stories.world import account as plain_account
 
 import bt_margin as btm
 from bt_margin.engine.account import Account
@@ -92,6 +93,37 @@ def desk(
     )
     account.mark(symbol, price)
     return Desk(account, symbol, price, 50.0 if coin else 1.0)
+
+
+STEEP = [(1_000, 0.02, 0), (None, 0.05, 30)]
+
+
+def steep(kind: str) -> list[tuple[float | None, float, float]]:
+    k = 1.0 if kind == "linear" else 0.001
+    return [(1_000 * k, 0.02, 0), (None, 0.05, 30 * k)]
+
+
+def fall(d: Desk, side: int, ratio: float = 1.0) -> None:
+    """Move the mark to where maintenance over equity is this, without telling the account."""
+    good, bad = d.price, d.price * (0.3 if side > 0 else 3.0)
+    for _ in range(200):
+        middle = (good + bad) / 2
+        d.p.move(middle)
+        pool = d.p.pool
+        if pool.equity() * ratio > pool.maintenance():
+            good = middle
+        else:
+            bad = middle
+    d.p.move(bad)
+
+
+def three(policy: Any, **keys: Any) -> Any:
+    """Cross 1,000 at 10x: 30 A, 30 B short, 30 C."""
+    a = plain_account(policy=policy, **keys)
+    for s, size in ((A, 30), (B, -30), (C, 30)):
+        a.mark(s, 100)
+        a.fill(s, size, 100)
+    return a
 
 
 def binance(day: str, cash: float = 100_000.0, **keys: Any) -> Account:

@@ -352,3 +352,12 @@ def test_just_enough_may_be_taken_several_times_on_the_way_down(mode: str) -> No
     assert len(prices) > 2
     assert prices == sorted(prices, reverse=True)
     assert not any(p.breached() for p in d.account.pools.values())
+
+
+def test_a_limit_reached_only_at_the_very_close_is_filled() -> None:
+    """Highs first: the stop at 91 on the way down to 91, then up to the close of 95, the limit."""
+    d = desk(mode="isolated")
+    d.fill(10)
+    order = Resting(7, A, -10, "stop_limit", 91.5, 95.0, on_mark=True)
+    _, book = live(d.account, {A: (100, 101, 91, 95)}, [order], intrabar="nearest")
+    assert book.log == [(7, 95.0)]
