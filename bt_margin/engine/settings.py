@@ -122,13 +122,13 @@ def set_leverage(account: Account, p: Position, leverage: float) -> Event:
             _refuse(
                 account, p, LeverageRefused, "lower_leverage_isolated", text, leverage, p.leverage
             )
-        needed = p.notional() / leverage - p.initial()
-        if lowers and not isolated and needed > account.available() + DUST * account.equity():
-            text = f"lowering the leverage to {leverage:g} needs {needed:,.2f} more initial margin"
-            _refuse(
-                account, p, LeverageRefused, "leverage_balance", text, needed, account.available()
-            )
-    before, p.leverage = p.leverage, leverage
+    before, free = p.leverage, account.available()
+    p.leverage = leverage
+    needed = free - account.available()
+    if needed > max(0.0, free + DUST * account.equity()):
+        p.leverage = before
+        text = f"lowering the leverage to {leverage:g} needs {needed:,.2f} more initial margin"
+        _refuse(account, p, LeverageRefused, "leverage_balance", text, needed, free)
     return account.record("leverage", p, found=leverage, allowed=most, info={"before": before})
 
 

@@ -108,6 +108,30 @@ def test_lowering_the_leverage_beyond_what_is_available_is_refused_in_cross() ->
     assert found == near((1_600, 600))
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_lowering_the_leverage_counts_what_open_orders_lock(mode: str) -> None:
+    """9,000 bid lock 900 at 10x; at 5x 1,800: 900 more, 100 are there."""
+    d = desk(mode=mode)
+    d.account.check_order(1, A, 90, 100)
+    found = refused(
+        LeverageRefused, "leverage_balance", d.account, "", lambda: d.account.set_leverage(A, 5)
+    )
+    assert found == near((900, 100))
+    d.account.set_leverage(A, 9)
+    assert d.account.available() == near(0)
+
+
+def test_raising_the_leverage_is_allowed_where_the_margin_is_short() -> None:
+    """40 lost of 1,000 with 1,000 locked: less is locked afterwards, and that is welcome."""
+    d = desk()
+    d.fill(100)
+    d.mark(0.996)
+    assert d.account.available() < 0
+    d.account.set_leverage(A, 20)
+    assert d.account.available() > 0
+    d.account.set_leverage(A, 20)
+
+
 def test_generic_lowers_the_leverage_of_an_isolated_position_without_moving_money() -> None:
     d = desk(mode="isolated")
     d.fill(40)
