@@ -47,8 +47,9 @@ def test_leverage_must_be_a_number_above_zero(leverage: Any) -> None:
 
 
 def test_modes_thresholds_and_slippage_are_checked() -> None:
+    both: Any = "both"
     with pytest.raises(UnknownMode, match="'both'"):
-        btm.Account(generic(), 1_000, margin_mode="both")  # type: ignore[arg-type]
+        btm.Account(generic(), 1_000, margin_mode=both)
     for calls in [(0.0,), (1.1,), (NAN,)]:
         with pytest.raises(InputError, match="threshold"):
             btm.Account(generic(), 1_000, margin_calls=calls)

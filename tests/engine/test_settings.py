@@ -172,8 +172,9 @@ def test_a_flat_symbol_switches_where_no_rule_forbids_it() -> None:
 
 
 def test_an_unknown_mode_is_an_error() -> None:
+    unknown: Any = "portfolio"
     with pytest.raises(UnknownMode, match="'portfolio'"):
-        desk().account.set_margin_mode(A, "portfolio")  # type: ignore[arg-type]
+        desk().account.set_margin_mode(A, unknown)
 
 
 def test_binance_refuses_to_switch_with_an_open_position() -> None:

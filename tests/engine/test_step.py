@@ -22,7 +22,7 @@ import bt_margin as btm
 from bt_margin.core.funding import FundingStamp
 from bt_margin.core.tiers import TierSchedule, TierTable
 from bt_margin.engine.quote import Quote
-from bt_margin.engine.resting import Resting
+from bt_margin.engine.resting import Leg, Resting
 from bt_margin.engine.step import NoOrders, Stepper
 from bt_margin.errors import UnknownMode
 
@@ -43,8 +43,9 @@ class Reading(Quote):
 
 
 def test_an_unknown_policy_is_an_error_that_names_the_known_ones() -> None:
+    worst: Any = "worst"
     with pytest.raises(UnknownMode, match="adverse, favourable, nearest"):
-        Stepper(desk().account, "worst")  # type: ignore[arg-type]
+        Stepper(desk().account, worst)
 
 
 # -- due at the open -------------------------------------------------------------------------------
@@ -165,32 +166,33 @@ def test_an_order_that_could_ruin_the_pool_makes_the_bar_dangerous() -> None:
 
 
 def test_a_stop_on_the_mark_and_a_stamp_beside_an_order_want_the_walk() -> None:
-    for more in (
+    cases: list[dict[str, Any]] = [
         {"orders": [Resting(1, A, 1, "stop", 100.9, on_mark=True)]},
         {
             "orders": [Resting(1, A, 1, "limit", 99.5)],
             "stamps": {A: [FundingStamp(START + 1, 0.0001)]},
         },
-    ):
+    ]
+    for more in cases:
         d = desk()
-        stepper, _ = live(d.account, {A: CALM}, **more)  # type: ignore[arg-type]
+        stepper, _ = live(d.account, {A: CALM}, **more)
         assert stepper.walked == 1
         assert d.p.size == 1
 
 
 def test_a_flat_account_without_orders_reads_no_prices() -> None:
     a = account()
-    quotes = [Reading(a.position(s)).set(START, START + HOUR, CALM) for s in (A, B)]
+    quotes: list[Any] = [Reading(a.position(s)).set(START, START + HOUR, CALM) for s in (A, B)]
     stepper = Stepper(a)
     stepper.step(START, quotes, NoOrders())
-    assert [q.reads for q in quotes] == [0, 0]  # type: ignore[attr-defined]
+    assert [q.reads for q in quotes] == [0, 0]
     assert a.position(A).mark == 0
     a.fill(A, 1, 100)
     stepper.step(START + HOUR, quotes, NoOrders())
-    assert [q.reads for q in quotes] == [1, 0]  # type: ignore[attr-defined]
+    assert [q.reads for q in quotes] == [1, 0]
     book = Orders(a, quotes, [Resting(1, B, 1, "market")])
     stepper.step(START + 2 * HOUR, quotes, book)
-    assert [q.reads for q in quotes] == [2, 1]  # type: ignore[attr-defined]
+    assert [q.reads for q in quotes] == [2, 1]
     assert a.positions[B].size == 1
 
 
@@ -254,4 +256,4 @@ def test_no_orders_never_do_anything() -> None:
     assert (tuple(none.pending()), tuple(none.resting())) == ((), ())
     none.match()
     none.finish()
-    none.execute(Resting(1, A, 1, "market"), None)  # type: ignore[arg-type]
+    none.execute(Resting(1, A, 1, "market"), Leg(0, 1, 1, 1, 1, 1))

@@ -139,18 +139,18 @@ def test_when_the_bound_says_safe_the_walk_liquidates_nobody_on_either_path(
     for q in quotes:
         q.position.move(q.mark_open)
     at = itertools.cycle(prices)
+    kinds: Any = ["limit", "stop"]
     resting = [
-        Resting(i, q.position.symbol, size, kind_, q.low + (q.high - q.low) * next(at))  # type: ignore[arg-type]
+        Resting(i, q.position.symbol, size, kind_, q.low + (q.high - q.low) * next(at))
         for q, orders in zip(quotes, sizes, strict=True)
-        for i, (size, kind_) in enumerate(
-            zip(orders, itertools.cycle(["limit", "stop"]), strict=False)
-        )
+        for i, (size, kind_) in enumerate(zip(orders, itertools.cycle(kinds), strict=False))
     ]
-    for intrabar in ("adverse", "favourable"):
+    policies: list[Any] = ["adverse", "favourable"]
+    for intrabar in policies:
         twin = a.fork()
         mine = [copied(twin, q) for q in quotes]
         book = Orders(twin, mine, resting)
-        Stepper(twin, intrabar)._walk(mine, book)  # type: ignore[arg-type]
+        Stepper(twin, intrabar)._walk(mine, book)
         assert not [e for e in twin.events if e.kind in ("breach", "liquidation")]
 
 

@@ -51,12 +51,12 @@ def test_the_liquidation_is_at_the_crossing_and_not_at_the_low(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("order", ["stop", "limit"])
-def test_a_stop_before_the_crossing_saves_the_position(kind: str, side: int, order: str) -> None:
+def test_a_stop_before_the_crossing_saves_the_position(kind: str, side: int, order: Any) -> None:
     """trap 21; and so does a limit order on the way to the other side first."""
     d = desk(kind, "isolated")
     d.fill(10 * side)
     price = at(d, side, 0.96 if order == "stop" else 1.04)
-    exit_ = Resting(7, d.symbol, -10 * side * d.unit, order, price)  # type: ignore[arg-type]
+    exit_ = Resting(7, d.symbol, -10 * side * d.unit, order, price)
     intrabar = "adverse" if order == "stop" else "favourable"
     _, book = live(
         d.account, {d.symbol: turn(d, side, 1, 1.05, 0.7, 0.9)}, [exit_], intrabar=intrabar

@@ -237,10 +237,15 @@ def test_the_answer_meets_the_target_exactly_and_no_smaller_one_does(
     notional: int, share: Exact, other: int, target: Exact, cost: Exact
 ) -> None:
     """trap 29, on fractions: at x the ratio is the target; any less sold leaves it above."""
-    rows: list[Any] = [(10_000, Exact(1, 200), 0), (50_000, Exact(1, 100), None)]
-    table = TierTable.of([*rows, (None, Exact(1, 40), None)])
+    rows: list[Any] = [
+        (10_000, Exact(1, 200), 0),
+        (50_000, Exact(1, 100), None),
+        (None, Exact(1, 40), None),
+    ]
+    table: Any = TierTable.of(rows)
     equity: Any = (table.maintenance(notional) + other) * share
-    x: Any = enough(equity, other, notional, table, cost, target)  # type: ignore[arg-type]
+    exact: Any = enough
+    x = exact(equity, other, notional, table, cost, target)
 
     def short(sold: Exact) -> Any:
         kept = notional * (1 - sold)
