@@ -135,8 +135,6 @@ class Actions(Base):
     def _position_dict(self, p: Position) -> dict[str, Any]:
         isolated = p.margin_mode == "isolated"
         risk = self.account.risk(p.symbol) if p.pool is not None else None
-        notional, unrealised = p.notional(), p.unrealised()
-        initial = p.initial()
         posted = p.pool.balance if isolated and p.pool is not None else None
         pool = p.pool or self.account.cross
         return {
@@ -150,18 +148,13 @@ class Actions(Base):
             "entryPrice": p.entry if p.size else None,
             "markPrice": p.mark or None,
             "lastPrice": None,
-            "notional": notional,
+            "notional": p.notional(),
             "leverage": p.leverage,
             "collateral": pool.equity(),
             "positionMargin": posted,
-            "initialMargin": initial,
-            "initialMarginPercentage": initial / notional if notional else None,
-            "maintenanceMargin": p.maintenance(),
-            "maintenanceMarginPercentage": p.maintenance() / notional if notional else None,
+            **_margins(p),
             "marginRatio": risk.ratio if risk is not None else None,
-            "unrealizedPnl": unrealised,
             "realizedPnl": None,
-            "percentage": 100.0 * unrealised / initial if initial else None,
             "liquidationPrice": self.account.liquidation_price(p.symbol),
             "marginMode": p.margin_mode,
             "hedged": False,
@@ -173,6 +166,19 @@ class Actions(Base):
                 "bankruptcyPrice": self.account.bankruptcy_price(p.symbol),
             },
         }
+
+
+def _margins(p: Position) -> dict[str, float | None]:
+    """Requirements and profit of a position, in amounts and in shares."""
+    notional, initial, maintenance = p.notional(), p.initial(), p.maintenance()
+    return {
+        "initialMargin": initial,
+        "initialMarginPercentage": initial / notional if notional else None,
+        "maintenanceMargin": maintenance,
+        "maintenanceMarginPercentage": maintenance / notional if notional else None,
+        "unrealizedPnl": p.unrealised(),
+        "percentage": 100.0 * p.unrealised() / initial if initial else None,
+    }
 
 
 def _iso(time: int) -> str:

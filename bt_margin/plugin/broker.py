@@ -275,8 +275,8 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
     def _try_exec(self, order: Any) -> None:
         """Try an order on its market's bar by the stock broker's rules for its kind.
 
-        The stock broker itself looks at the feed's tick prices, which, while feeds move at different
-        times and are loaded bar by bar, can be those of a bar still to come.
+        The stock broker itself looks at the feed's tick prices, which on the last bar of a resampled feed
+        are those of the bar before.
         """
         quote, created, kind = self.instrument(order.data), order.created, order.exectype
         bar = (quote.open, quote.high, quote.low)

@@ -112,7 +112,7 @@ def test_resampled_and_replayed_feeds(change: str) -> None:
 
 
 def test_feeds_out_of_step_are_matched_on_their_own_bars() -> None:
-    """Loaded bar by bar, stock matches with tick prices of a bar that is still to come."""
+    """Loaded bar by bar, with gaps in one of them: no price of another time."""
     frames = {BTC: walk(120, 14), ETH: walk(120, 15).drop(walk(120).index[[30, 31, 32, 60]])}
     cerebro = bt.Cerebro(preload=False)
     cerebro.broker = broker = ours()
