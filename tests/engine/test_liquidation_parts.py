@@ -175,12 +175,12 @@ def test_a_part_that_the_lot_makes_whole_is_whole() -> None:
 
 
 def test_a_whole_number_of_lots_is_not_rounded_to_one_more() -> None:
-    """A quarter of 4.4 is 1.1, and 1.1 / 0.1 is 11.000000000000002."""
-    d = desk(mode="isolated", policy=Fraction(0.25), facts={"lot": 0.1})
-    d.fill(4.4)
+    """A quarter of 8.4 is 2.1, and 2.1 / 0.3 is 7.000000000000001."""
+    d = desk(mode="isolated", policy=Fraction(0.25), facts={"lot": 0.3})
+    d.fill(8.4)
     fall(d, 1)
     d.account.mark(A, d.p.mark)
-    assert d.kinds("liquidation")[0].size == near(-1.1)
+    assert d.kinds("liquidation")[0].size == near(-2.1)
 
 
 # -- top-up ----------------------------------------------------------------------------------------
