@@ -257,3 +257,38 @@ def test_no_orders_never_do_anything() -> None:
     none.match()
     none.finish()
     none.execute(Resting(1, A, 1, "market"), Leg(0, 1, 1, 1, 1, 1))
+
+
+# -- what the bound must see -----------------------------------------------------------------------
+
+
+def test_the_bound_sees_the_maintenance_of_what_orders_open() -> None:
+    """95 bought at 100: at 89.9 equity is 40.5, which is above nothing and below 42.7."""
+    d = desk()
+    live(d.account, {A: (100, 100, 89.9, 95)}, [Resting(1, A, 95, "market")])
+    assert len(d.kinds("liquidation")) == 1
+
+
+def test_the_bound_sees_what_an_isolated_order_takes_from_the_cross_pool() -> None:
+    """80 A at 90 leave 200; 180 of them go to B: 20 against 36."""
+    a = account(symbols={B: {"margin_mode": "isolated"}})
+    for s in (A, B):
+        a.mark(s, 100)
+    a.fill(A, 80, 100)
+    candles = {A: (100.0, 100.0, 90.0, 95.0), B: (100.0,) * 4}
+    live(a, candles, [Resting(1, B, 18, "market")])
+    assert [e.symbol for e in a.events if e.kind == "liquidation"] == [A]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_bound_knows_that_a_turned_position_leaves_its_winnings_behind(side: int) -> None:
+    """10 held on 100 and 400 ahead, turned: 10 the other way stand on a tenth of their notional."""
+    d = desk(mode="isolated")
+    d.fill(-10 * side)
+    price = 100 - 40 * side
+    d.account.mark(A, price)
+    far = price - 10 * side
+    candle = (price, max(price, far), min(price, far), price)
+    live(d.account, {A: candle}, [Resting(1, A, 20 * side, "market")])
+    (event,) = d.kinds("liquidation")
+    assert event.price == near(price * (1 - 0.1 * side) / (1 - 0.005 * side))
