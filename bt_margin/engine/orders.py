@@ -112,7 +112,7 @@ class Reservations:
             return Refusal("leverage_cap", notional, allowed)
         free = account.available()
         needed = self.margin(p, extra=new) - self.margin(p)
-        if account.venue.orders.fee_in_check:
+        if fee_counts(account, p):
             needed += fee(abs(size), price)
         scale = max(1.0, abs(account.equity()))
         return Refusal("margin", needed, free) if needed > free + DUST * scale else None
@@ -129,3 +129,8 @@ def assumed(account: AccountView, p: Position, size: float, price: float) -> flo
     """The price of an order's initial margin: its own, or the venue's for sells since its date."""
     premium, mark = account.venue.orders.sell_premium_at(account.time), p.mark or price
     return assumed_price(size, price, mark, mark, premium) if premium else price
+
+
+def fee_counts(account: AccountView, p: Position) -> bool:
+    """Whether the fee is part of the order check: where the venue says so, and always for isolated."""
+    return account.venue.orders.fee_in_check or p.margin_mode == "isolated"

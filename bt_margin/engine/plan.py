@@ -68,6 +68,9 @@ def plan(
 ) -> Plan:
     """What filling signed ``size`` at ``price`` would do.
 
+    A venue may leave the fee out of its check of a cross position; the fee of an isolated opening leaves the
+    free wallet beside the margin and always counts, or the wallet would fall below zero.
+
     ``available`` is the free margin of the cross pool before the fill (without this order's own
     reservation), ``isolated_balance`` what the position's isolated pool holds (0 in cross), ``scale`` the
     size of the account against which float dust is measured.
@@ -90,11 +93,11 @@ def plan(
     )
     if position.margin_mode == "isolated":
         posted, released = _isolated_flows(position, after, price, isolated_balance)
-        free = available + released - posted - opening_fee
+        test = free = available + released - posted - opening_fee
     else:
         posted = released = 0.0
         free = available + _cross_change(position, size, price, after)
-    test = free if fee_in_check else free + after.fee
+        test = free if fee_in_check else free + after.fee
     refusal = _cap(position, after, price)
     if refusal is None and c.opened and test < -DUST * scale:
         refusal = Refusal("margin", available - test, available)

@@ -92,8 +92,9 @@ def trim(held: float, size: float) -> float:
 
 def affordable(account: AccountView, p: Position, size: float, price: float) -> float:
     """The largest signed size the account can carry now in the direction of ``size``."""
-    rule, fees = account.venue.orders, account.venue.fees_at(p.symbol, account.time)
-    isolated = p.pool is not None and p.margin_mode == "isolated"
+    fees = account.venue.fees_at(p.symbol, account.time)
+    isolated = p.margin_mode == "isolated"
+    counts = account.venue.orders.fee_in_check or isolated
     return affordable_size(
         p.contract,
         1.0 if size >= 0 else -1.0,
@@ -104,7 +105,7 @@ def affordable(account: AccountView, p: Position, size: float, price: float) -> 
         held=p.pool.equity() if isolated and p.pool else None,
         mark=p.mark or price,
         assumed=assumed(account, p, size, price),
-        fee_rate=fees.taker if rule.fee_in_check else 0.0,
+        fee_rate=fees.taker if counts else 0.0,
         cap=p.table.cap(p.leverage),
     )
 

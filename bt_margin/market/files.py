@@ -181,7 +181,8 @@ def _choose(symbol: str, sources: list[Source], venue: str | None, timeframe: st
         return fitting[0]
     what = "several sets of files fit" if fitting else "no files fit the venue and timeframe asked"
     listed = "; ".join(source.label for source in fitting or sources)
-    raise DataError(message(what, listed, "one", symbol, "give venue= and timeframe= (in the shell --source and --timeframe)"))
+    todo = "give venue= and timeframe= (in the shell --source and --timeframe)"
+    raise DataError(message(what, listed, "one", symbol, todo))
 
 
 def _fitting(sources: list[Source], venue: str | None, timeframe: str | None) -> list[Source]:

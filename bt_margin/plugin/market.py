@@ -34,6 +34,7 @@ class Market(Base):
         self._instruments: list[Instrument] = []
         self._of_data: dict[int, Instrument] = {}
         self._infos: dict[int, Any] = {}
+        self._rules: dict[int, Any] = {}
         self._ready = False
         self._interest_due = False
         self._time = 0
@@ -41,7 +42,7 @@ class Market(Base):
         self._without_mark: list[str] = []
 
     def _forget_schemes(self) -> None:
-        self._infos = {}
+        self._infos, self._rules = {}, {}
 
     def setcommission(self, *args: Any, **kwargs: Any) -> None:
         """backtrader's own call, all its arguments: see :mod:`bt_margin.plugin.commission`."""
@@ -222,8 +223,11 @@ class Market(Base):
 
     def fee_rule(self, data: Any) -> Any:
         """How a fill of this feed is charged: None for the venue's own fees, else the scheme."""
-        info = from_scheme(self._raw_scheme(data), self.instrument(data).position.contract)
-        return None if getattr(info, "silent", False) else info
+        key = id(data)
+        if key not in self._rules:
+            info = from_scheme(self._raw_scheme(data), self.instrument(data).position.contract)
+            self._rules[key] = None if getattr(info, "silent", False) else info
+        return self._rules[key]
 
 
 def symbol_at(venue: Venue, names: Mapping[str, str] | None, name: str) -> str | None:

@@ -46,6 +46,8 @@ COMMON: tuple[Fact, ...] = (
     Fact("order of closing cross positions", "largest unrealised loss first",
          "not published; our choice", "2026", "N"),
     Fact("order cost", "initial margin + open loss, fee not counted", _COST_PAGE, "2024-11", "P"),
+    Fact("fee of an isolated opening", "must be covered by the free wallet",
+         "not published; our choice, so that no wallet falls below zero", "2026", "N"),
     Fact("sell premium", "0.15 % over last, or mark, or order price", _COST_PAGE, "2026-01-05",
          "P"),
     Fact("funding interval", "8 h at 00, 08, 16 UTC; some symbols 4 h or less", "Binance FAQ",

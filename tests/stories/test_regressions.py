@@ -185,3 +185,17 @@ def test_a_rejection_is_stamped_with_the_bar_that_rejects() -> None:
     played = play(frame([flat(100)] * 5), {2: buy(1_000)})
     (event,) = played.kinds("rejected")
     assert event.time == START + 3 * HOUR
+
+
+def test_the_fee_of_an_isolated_opening_must_be_in_the_free_wallet() -> None:
+    """Binance leaves fees out of its check; all free margin in one isolated position may not go below 0."""
+    import bt_margin as btm
+
+    one = btm.Account("binance", cash=1_000, margin_mode="isolated", leverage=10, debug=True)
+    one.mark("BTC/USDT:USDT", 20_000)
+    assert one.check_order(1, "BTC/USDT:USDT", 0.5, 20_000) is not None
+    assert one.fill("BTC/USDT:USDT", 0.5, 20_000).refusal is not None
+    most = one.preview("BTC/USDT:USDT", 0.5).affordable_size
+    assert one.fill("BTC/USDT:USDT", most, 20_000).refusal is None
+    assert one.cross.balance == near(0, abs=1e-9)
+    one.audit()
