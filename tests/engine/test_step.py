@@ -287,7 +287,7 @@ def test_the_bound_knows_that_a_turned_position_leaves_its_winnings_behind(side:
     d.fill(-10 * side)
     price = 100 - 40 * side
     d.account.mark(A, price)
-    far = price - 10 * side
+    far = price * (1 - 0.12 * side)
     candle = (price, max(price, far), min(price, far), price)
     live(d.account, {A: candle}, [Resting(1, A, 20 * side, "market")])
     (event,) = d.kinds("liquidation")
