@@ -81,7 +81,7 @@ class Instrument(Quote):
         own = [getattr(lines, f"mark_{n}", None) for n in ("open", "high", "low", "close")]
         self.lines = (lines.open, lines.high, lines.low, lines.close, *own)
         self.marks = marks
-        if marks is None and not getattr(data, "mark_available", own[0] is not None):
+        if not getattr(data, "mark_available", own[0] is not None):
             self.lines = (*self.lines[:4], None, None, None, None)
         resampled = getattr(data, "resampling", 0) and not getattr(data, "replaying", 0)
         self.closes_at = stamped_at == "close" or bool(resampled)
@@ -157,7 +157,7 @@ class Instrument(Quote):
                     self._read_mark_tick()
                 self.marked += 1
                 return
-        elif self.marks is not None:
+        if self.marks is not None:
             bar = self.marks.get(self.start)
             if bar is not None:
                 self.mark_open, self.mark_high, self.mark_low, self.mark_close = bar
