@@ -20,7 +20,7 @@ from bt_margin.engine.margin_calls import check_margin_calls
 from bt_margin.engine.orders import Reservations
 from bt_margin.engine.plan import FeeRule, Plan, Refusal, plan
 from bt_margin.engine.pool import MarginMode, Pool, Position
-from bt_margin.engine.preview import Preview, preview_of, trim
+from bt_margin.engine.preview import Preview, preview_of, reduces, trim
 from bt_margin.errors import CashError, InputError, UnknownSymbol
 from bt_margin.venues import venue as make_venue
 from bt_margin.venues.spec import Venue
@@ -96,21 +96,55 @@ class Account(Book):
     # -- orders ---------------------------------------------------------------------------------
 
     def plan(
-        self, symbol: str, size: float, price: float, fee: FeeRule | None = None, order: int = -1
+        self,
+        symbol: str,
+        size: float,
+        price: float,
+        fee: FeeRule | None = None,
+        order: int = -1,
+        *,
+        resting: bool = False,
     ) -> Plan:
         """The pure plan of a fill now, under this account's numbers (see :mod:`engine.plan`)."""
         p = self.position(symbol)
-        isolated = p.pool.balance if p.pool is not None and p.margin_mode == "isolated" else 0.0
+        available, isolated = self.unreserved(), 0.0
+        if p.margin_mode == "isolated":
+            available = min(available, max(0.0, self.cross.balance))
+            isolated = p.pool.balance if p.pool is not None else 0.0
         return plan(
             p,
             size,
             price,
             fee=fee or self._venue_fee(p, "taker"),
-            available=self.available() + self.orders.own(p, order),
+            available=available - self.orders.total(self.book, without=p.symbol),
+            locked=lambda held: self.orders.margin(p, without=order, size=held),
             isolated_balance=isolated,
             fee_in_check=self.venue.orders.fee_in_check,
-            scale=max(1.0, abs(self.equity())),
+            resting=resting,
+            scale=self.scale(),
         )
+
+    def verdict(
+        self,
+        symbol: str,
+        size: float,
+        price: float,
+        *,
+        reduce_only: bool = False,
+        fee: FeeRule | None = None,
+    ) -> Refusal | None:
+        """What :meth:`check_order` would say; nothing is written."""
+        p = self.position(symbol)
+        if self.dead:
+            return self._dead_refusal()
+        if reduces(p.size, size) or reduce_only:
+            return None
+        capped = self.orders.over_cap(self, p, size, price)
+        if capped is not None:
+            return capped
+        if p.size * size < 0:  # a reversal: what its closing part frees counts
+            return self.plan(symbol, size, price, fee, resting=True).refusal
+        return self.orders.judge(self, p, size, price, fee or self._venue_fee(p, "taker"))
 
     def check_order(
         self,
@@ -129,19 +163,10 @@ class Account(Book):
         settings.valid_size(symbol, size)
         settings.valid_price(symbol, price)
         p = self.position(symbol)
-        reduces = reduce_only or (p.size * size < 0 and abs(size) <= abs(p.size))
-        refusal = self._dead_refusal() if self.dead else None
-        entry = self.orders.price_in(self, p, size, price)
-        if refusal is None and not reduces:
-            if p.margin_mode == "isolated" and p.size * size < 0:
-                made = self.plan(symbol, size, price, fee)
-                refusal, entry = made.refusal, entry.reversing(made)
-            else:
-                refusal = self.orders.judge(
-                    self, p, size, price, fee or self._venue_fee(p, "taker")
-                )
+        refusal = self.verdict(symbol, size, price, reduce_only=reduce_only, fee=fee)
         if refusal is None:
-            self.orders.add(p, ref, entry, reserving=not reduces)
+            entry = self.orders.price_in(self, p, size, price)
+            self.orders.add(p, ref, entry, reserving=not (reduce_only or reduces(p.size, size)))
             return None
         self.record(
             "rejected", p, size=size, price=price, order=ref,
@@ -218,8 +243,11 @@ class Account(Book):
         return event
 
     def withdraw(self, amount: float) -> Event:
-        """Take money out of the free wallet; more than is available is refused (CashError)."""
-        free = self.available()
+        """Take money out of the free wallet; more than may leave is refused (CashError).
+
+        Unrealised profit is margin, but not money yet: it cannot be withdrawn or moved to another pool.
+        """
+        free = self.transferable()
         if not 0 <= amount <= free * (1 + 1e-12):
             self.record(
                 "refused", pool=self.cross, amount=-amount, reason="withdrawal",
@@ -233,7 +261,20 @@ class Account(Book):
     def fund(
         self, symbol: str, rate: float, mark: float | None = None, time: int | None = None
     ) -> Event | None:
-        """Settle funding on the open position: longs pay when the rate is positive. None when flat."""
+        """Settle funding on the open position: longs pay when the rate is positive. None when flat.
+
+        A pool that the payment brings into breach is liquidated at once.
+        """
+        event = self.book_funding(symbol, rate, mark, time)
+        pool = self.position(symbol).pool
+        if pool is not None and pool.breached():
+            self.liquidate(pool)
+        return event
+
+    def book_funding(
+        self, symbol: str, rate: float, mark: float | None = None, time: int | None = None
+    ) -> Event | None:
+        """Settle funding and leave the verdict to the bar that goes on (the stepper's way)."""
         p = self.position(symbol)
         if p.pool is None:
             return None
@@ -292,8 +333,12 @@ class Account(Book):
         for p in self.book.values():
             table = self.venue.schedule(p.symbol).at(time)
             if table is not p.table:
-                p.table = table
-                self.record("rules", p, reason="tier table in force changed")
+                p.table, before = table, p.leverage
+                p.leverage = min(before, table.max_leverage(0.0))
+                told = "the tier table in force changed"
+                if p.leverage < before:
+                    told += f"; leverage {before:g} is above its maximum and now {p.leverage:g}"
+                self.record("rules", p, reason=told, found=before, allowed=table.max_leverage(0.0))
         self._plan_rules()
 
     def mark(self, symbol: str, price: float) -> list[Event]:

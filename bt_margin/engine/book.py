@@ -112,6 +112,9 @@ class Book(AccountView):
         if made.opened:
             self._open_part(p, made, event_id)
         p.size, p.entry = made.size, made.entry
+        if before is not None and not before.positions and before.balance < 0:
+            # the fund bears it at once: the event tells what is left, the shortfall what was missing
+            facts |= {"balance": 0.0, "equity": self.equity() - before.balance}
         event = self.record(
             kind, p, pool=p.pool or before, size=made.opened + made.closed, price=price,
             realised=made.realised, fee=made.fee, **facts,

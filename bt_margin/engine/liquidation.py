@@ -12,7 +12,8 @@ and what the collateral does not cover is booked as a shortfall by :meth:`Accoun
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,13 +61,15 @@ def liquidate(account: Account, pool: Pool, hooks: Hooks, *, crossed: bool = Fal
         info={"marks": {p.symbol: p.mark for p in pool.positions}},
     )
     hooks.cancel(pool, breach.id)
-    for round_ in range(MOST_ROUNDS):
-        if not (pool.breached() or (crossed and round_ == 0 and pool.positions)):
+    closed: Counter[str] = Counter()
+    for _ in range(MOST_ROUNDS):
+        if not (pool.breached() or (crossed and not closed and pool.positions)):
             return
-        state = describe(account, pool, round_)
+        state = describe(account, pool, closed)
         closings = account.venue.liquidation.choose(state)
         prices = _takeover_prices(pool, closings)
         for closing in closings:
+            closed[closing.symbol] += 1
             hooks.closed(_close(account, pool, closing, prices, breach))
     raise InvariantError(f"liquidation of {pool.key} did not end after {MOST_ROUNDS} rounds")
 
@@ -82,7 +85,7 @@ def _funding_behind(account: Account, pool: Pool, equity: float, need: float) ->
     return None
 
 
-def describe(account: Account, pool: Pool, round_: int) -> Breach:
+def describe(account: Account, pool: Pool, closed: Mapping[str, int]) -> Breach:
     """The pool as the policy sees it."""
     fees = {p.symbol: account.venue.fees_at(p.symbol, account.time) for p in pool.positions}
     exposed = tuple(
@@ -93,7 +96,7 @@ def describe(account: Account, pool: Pool, round_: int) -> Breach:
         p.symbol: _cost(p, fees[p.symbol].liquidation, account.liquidation_slippage)
         for p in pool.positions
     }
-    return Breach(pool.equity(), pool.maintenance(), exposed, cost, round_)
+    return Breach(pool.equity(), pool.maintenance(), exposed, cost, closed)
 
 
 def _cost(p: Position, rate: float, slippage: float) -> float:
@@ -104,12 +107,11 @@ def _cost(p: Position, rate: float, slippage: float) -> float:
 
 
 def _top_up(account: Account, pool: Pool) -> bool:
-    """Restore the initial margin of an isolated pool from free cross margin, if that heals it."""
+    """Restore the initial margin of an isolated pool from the free wallet: all of it, or nothing."""
     if pool is account.cross:
         return False
-    needed = pool.initial() - pool.equity()
-    amount = min(needed, account.available())
-    if amount <= 0 or pool.equity() + amount <= pool.maintenance():
+    amount = pool.initial() - pool.equity()
+    if amount <= 0 or amount > account.transferable() or pool.initial() <= pool.maintenance():
         return False
     account.move_money(account.cross, pool, amount, pool.symbol, len(account.events))
     position = pool.positions[0]

@@ -5,7 +5,8 @@ Bids and asks of a symbol are added up separately; with the signed notional ``n`
     reserved = ( max(|n|, n + bids, −n + asks) − |n| ) / leverage  +  open losses
 
 so an order that only reduces a position reserves nothing, and the margin of a position covers its own
-reversal. An open loss is the immediate loss of an order priced beyond the mark (venues that ask for it).
+reversal (an isolated one with what its pool gives back). An open loss is the immediate loss of an order
+priced beyond the mark (venues that ask for it).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bt_margin.core.margin import assumed_price, open_loss
-from bt_margin.engine.plan import DUST, FeeRule, Plan, Refusal
+from bt_margin.engine.plan import DUST, FeeRule, Refusal
 from bt_margin.engine.pool import Position
 
 if TYPE_CHECKING:
@@ -27,12 +28,6 @@ class Reserved(NamedTuple):
     notional: float
     loss: float
     reserving: bool
-
-    def reversing(self, made: Plan) -> Reserved:
-        """The order as one that reverses an isolated position: what it posts beyond what it frees."""
-        return self._replace(
-            notional=0.0, loss=max(0.0, made.posted + made.opening_fee - made.released)
-        )
 
 
 class Reservations:
@@ -70,52 +65,65 @@ class Reservations:
         """How many open orders the symbol has."""
         return len(self.by_symbol.get(symbol, ()))
 
-    def margin(self, p: Position, without: int = -1, extra: Reserved | None = None) -> float:
-        """Margin reserved by the symbol's orders, leaving one out or adding one."""
-        bids = asks = loss = 0.0
-        entries = [o for ref, o in self.by_symbol.get(p.symbol, {}).items() if ref != without]
-        for o in entries if extra is None else [*entries, extra]:
-            if o.reserving:
-                loss += o.loss
-                if o.size > 0:
-                    bids += o.notional
-                else:
-                    asks += o.notional
-        held = p.notional()
-        signed = held if p.size > 0 else -held
-        return (max(held, signed + bids, asks - signed) - held) / p.leverage + loss
-
-    def total(self, book: dict[str, Position]) -> float:
-        """Margin reserved by all open orders."""
-        return sum([self.margin(book[s]) for s, orders in self.by_symbol.items() if orders])
-
-    def own(self, p: Position, ref: int) -> float:
-        """What the order ``ref`` itself reserves: freed for it at the moment it fills."""
-        if ref not in self.symbol_of:
+    def margin(
+        self,
+        p: Position,
+        without: int = -1,
+        extra: Reserved | None = None,
+        size: float | None = None,
+    ) -> float:
+        """Margin reserved by the symbol's orders, leaving one out or adding one, or at another size."""
+        entries = [
+            o
+            for ref, o in self.by_symbol.get(p.symbol, {}).items()
+            if o.reserving and ref != without
+        ]
+        if extra is not None:
+            entries.append(extra)
+        if not entries:
             return 0.0
-        return self.margin(p) - self.margin(p, without=ref)
+        bids = sum([o.notional for o in entries if o.size > 0])
+        asks = sum([o.notional for o in entries if o.size < 0])
+        size = p.size if size is None else size
+        held = p.contract.notional(size, p.mark) if size else 0.0
+        same, against = (bids, asks) if size > 0 else (asks, bids)
+        if p.margin_mode == "isolated":
+            kept = held / p.leverage if p.pool is None or size != p.size else p.pool.equity()
+            need = max(same / p.leverage, (against - held) / p.leverage - max(0.0, kept))
+        else:
+            need = (max(held + same, against - held) - held) / p.leverage
+        return max(0.0, need) + sum([o.loss for o in entries])
 
-    def judge(
-        self, account: AccountView, p: Position, size: float, price: float, fee: FeeRule
+    def total(self, book: dict[str, Position], without: str | None = None) -> float:
+        """Margin reserved by all open orders, or by those of all symbols but one."""
+        found = [self.margin(book[s]) for s, o in self.by_symbol.items() if o and s != without]
+        return sum(found)
+
+    def over_cap(
+        self, account: AccountView, p: Position, size: float, price: float
     ) -> Refusal | None:
-        """Whether the account can carry one more order: leverage cap first, then margin."""
-        new = self.price_in(account, p, size, price)
+        """Whether position and orders of one side would exceed the venue's cap at the leverage."""
         side = sum(
             o.notional
             for o in self.by_symbol.get(p.symbol, {}).values()
             if o.reserving and o.size * size > 0
         )
         held = p.notional() if p.size * size > 0 else -p.notional()
-        notional = max(0.0, held + side + new.notional)
+        notional = max(0.0, held + side + self.price_in(account, p, size, price).notional)
         allowed = p.table.cap(p.leverage)
-        if notional > allowed:
-            return Refusal("leverage_cap", notional, allowed)
+        return Refusal("leverage_cap", notional, allowed) if notional > allowed else None
+
+    def judge(
+        self, account: AccountView, p: Position, size: float, price: float, fee: FeeRule
+    ) -> Refusal | None:
+        """Whether the account can carry one more order that opens or adds."""
         free = account.available()
-        needed = self.margin(p, extra=new) - self.margin(p)
+        needed = self.margin(p, extra=self.price_in(account, p, size, price)) - self.margin(p)
         if fee_counts(account, p):
             needed += fee(abs(size), price)
-        scale = max(1.0, abs(account.equity()))
-        return Refusal("margin", needed, free) if needed > free + DUST * scale else None
+        if p.margin_mode == "isolated":
+            free = min(free, account.transferable())
+        return Refusal("margin", needed, free) if needed > free + DUST * account.scale() else None
 
     def price_in(self, account: AccountView, p: Position, size: float, price: float) -> Reserved:
         """The order at the price the venue assumes for it, with its open loss where the venue asks."""

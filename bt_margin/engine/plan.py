@@ -62,8 +62,10 @@ def plan(
     *,
     fee: FeeRule,
     available: float,
+    locked: Callable[[float], float],
     isolated_balance: float,
     fee_in_check: bool,
+    resting: bool,
     scale: float,
 ) -> Plan:
     """What filling signed ``size`` at ``price`` would do.
@@ -71,9 +73,11 @@ def plan(
     A venue may leave the fee out of its check of a cross position; the fee of an isolated opening leaves the
     free wallet beside the margin and always counts, or the wallet would fall below zero.
 
-    ``available`` is the free margin of the cross pool before the fill (without this order's own
-    reservation), ``isolated_balance`` what the position's isolated pool holds (0 in cross), ``scale`` the
-    size of the account against which float dust is measured.
+    ``available`` is the free margin before the fill, without what orders of this symbol reserve;
+    ``locked`` what the symbol's other orders reserve beside a position of a given size, so that an entry is
+    judged with the exits that wait for it; ``isolated_balance`` what the position's isolated pool holds (0
+    in cross); ``resting`` judges an order that still has to wait: a price better than the mark is no credit
+    yet; ``scale`` is the size of the account against which float dust is measured.
     """
     c = change(position.contract, position.size, position.entry, size, price)
     closing_fee = fee(abs(c.closed), price) if c.closed else 0.0
@@ -91,16 +95,17 @@ def plan(
         0.0,
         None,
     )
+    allowed = available - locked(c.size)
     if position.margin_mode == "isolated":
         posted, released = _isolated_flows(position, after, price, isolated_balance)
-        test = free = available + released - posted - opening_fee
+        test = free = allowed + released - posted - opening_fee
     else:
         posted = released = 0.0
-        free = available + _cross_change(position, size, price, after)
+        free = allowed + _cross_change(position, size, price, after, resting)
         test = free if fee_in_check else free + after.fee
     refusal = _cap(position, after, price)
     if refusal is None and c.opened and test < -DUST * scale:
-        refusal = Refusal("margin", available - test, available)
+        refusal = Refusal("margin", allowed - test, allowed)
     return Plan(
         c.opened,
         c.closed,
@@ -116,10 +121,14 @@ def plan(
     )
 
 
-def _cross_change(position: Position, size: float, price: float, after: Plan) -> float:
+def _cross_change(
+    position: Position, size: float, price: float, after: Plan, resting: bool
+) -> float:
     """Change of the cross pool's available margin: mark-to-market of the fill, fees, initial margin."""
-    contract, mark = position.contract, position.mark
+    contract, mark = position.contract, position.mark or price
     marked = contract.pnl(size, price, mark)
+    if resting:
+        marked = min(0.0, marked)
     initial = contract.notional(after.size, mark) if after.size else 0.0
     return marked - after.fee - initial / position.leverage + position.initial()
 

@@ -70,6 +70,8 @@ def preview_of(
     )
     risk = others + own + Risk(balance, 0.0, 0.0)
     refused = made.refusal
+    if refused is None and made.opened:
+        refused = account.verdict(symbol, size, price)
     return Preview(
         p.symbol, made.opened, made.closed, made.realised, made.fee, made.size, made.entry,
         made.available, risk.equity, risk.initial, risk.maintenance, risk.ratio,
@@ -88,6 +90,15 @@ def trim(held: float, size: float) -> float:
     if held * size >= 0:
         return 0.0
     return size if abs(size) <= abs(held) else -held
+
+
+def reduces(held: float, size: float) -> bool:
+    """Whether an order can only reduce a position of this size.
+
+    >>> reduces(2.0, -2.0), reduces(2.0, -3.0), reduces(0.0, 1.0)
+    (True, False, False)
+    """
+    return held * size < 0 and abs(size) <= abs(held)
 
 
 def affordable(account: AccountView, p: Position, size: float, price: float) -> float:

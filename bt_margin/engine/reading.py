@@ -56,11 +56,24 @@ class AccountView(ABC):
         """Sum of the balances, free and posted, without unrealised profit."""
         return sum([pool.balance for pool in self.pools.values()])
 
-    def available(self) -> float:
-        """Margin free for new positions: cross equity − initial margin − what open orders reserve."""
+    def scale(self) -> float:
+        """The size of the account, against which float dust is measured."""
+        return max(abs(self.equity()), self.ledger.totals["deposit"])
+
+    def transferable(self) -> float:
+        """What may leave the cross pool now: available, and never unrealised profit."""
+        return min(self.available(), max(0.0, self.cross.balance))
+
+    def unreserved(self) -> float:
+        """Cross equity less initial margin, whatever orders reserve."""
         free = self.cross.balance
         for p in self.cross.positions:
             free += p.gain(p.entry, p.mark) - p.notional_at(p.mark) / p.leverage
+        return free
+
+    def available(self) -> float:
+        """Margin free for new positions: cross equity − initial margin − what open orders reserve."""
+        free = self.unreserved()
         return free - self.orders.total(self.book) if self.orders.reserved else free
 
     def initial(self) -> float:

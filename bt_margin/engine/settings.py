@@ -124,12 +124,20 @@ def set_leverage(account: Account, p: Position, leverage: float) -> Event:
             )
     before, free = p.leverage, account.available()
     p.leverage = leverage
-    needed = free - account.available()
-    if needed > max(0.0, free + DUST * account.equity()):
+    needed, posts = free - account.available(), 0.0
+    if p.pool is not None and p.margin_mode == "isolated" and leverage < before:
+        posts = max(0.0, p.initial() - p.pool.equity())
+        free = account.transferable()
+    if needed + posts > max(0.0, free + DUST * account.scale()):
         p.leverage = before
-        text = f"lowering the leverage to {leverage:g} needs {needed:,.2f} more initial margin"
-        _refuse(account, p, LeverageRefused, "leverage_balance", text, needed, free)
-    return account.record("leverage", p, found=leverage, allowed=most, info={"before": before})
+        text = (
+            f"lowering the leverage to {leverage:g} needs {needed + posts:,.2f} more initial margin"
+        )
+        _refuse(account, p, LeverageRefused, "leverage_balance", text, needed + posts, free)
+    if posts and p.pool is not None:
+        account.move_money(account.cross, p.pool, posts, p.symbol, len(account.events))
+    info = {"before": before, "posted": posts} if posts else {"before": before}
+    return account.record("leverage", p, found=leverage, allowed=most, info=info)
 
 
 def set_margin_mode(account: Account, p: Position, mode: str) -> Event:
@@ -160,7 +168,8 @@ def _repartition(account: Account, p: Position, chosen: MarginMode) -> None:
         return
     posted = max(p.contract.notional(p.size, p.entry) / p.leverage, p.initial() - p.unrealised())
     free = account.available() + p.initial() - p.unrealised()
-    if posted > free + DUST * account.equity():
+    free = min(free, max(0.0, account.cross.balance))
+    if posted > free + DUST * account.scale():
         text = f"isolating {p.symbol} needs {posted:,.2f}, available is {free:,.2f}"
         _refuse(account, p, MarginModeRefused, "mode_balance", text, posted, free)
     account.attach(p, chosen)
@@ -170,8 +179,8 @@ def _repartition(account: Account, p: Position, chosen: MarginMode) -> None:
 def add_margin(account: Account, p: Position, amount: float) -> Event:
     """See :meth:`Account.add_margin`."""
     pool = _isolated(account, p, amount)
-    free = account.available()
-    if amount > free + DUST * account.equity():
+    free = account.transferable()
+    if amount > free + DUST * account.scale():
         text = f"adding {amount:,.2f} to {p.symbol} exceeds {free:,.2f}, what is available"
         _refuse(account, p, MarginRefused, "add_margin_balance", text, amount, free)
     account.move_money(account.cross, pool, amount, p.symbol, len(account.events))

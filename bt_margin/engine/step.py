@@ -173,7 +173,7 @@ class Stepper:
         stamp = quote.take_stamp()
         if quote.position.size:
             price = stamp.mark if stamp.mark is not None else mark
-            self.account.fund(quote.position.symbol, stamp.rate, price, time=stamp.time)
+            self.account.book_funding(quote.position.symbol, stamp.rate, price, time=stamp.time)
 
     def _settle_inside(self, quote: Quote) -> None:
         """A stamp inside the bar, at the mark on the straight line from open to close."""

@@ -32,7 +32,7 @@ from bt_margin.core.fees import Fees
 from bt_margin.venues import binance_facts as facts
 from bt_margin.venues.names import interval, moment
 from bt_margin.venues.policies import JustEnough
-from bt_margin.venues.spec import MarginRules, OrderRule, SwitchRules, Venue
+from bt_margin.venues.spec import OrderRule, SwitchRules, Venue
 from bt_margin.venues.tables import TableContracts, TableSchedules, liquidation_fees, pinned
 
 USDM_TABLES = "binance_usdm.json"
@@ -77,7 +77,6 @@ def usdm(*, as_of: int | None = None) -> Venue:
         liquidation=JustEnough(settle="takeover", residual="fund"),
         orders=_orders(as_of),
         switching=_switching(),
-        margins=MarginRules(needs_position=True, keeps_initial=True),
         symbol_fees=liquidation_fees(USDM_TABLES),
         facts=(*facts.snapshots(USDM_TABLES), *facts.USDM, *facts.COMMON),
         approximations=(*facts.USDM_APPROXIMATIONS, *facts.APPROXIMATIONS),
@@ -105,7 +104,6 @@ def coinm(*, as_of: int | None = None) -> Venue:
         liquidation=JustEnough(settle="takeover", residual="fund"),
         orders=_orders(as_of),
         switching=_switching(),
-        margins=MarginRules(needs_position=True, keeps_initial=True),
         symbol_fees=liquidation_fees(COINM_TABLES),
         facts=(*facts.snapshots(COINM_TABLES), *facts.COINM, *facts.COMMON),
         approximations=(*facts.COINM_APPROXIMATIONS, *facts.APPROXIMATIONS),

@@ -19,7 +19,7 @@ from bt_margin.errors import InputError
 from bt_margin.venues import numbers
 from bt_margin.venues.names import interval
 from bt_margin.venues.policies import FullClose
-from bt_margin.venues.spec import Fact, MarginRules, OrderRule, SwitchRules, Venue
+from bt_margin.venues.spec import Fact, OrderRule, SwitchRules, Venue
 
 if TYPE_CHECKING:
     from bt_margin.venues.policies import LiquidationPolicy
@@ -98,7 +98,6 @@ def generic(
         switching=SwitchRules(
             mode_with_position=True, mode_with_orders=True, lower_leverage_isolated=True
         ),
-        margins=MarginRules(),
         facts=tuple(
             Fact(name, repr(value), _SOURCE, "always", "D")
             for name, value in given.items()

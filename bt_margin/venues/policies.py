@@ -17,6 +17,7 @@ Two ways to settle a closing:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -43,19 +44,25 @@ class Exposed(NamedTuple):
         """Unsigned notional at the mark, in the settlement currency."""
         return self.contract.notional(self.size, self.mark)
 
+    @property
+    def value(self) -> float:
+        """Unsigned value in quote currency, of linear and inverse contracts alike."""
+        inverse = self.contract.kind == "inverse"
+        return abs(self.size) * self.contract.multiplier if inverse else self.notional
+
 
 class Breach(NamedTuple):
     """A pool whose equity no longer exceeds its maintenance requirement.
 
     ``cost`` is what closing one unit of notional by sale takes out of the pool (liquidation fee plus
-    slippage), as a fraction, per symbol; ``round`` counts the closings already made in this liquidation.
+    slippage), as a fraction, per symbol; ``closed`` counts the closings of each symbol so far.
     """
 
     equity: float
     maintenance: float
     positions: tuple[Exposed, ...]
     cost: dict[str, float]
-    round: int
+    closed: Mapping[str, int]
 
 
 class Closing(NamedTuple):
@@ -158,7 +165,7 @@ class TierStepDown:
 class Fraction:
     """A fixed fraction of the largest loser at a time, counted on its size when the liquidation began.
 
-    A rest with a notional below ``smallest`` is closed with it: venues keep no dust.
+    A rest worth less than ``smallest`` in quote currency is closed with it: venues keep no dust.
     """
 
     fraction: float = 0.25
@@ -174,8 +181,8 @@ class Fraction:
     def choose(self, breach: Breach) -> tuple[Closing, ...]:
         """The next equal slice; when the slices of the last position are used up, the rest."""
         worst = _worst_first(breach)[0]
-        left = 1.0 / self.fraction - breach.round
-        rest = worst.notional * (1.0 - 1.0 / left) if left > 1.0 else 0.0
+        left = 1.0 / self.fraction - breach.closed.get(worst.symbol, 0)
+        rest = worst.value * (1.0 - 1.0 / left) if left > 1.0 else 0.0
         if rest > self.smallest and breach.equity > 0:
             return (Closing(worst.symbol, 1.0 / left, "sale"),)
         if len(breach.positions) == 1:

@@ -90,20 +90,6 @@ class SwitchRules:
 
 
 @dataclass(frozen=True, slots=True)
-class MarginRules:
-    """What moving margin into and out of an isolated position demands.
-
-    needs_position
-        margin can only be added to or taken from an open position.
-    keeps_initial
-        a removal must leave ``isolated wallet + min(0, unrealised) ≥ position initial margin``.
-    """
-
-    needs_position: bool = True
-    keeps_initial: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class SymbolFees:
     """Fee rates of one symbol that differ from the venue's; ``None``: as the venue."""
 
@@ -142,7 +128,6 @@ class Venue:
     liquidation: LiquidationPolicy
     orders: OrderRule
     switching: SwitchRules
-    margins: MarginRules = field(default_factory=MarginRules)
     symbol_fees: Mapping[str, SymbolFees] = field(default_factory=dict, hash=False)
     facts: tuple[Fact, ...] = ()
     approximations: tuple[str, ...] = ()

@@ -304,7 +304,6 @@ def test_funding_behind_a_breach_is_named_as_its_cause() -> None:
     d.fill(10)
     event = d.account.fund(A, 0.096)
     assert event is not None
-    d.account.liquidate(d.p.pool)
     assert d.kinds("breach")[0].cause == event.id
     d = desk(mode="isolated")
     d.fill(10)
@@ -344,10 +343,10 @@ def test_what_a_policy_is_shown_are_the_numbers_of_the_pool(kind: str) -> None:
     d = desk(kind, liquidation_fee=0.01, liquidation_slippage=0.02)
     d.fill(-50)
     d.p.move(d.price * 1.1)
-    state = describe(d.account, d.p.pool, 3)
+    state = describe(d.account, d.p.pool, {d.symbol: 3})
     (one,) = state.positions
-    assert (state.equity, state.maintenance, state.round) == (
-        near(d.p.pool.equity()), near(d.p.maintenance()), 3,
+    assert (state.equity, state.maintenance, state.closed) == (
+        near(d.p.pool.equity()), near(d.p.maintenance()), {d.symbol: 3},
     )  # fmt: skip
     assert (one.symbol, one.size, one.mark, one.table) == (d.symbol, d.p.size, d.p.mark, d.p.table)
     assert one.loss == near(-d.p.unrealised())

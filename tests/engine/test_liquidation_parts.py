@@ -202,15 +202,16 @@ def test_a_top_up_restores_the_initial_margin_and_saves_the_position(kind: str, 
     assert abs(d.p.size) == 10 * d.unit
 
 
-def test_a_top_up_takes_what_there_is_when_that_is_enough_to_live() -> None:
+def test_a_top_up_that_cannot_restore_the_initial_margin_is_not_spent() -> None:
+    """What is free would keep the position alive for a moment and then be lost with it."""
     d = desk(mode="isolated", auto_top_up=True)
     d.fill(10)
     d.account.withdraw(d.account.available() - 20)
     fall(d, 1)
     d.account.mark(A, d.p.mark)
-    assert d.kinds("top_up")[0].amount == near(20)
-    assert d.account.available() == 0
-    assert d.p.size == 10
+    assert not d.kinds("top_up")
+    assert len(d.kinds("liquidation")) == 1
+    assert d.account.equity() >= 20
 
 
 @pytest.mark.parametrize("free", [0, 20])

@@ -185,7 +185,7 @@ def test_closing_is_never_refused_even_far_above_the_cap_and_without_money(mode:
     d = desk(mode=mode, leverage=40, tiers=TIERS)
     d.fill(20)
     d.mark(1.5)
-    d.account.withdraw(d.account.available())
+    d.account.withdraw(d.account.transferable())
     assert d.account.plan(A, -10.0, 150.0).refusal is None
     assert d.account.plan(A, -20.0, 150.0).refusal is None
 

@@ -132,12 +132,21 @@ def test_raising_the_leverage_is_allowed_where_the_margin_is_short() -> None:
     d.account.set_leverage(A, 20)
 
 
-def test_generic_lowers_the_leverage_of_an_isolated_position_without_moving_money() -> None:
+def test_lowering_the_leverage_of_an_isolated_position_posts_what_is_missing() -> None:
     d = desk(mode="isolated")
     d.fill(40)
-    d.account.set_leverage(A, 2)
-    assert (d.posted, d.account.available()) == (400, 600)
-    assert d.p.initial() == 2_000
+    event = d.account.set_leverage(A, 5)
+    assert (d.posted, d.account.available(), event.info["posted"]) == (800, 200, 400)
+    assert d.p.initial() == 800
+    d.account.audit()
+
+
+def test_a_leverage_that_the_free_wallet_cannot_post_for_is_refused() -> None:
+    d = desk(mode="isolated")
+    d.fill(40)
+    with pytest.raises(LeverageRefused, match=r"1,600\.00 more initial margin"):
+        d.account.set_leverage(A, 2)
+    assert (d.posted, d.p.leverage) == (400, 10)
 
 
 def test_binance_refuses_to_lower_the_leverage_of_an_open_isolated_position() -> None:

@@ -43,7 +43,7 @@ class Book:
         for name, rate in funding:
             position = self.account.positions.get(name)
             if position is not None:
-                self.account.fund(name, rate, time=time)
+                self.account.book_funding(name, rate, time=time)
         for name, candle in candles.items():
             self.quotes[name].set(time, time + HOUR, candle)
         self.stepper.step(time, [self.quotes[name] for name in candles], self)

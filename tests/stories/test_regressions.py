@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from stories.world import (
     buy,
     flat,
     frame,
+    generic,
     kinds,
     lines,
     near,
@@ -25,7 +27,7 @@ from stories.world import (
     sell,
 )
 
-from bt_margin.errors import MarginModeRefused
+from bt_margin.errors import CashError, MarginModeRefused
 from bt_margin.venues.policies import Fraction
 
 MODES = ["cross", "isolated"]
@@ -199,3 +201,77 @@ def test_the_fee_of_an_isolated_opening_must_be_in_the_free_wallet() -> None:
     assert one.fill("BTC/USDT:USDT", most, 20_000).refusal is None
     assert one.cross.balance == near(0, abs=1e-9)
     one.audit()
+
+
+def test_an_entry_and_the_stop_sent_with_it_belong_together() -> None:
+    """60 bought at 100 and a stop to sell 60 at 95 in one bar: in, out at 95, and never short."""
+    played = play(
+        frame([flat(100), flat(100), (100, 100, 94, 94), flat(94)]),
+        {0: lines(buy(60), sell(60, stop=95))},
+    )
+    assert [e.size for e in played.kinds("fill")] == [60, -60]
+    assert played.size(A) == 0
+    assert played.broker.account.equity() == near(700)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_reduces_margin_is_not_refused_for_want_of_margin(mode: str) -> None:
+    """Cross 20 short of 100 on 1,000 at 2x, mark 130: less than nothing is free; turning to 5 long frees."""
+    one = account(mode, 2, 1_000)
+    one.mark(A, 100)
+    one.fill(A, -15, 100)
+    one.mark(A, 130)
+    assert one.check_order(1, A, 16, 130) is None
+
+
+def test_unrealised_profit_is_not_money() -> None:
+    """Deposit 1,000, profit on paper 5,000: what leaves is at most the wallet."""
+    one = account("cross", 10, 1_000)
+    one.mark(A, 100)
+    one.fill(A, 50, 100)
+    one.mark(A, 200)
+    assert one.available() == near(1_000 + 5_000 - 1_000)
+    with pytest.raises(CashError, match=r"exceeds 1,000\.00"):
+        one.withdraw(1_001)
+    one.withdraw(1_000)
+    assert one.cross.balance == 0
+
+
+def test_funding_that_ruins_a_pool_ends_it_also_without_bars() -> None:
+    one = account("isolated", 10, 1_000)
+    one.mark(A, 100)
+    one.fill(A, 50, 100)
+    one.fund(A, 0.12)
+    assert kinds(one.events, "liquidation")
+    assert one.positions == {}
+    one.audit()
+
+
+def test_slices_are_counted_symbol_by_symbol() -> None:
+    """A falls to 84: equity 200 against 460. Four fourths of A leave 250, one fourth of B 187.50."""
+    one = account("cross", 10, maintenance_rate=0.05, policy=Fraction(0.25, "sale", "trader"))
+    for symbol in (A, B):
+        one.mark(symbol, 100)
+        one.fill(symbol, 50, 100)
+    one.mark(A, 84)
+    sold = [(e.symbol, e.size) for e in kinds(one.events, "liquidation")]
+    assert sold == [(A, -12.5)] * 4 + [(B, -12.5)]
+    assert one.maintenance() == near(187.5)
+
+
+def test_a_new_table_takes_leverage_down_to_its_maximum() -> None:
+    """The day the maximum falls from 20 to 10, a leverage of 20 becomes 10, and the event says so."""
+    import bt_margin as btm
+    from bt_margin.core.tiers import TierSchedule, TierTable
+
+    venue = generic()
+    tables = ((0, TierTable.flat(0.005, 20)), (START, TierTable.flat(0.01, 10)))
+    dated = replace(venue, default_schedule=TierSchedule(tables))
+    one = btm.Account(dated, cash=1_000, leverage=20)
+    one.mark(A, 100)
+    one.fill(A, 50, 100)
+    assert one.available() == near(750)
+    one.clock(START)
+    (event,) = kinds(one.events, "rules")
+    assert "now 10" in event.reason
+    assert (one.leverage(A), one.available()) == (10, near(500))

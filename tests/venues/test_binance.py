@@ -267,8 +267,6 @@ def test_rules(name: str) -> None:
     assert rules.code("lower_leverage_isolated") == "-4161"
     assert rules.code("leverage_above_cap") == "-2027"
     assert rules.code("nothing of the kind") == ""
-    assert venue.margins.needs_position
-    assert venue.margins.keeps_initial
 
 
 def test_contract_steps() -> None:

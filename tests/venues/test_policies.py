@@ -38,7 +38,13 @@ def exposed(
 
 def breach(*positions: Exposed, equity: float = 0.0, cost: float = 0.0, round_: int = 0) -> Breach:
     need = sum(p.table.maintenance(p.notional) for p in positions)
-    return Breach(equity, need, positions, {p.symbol: cost for p in positions}, round_)
+    return Breach(
+        equity,
+        need,
+        positions,
+        {p.symbol: cost for p in positions},
+        {p.symbol: round_ for p in positions},
+    )
 
 
 # -- what may be asked for -------------------------------------------------------------------------
