@@ -92,7 +92,7 @@ class Actions(Base):
 
     @staticmethod
     def _mark_if_flat(position: Position, quote: Any) -> None:
-        mark = quote.mark_now() if len(quote.data) else 0.0
+        mark = quote.mark_now()
         if not position.size and mark > 0.0:
             position.move(mark)
 

@@ -42,6 +42,8 @@ class Booking(Base):
         quote = self.instrument(order.data)
         if order.data is not quote.data and order.data._compensate is None:
             order.data = quote.data  # a resampled or replayed clone: its market's own feed trades
+        if quote.opened() and not self.p.coc:
+            order.created.pclose = quote.close_known()
         mark = quote.mark_now()
         if not quote.position.size and mark > 0.0:
             quote.position.move(mark)

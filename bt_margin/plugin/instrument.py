@@ -20,6 +20,8 @@ from bt_margin.errors import DataError
 
 DAY_MS = 86_400_000
 EPOCH = 719_163
+NAN = float("nan")
+OPEN, CLOSE = 0, 3
 _UNIT_MS = {
     bt.TimeFrame.MicroSeconds: 0.001,
     bt.TimeFrame.Seconds: 1_000,
@@ -197,18 +199,58 @@ class Instrument(Quote):
             )
         return False
 
+    def opened(self) -> bool:
+        """Whether the feed has delivered a bar the broker has not been through (cheat-on-open).
+
+        Of such a bar the open is known, and nothing else.
+        """
+        count = len(self.data)
+        if not count:
+            return False
+        return (count, self.times[0], self.lines[3][0] if self.replay else 0.0) != self.seen
+
+    def close_known(self) -> float:
+        """The last price as far as time has come, for decisions; never of a bar that has only opened."""
+        close = self.lines[3]
+        if not self.opened():
+            return float(close[0])
+        if self.seen[0] == len(self.data):  # one more tick of a replayed bar
+            return float(self.seen[2])
+        before = previous(close) if self.seen[0] else None
+        return float(before if before is not None else self.lines[0][0])
+
     def mark_now(self) -> float:
-        """The mark at the current bar's close, for decisions taken on it; the last known without a bar."""
-        close_line = self.lines[7]
+        """The mark as far as time has come, for decisions: of the bar the broker has been through.
+
+        At the open of the next bar it is still that one's close; before any bar, or where bounded
+        buffers keep no bar before, the mark at the open.
+        """
+        if not len(self.data):
+            return self.position.mark
         try:
-            mark = close_line[0] if close_line is not None else float("nan")
-            last = self.lines[3][0]
+            if not self.opened():
+                return self._mark_of(CLOSE, 0, self.start)
+            if self.seen[0] == len(self.data):
+                return self.close_known() if self.unread else float(self.mark_close)
+            if self.seen[0] and self.times.idx > 0:
+                return self._mark_of(CLOSE, -1, self.start)
+            return self._mark_of(OPEN, 0, to_ms(self.times[0]) - self.closes_at * self.step)
         except IndexError:  # after a run bounded buffers (exactbars) have let the last bar go
             return self.position.mark
+
+    def _mark_of(self, which: int, ago: int, start: int) -> float:
+        """The mark's open or close: from its line, else from ``marks``, else the last price."""
+        line = self.lines[4 + which]
+        mark = line[ago] if line is not None else NAN
         if mark != mark and self.marks is not None:
-            bar = self.marks.get(self.start)
-            mark = bar[3] if bar is not None else mark
-        return float(mark) if mark == mark else float(last)
+            bar = self.marks.get(start)
+            mark = bar[which] if bar is not None else mark
+        return float(mark if mark == mark else self.lines[which][ago])
+
+
+def previous(line: Any) -> float | None:
+    """The value before a line's current one; None at its first, or when its buffer holds one only."""
+    return float(line[-1]) if line.idx > 0 else None
 
 
 def utc_text(time: int) -> str:

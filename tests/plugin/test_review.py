@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import backtrader as bt
 import pandas as pd
 import pytest
 from plugin.stage import BTC, act, bars, broker_of, kinds
 
 import bt_margin as btm
 
+FEED: Any = btm.PerpData
 WICK = bars([100, 100, 100, (100, 100, 50, 100), 100])
 CALM = pd.DataFrame({"open": 100.0, "high": 100.0, "low": 99.0, "close": 100.0}, WICK.index)
 
 
 def perp(broker: Any, frames: Any, plan: Any = None, **more: Any) -> Any:
     """The strategy after a run on :class:`PerpData` feeds."""
-    return act(broker, frames, plan, feed=btm.PerpData, **more)
+    return act(broker, frames, plan, feed=FEED, **more)
 
 
 class TestMarksGivenToTheBroker:
@@ -34,3 +36,81 @@ class TestMarksGivenToTheBroker:
         run = perp(broker_of(mark={BTC: CALM}), own, {1: lambda s: s.buy(size=90)})
         assert kinds(run, "liquidation") == []
         assert run.broker.fidelity["bars_without_mark"] == 0
+
+
+class AtTheOpen(bt.Strategy):
+    """Buys in a bar when only its open is known, and notes the marks it saw; or notes those of all bars."""
+
+    params = (("first", 2), ("kind", None), ("size", 0.19))
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+        self.status: list[str] = []
+
+    def notify_order(self, order: Any) -> None:
+        self.status.append(order.getstatusname())
+
+    def next_open(self) -> None:
+        if self.p.first in (None, len(self.data)):
+            (flat,) = self.broker.fetch_positions([self.data])
+            self.seen.append(flat["markPrice"])
+        if self.p.first == len(self.data):
+            self.order = self.buy(size=self.p.size, exectype=self.p.kind)
+            self.seen.append(self.broker.account.position(BTC).mark)
+
+    prenext_open = next_open
+
+
+def at_the_open(prices: list[Any], *, marks: float | None = None, **more: Any) -> Any:
+    run = {n: more.pop(n) for n in ("runonce", "exactbars") if n in more}
+    frame = bars(prices)
+    if marks is not None:
+        columns = ("open", "high", "low", "close")
+        frame = frame.assign(**{f"mark_{n}": frame[n] + marks for n in columns})
+    cerebro = bt.Cerebro(stdstats=False, cheat_on_open=True, **run)
+    cerebro.broker = btm.MarginBroker(venue="binance", leverage=10, cash=1_000.0, debug=True)
+    cerebro.adddata(FEED(dataname=frame), name=BTC)
+    cerebro.addstrategy(AtTheOpen, **more)
+    return cerebro.run()[0]
+
+
+class TestDecidedAtTheOpen:
+    """What a bar will bring does not decide what is accepted at its open."""
+
+    @pytest.mark.parametrize("run", [{}, {"runonce": False}, {"exactbars": 1}])
+    @pytest.mark.parametrize("kind", [None, bt.Order.Market, bt.Order.Close])
+    @pytest.mark.parametrize("marks", [None, 0.0])
+    def test_the_close_to_come_is_not_seen(self, run: Any, kind: Any, marks: Any) -> None:
+        found = []
+        for close in (50_000.0, 45_000.0):
+            fall = (50_000.0, 50_000.0, min(close, 50_000.0), close)
+            one = at_the_open([50_000.0, *[fall] * 3], kind=kind, marks=marks, **run)
+            found.append((one.seen, one.status[:2], one.order.created.pclose))
+        assert found[0] == found[1] == ([50_000, 50_000], ["Submitted", "Accepted"], 50_000)
+
+    def test_it_is_the_mark_before(self) -> None:
+        one = at_the_open([50_000.0, (51_000.0, 51_000.0, 40_000.0, 41_000.0), 41_000.0], marks=7.0)
+        assert one.seen == [50_007, 50_007]
+
+    def test_at_the_first_bar_it_is_the_mark_at_the_open(self) -> None:
+        rise = (50_000.0, 60_000.0, 50_000.0, 60_000.0)
+        assert at_the_open([rise] * 3, marks=7.0, first=1).seen == [50_007, 50_007]
+        assert at_the_open([rise] * 3, first=1).seen == [50_000, 50_000]
+
+    def test_marks_given_to_the_broker(self) -> None:
+        frame = bars([50_000.0, 50_000.0, 50_000.0])
+        cerebro = bt.Cerebro(stdstats=False, cheat_on_open=True)
+        series = {BTC: pd.Series([50_003.0, 40_000.0, 40_000.0], frame.index)}
+        cerebro.broker = btm.MarginBroker(venue="binance", cash=1_000.0, mark=series)
+        cerebro.adddata(FEED(dataname=frame), name=BTC)
+        cerebro.addstrategy(AtTheOpen, size=0.01)
+        assert cerebro.run()[0].seen == [50_003, 50_003]
+
+    def test_a_tick_of_a_replayed_bar(self) -> None:
+        frame = bars([50_000.0, (50_000.0, 50_000.0, 45_000.0, 45_000.0), *[45_000.0] * 6])
+        cerebro = bt.Cerebro(stdstats=False, cheat_on_open=True)
+        cerebro.broker = btm.MarginBroker(venue="binance", cash=1_000.0)
+        plain = bt.feeds.PandasData(dataname=frame, timeframe=bt.TimeFrame.Minutes, compression=60)
+        cerebro.replaydata(plain, timeframe=bt.TimeFrame.Minutes, compression=240, name=BTC)
+        cerebro.addstrategy(AtTheOpen, first=None)
+        assert cerebro.run()[0].seen[1:3] == [50_000, 45_000]
