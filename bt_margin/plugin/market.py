@@ -9,7 +9,7 @@ from bt_margin.core.funding import FundingStamp
 from bt_margin.engine.step import Stepper
 from bt_margin.errors import InputError, MissingData, UnknownSymbol
 from bt_margin.plugin.commission import from_scheme, of_contract
-from bt_margin.plugin.instrument import Instrument, to_ms
+from bt_margin.plugin.instrument import Instrument, bar_length, to_ms
 from bt_margin.plugin.series import by_symbol, marks_of, stamps_of, thinned
 from bt_margin.plugin.valid import demanded
 
@@ -98,7 +98,7 @@ class Market(Base):
         datas = list(getattr(getattr(self, "cerebro", None), "datas", ()))
         named = {id(d): self.name_of(d) for d in datas}
         self._rebuild(datas, named)
-        for data in sorted(datas, key=_coarsened):  # a market's own feed before its clones
+        for data in sorted(datas, key=_coarseness):  # a market's finest feed, no clone, trades it
             self._enter_data(data, named[id(data)])
         self._instruments.sort(key=lambda i: [d is i.data for d in datas].index(True))
         self._check_given()
@@ -246,5 +246,6 @@ def _first_time(data: Any) -> int | None:
     return to_ms(times[0]) if len(times) and times[0] > 0 else None
 
 
-def _coarsened(data: Any) -> bool:
-    return bool(getattr(data, "resampling", 0))
+def _coarseness(data: Any) -> tuple[bool, int]:
+    """Order of the feeds of one market: its own before resampled clones, the finest first."""
+    return bool(getattr(data, "resampling", 0)), bar_length(data)

@@ -12,6 +12,7 @@ from plugin.stage import BTC, act, bars, broker_of, kinds
 import bt_margin as btm
 
 FEED: Any = btm.PerpData
+HOUR = 3_600_000
 WICK = bars([100, 100, 100, (100, 100, 50, 100), 100])
 CALM = pd.DataFrame({"open": 100.0, "high": 100.0, "low": 99.0, "close": 100.0}, WICK.index)
 
@@ -114,3 +115,24 @@ class TestDecidedAtTheOpen:
         cerebro.replaydata(plain, timeframe=bt.TimeFrame.Minutes, compression=240, name=BTC)
         cerebro.addstrategy(AtTheOpen, first=None)
         assert cerebro.run()[0].seen[1:3] == [50_000, 45_000]
+
+
+@pytest.mark.parametrize("names", [("day", "hour"), ("hour", "day")])
+@pytest.mark.parametrize("feed", [FEED, bt.feeds.PandasData])
+def test_of_two_feeds_of_a_symbol_the_finer_one_trades(names: tuple[str, ...], feed: Any) -> None:
+    crash = (100, 100, 80, 100)
+    frames = {
+        "hour": bars([100] * 30 + [crash] + [100] * 41),
+        "day": bars([100, crash, 100], freq="D"),
+    }
+
+    def enter(s: Any) -> None:
+        if len(s.getdatabyname("hour")) == 28 and not s.broker.events[1:]:
+            s.buy(data=s.getdatabyname("day"), size=90)
+
+    run = act(
+        broker_of(names={"hour": BTC, "day": BTC}), {n: frames[n] for n in names}, every=enter,
+        feed=feed, feed_options={},
+    )  # fmt: skip
+    hours = [(e.kind, (e.time - run.broker.events[0].time) / HOUR) for e in run.broker.events[1:]]
+    assert hours == [("fill", 28), ("breach", 30), ("liquidation", 30)]
