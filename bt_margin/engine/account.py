@@ -18,9 +18,9 @@ from bt_margin.engine.ledger import Ledger
 from bt_margin.engine.liquidation import Hooks, liquidate
 from bt_margin.engine.margin_calls import check_margin_calls
 from bt_margin.engine.orders import Reservations
-from bt_margin.engine.plan import FeeRule, Plan, Refusal, plan
+from bt_margin.engine.plan import FeeRule, Refusal
 from bt_margin.engine.pool import MarginMode, Pool, Position
-from bt_margin.engine.preview import Preview, preview_of, reduces, trim
+from bt_margin.engine.preview import reduces, trim
 from bt_margin.errors import CashError, InputError, UnknownSymbol
 from bt_margin.venues import venue as make_venue
 from bt_margin.venues.spec import Venue
@@ -87,64 +87,7 @@ class Account(Book):
         found = self.book.get(symbol)
         return found if found is not None else self._enter(symbol)
 
-    def preview(
-        self, symbol: str, size: float, price: float | None = None, *, reduce_only: bool = False
-    ) -> Preview:
-        """What filling signed ``size`` at ``price`` (default: the mark) would do; nothing is written."""
-        return preview_of(self, symbol, size, price, reduce_only)
-
     # -- orders ---------------------------------------------------------------------------------
-
-    def plan(
-        self,
-        symbol: str,
-        size: float,
-        price: float,
-        fee: FeeRule | None = None,
-        order: int = -1,
-        *,
-        resting: bool = False,
-    ) -> Plan:
-        """The pure plan of a fill now, under this account's numbers (see :mod:`engine.plan`)."""
-        p = self.position(symbol)
-        available, isolated = self.unreserved(), 0.0
-        if p.margin_mode == "isolated":
-            available = min(available, max(0.0, self.cross.balance))
-            isolated = p.pool.balance if p.pool is not None else 0.0
-        return plan(
-            p,
-            size,
-            price,
-            fee=fee or self._venue_fee(p, "taker"),
-            available=available - self.orders.total(self.book, without=p.symbol),
-            locked=lambda held: self.orders.margin(p, without=order, size=held),
-            isolated_balance=isolated,
-            fee_in_check=self.venue.orders.fee_in_check,
-            resting=resting,
-            scale=self.scale(),
-        )
-
-    def verdict(
-        self,
-        symbol: str,
-        size: float,
-        price: float,
-        *,
-        reduce_only: bool = False,
-        fee: FeeRule | None = None,
-    ) -> Refusal | None:
-        """What :meth:`check_order` would say; nothing is written."""
-        p = self.position(symbol)
-        if self.dead:
-            return self._dead_refusal()
-        if reduces(p.size, size) or reduce_only:
-            return None
-        capped = self.orders.over_cap(self, p, size, price)
-        if capped is not None:
-            return capped
-        if p.size * size < 0:  # a reversal: what its closing part frees counts
-            return self.plan(symbol, size, price, fee, resting=True).refusal
-        return self.orders.judge(self, p, size, price, fee or self._venue_fee(p, "taker"))
 
     def check_order(
         self,
@@ -204,9 +147,9 @@ class Account(Book):
             return Fill(0.0, 0.0, 0.0, 0.0, 0.0, p.size, p.entry, None, None)
         if not p.mark:
             p.move(price)
-        chosen = fee or self._venue_fee(p, liquidity)
+        chosen = fee or self.venue_fee(p, liquidity)
         made = self.plan(symbol, size, price, chosen, order if order is not None else -1)
-        refusal = self._dead_refusal() if self.dead and made.opened else made.refusal
+        refusal = self.dead_refusal() if self.dead and made.opened else made.refusal
         if refusal is not None:
             self.record(
                 "rejected", p, size=made.opened, price=price, order=order,
@@ -384,15 +327,6 @@ class Account(Book):
     def _plan_rules(self) -> None:
         changes = [self.venue.schedule(s).next_change(self.time) for s in self.book]
         self.next_rules = min([c for c in changes if c is not None], default=float("inf"))
-
-    def _venue_fee(self, position: Position, liquidity: str) -> FeeRule:
-        fees = self.venue.fees_at(position.symbol, self.time)
-        rate = fees.maker if liquidity == "maker" else fees.taker
-        contract = position.contract
-        return lambda size, price: contract.notional(size, price) * rate
-
-    def _dead_refusal(self) -> Refusal:
-        return Refusal("dead", self.equity(), 0.0)
 
     def fork(self) -> Account:
         """A copy to try things on: same state, no history. Nothing done to it touches this account."""

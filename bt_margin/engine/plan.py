@@ -7,7 +7,7 @@ is affordable at the same price, and what a preview says is what a fill books.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bt_margin.core.position import change
 from bt_margin.engine.pool import Position
@@ -106,19 +106,7 @@ def plan(
     refusal = _cap(position, after, price)
     if refusal is None and c.opened and test < -DUST * scale:
         refusal = Refusal("margin", allowed - test, allowed)
-    return Plan(
-        c.opened,
-        c.closed,
-        c.size,
-        c.entry,
-        c.realised,
-        closing_fee,
-        opening_fee,
-        posted,
-        released,
-        free,
-        refusal,
-    )
+    return replace(after, posted=posted, released=released, available=free, refusal=refusal)
 
 
 def _cross_change(

@@ -14,7 +14,6 @@ from bt_margin.engine.pool import Position
 from bt_margin.engine.settings import valid_price, valid_size
 
 if TYPE_CHECKING:
-    from bt_margin.engine.account import Account
     from bt_margin.engine.reading import AccountView
 
 
@@ -51,7 +50,7 @@ class Preview:
 
 
 def preview_of(
-    account: Account, symbol: str, size: float, price: float | None, reduce_only: bool
+    account: AccountView, symbol: str, size: float, price: float | None, reduce_only: bool
 ) -> Preview:
     """See :meth:`Account.preview`."""
     p = account.position(symbol)

@@ -10,7 +10,9 @@ from bt_margin.core.risk import Risk
 from bt_margin.engine.events import Event
 from bt_margin.engine.ledger import Ledger
 from bt_margin.engine.orders import Reservations
+from bt_margin.engine.plan import FeeRule, Plan, Refusal, plan
 from bt_margin.engine.pool import Pool, Position
+from bt_margin.engine.preview import Preview, preview_of, reduces
 from bt_margin.venues.spec import Venue
 
 
@@ -36,6 +38,10 @@ class AccountView(ABC):
     @abstractmethod
     def position(self, symbol: str) -> Position:
         """The record of a symbol, open or flat."""
+
+    def pool_key(self, p: Position) -> str:
+        """The key of the pool a position belongs to, or would when opened."""
+        return f"isolated:{p.symbol}" if p.margin_mode == "isolated" else self.cross.key
 
     def exposed(self) -> bool:
         """Whether any position is open."""
@@ -128,3 +134,73 @@ class AccountView(ABC):
             "pools": {k: p.risk() for k, p in self.pools.items()},
             "positions": {s: (p.size, p.entry, p.mark) for s, p in self.positions.items()},
         }
+
+    # -- verdicts -------------------------------------------------------------------------------
+
+    def preview(
+        self, symbol: str, size: float, price: float | None = None, *, reduce_only: bool = False
+    ) -> Preview:
+        """What filling signed ``size`` at ``price`` (default: the mark) would do; nothing is written."""
+        return preview_of(self, symbol, size, price, reduce_only)
+
+    def plan(
+        self,
+        symbol: str,
+        size: float,
+        price: float,
+        fee: FeeRule | None = None,
+        order: int = -1,
+        *,
+        resting: bool = False,
+    ) -> Plan:
+        """The pure plan of a fill now, under this account's numbers (see :mod:`engine.plan`)."""
+        p = self.position(symbol)
+        available, isolated = self.unreserved(), 0.0
+        if p.margin_mode == "isolated":
+            available = min(available, max(0.0, self.cross.balance))
+            isolated = p.pool.balance if p.pool is not None else 0.0
+        return plan(
+            p,
+            size,
+            price,
+            fee=fee or self.venue_fee(p, "taker"),
+            available=available - self.orders.total(self.book, without=p.symbol),
+            locked=lambda held: self.orders.margin(p, without=order, size=held),
+            isolated_balance=isolated,
+            fee_in_check=self.venue.orders.fee_in_check,
+            resting=resting,
+            scale=self.scale(),
+        )
+
+    def verdict(
+        self,
+        symbol: str,
+        size: float,
+        price: float,
+        *,
+        reduce_only: bool = False,
+        fee: FeeRule | None = None,
+    ) -> Refusal | None:
+        """What :meth:`check_order` would say; nothing is written."""
+        p = self.position(symbol)
+        if self.dead:
+            return self.dead_refusal()
+        if reduces(p.size, size) or reduce_only:
+            return None
+        capped = self.orders.over_cap(self, p, size, price)
+        if capped is not None:
+            return capped
+        if p.size * size < 0:  # a reversal: what its closing part frees counts
+            return self.plan(symbol, size, price, fee, resting=True).refusal
+        return self.orders.judge(self, p, size, price, fee or self.venue_fee(p, "taker"))
+
+    def venue_fee(self, position: Position, liquidity: str) -> FeeRule:
+        """How the venue charges a fill of this symbol now, as ``"maker"`` or ``"taker"``."""
+        fees = self.venue.fees_at(position.symbol, self.time)
+        rate = fees.maker if liquidity == "maker" else fees.taker
+        contract = position.contract
+        return lambda size, price: contract.notional(size, price) * rate
+
+    def dead_refusal(self) -> Refusal:
+        """The verdict on every order of a dead account."""
+        return Refusal("dead", self.equity(), 0.0)

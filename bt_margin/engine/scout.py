@@ -9,6 +9,7 @@ with the venue's fees; it chooses a path and books nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Literal
 
 from bt_margin.core.path import low_is_nearer
@@ -46,8 +47,11 @@ class Scout:
         )
         self._drop([o for o in self.orders if o.ref == order.ref or _rivals(o, order)])
 
+    def _key(self, order: Resting) -> str:
+        return self.account.pool_key(self.account.position(order.symbol))
+
     def _cancel(self, pool: Pool, cause: int) -> None:
-        self._drop([o for o in self.orders if pool_key(self.account, o.symbol) == pool.key])
+        self._drop([o for o in self.orders if self._key(o) == pool.key])
 
     def _drop(self, gone: Sequence[Resting]) -> None:
         """These orders are gone, and so is what they reserved."""
@@ -59,12 +63,6 @@ class Scout:
 def _rivals(one: Resting, other: Resting) -> bool:
     """Whether the two cancel each other."""
     return one.group is not None and one.group == other.group
-
-
-def pool_key(account: Account, symbol: str) -> str:
-    """The pool a symbol belongs to, open or not."""
-    p = account.position(symbol)
-    return f"isolated:{p.symbol}" if p.margin_mode == "isolated" else account.cross.key
 
 
 def choose_roads(
@@ -81,7 +79,7 @@ def choose_roads(
         ]
     groups: dict[str, list[Quote]] = {}
     for q in quotes:
-        groups.setdefault(pool_key(account, q.position.symbol), []).append(q)
+        groups.setdefault(account.pool_key(q.position), []).append(q)
     chosen: list[Road] = []
     for group in groups.values():
         harmful = _net_long(group)
@@ -111,11 +109,12 @@ def _net_long(group: Sequence[Quote]) -> bool:
 
 
 def _score(account: Account, roads: Sequence[Road], orders: Sequence[Resting]) -> tuple[int, float]:
-    copy = account.fork()
+    twin = account.fork()
+    roads = [r._replace(quote=copy(r.quote)) for r in roads]  # its stamps are used up, ours are not
     symbols = {r.quote.position.symbol for r in roads}
-    scout = Scout(copy, [o for o in orders if o.symbol in symbols])
-    Walk(copy, roads, scout).run()
+    scout = Scout(twin, [o for o in orders if o.symbol in symbols])
+    Walk(twin, roads, scout).run()
     for r in roads:
-        copy.position(r.quote.position.symbol).move(r.quote.mark_close)
-    lost = sum(1 for e in copy.events if e.kind == "liquidation")
-    return -lost, copy.equity()
+        twin.position(r.quote.position.symbol).move(r.quote.mark_close)
+    lost = sum(1 for e in twin.events if e.kind == "liquidation")
+    return -lost, twin.equity()

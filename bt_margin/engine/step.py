@@ -5,10 +5,10 @@ A bar covers ``[t, t + timeframe)``; a funding stamp belongs to exactly one bar 
 1. **Due at the open.** Funding stamped at or before t, at the last known mark (unless the stamp brings its
    own), on the positions held before any fill of this bar.
 2. **The gap.** Marks move to the open; a pool in breach there is liquidated at the open, before any order.
-3. **Fast lane.** If no pool can breach even with every mark at its worst for that pool at once, counting
-   what pending orders could add, orders are matched exactly as the framework does.
-4. **Walk.** Otherwise all symbols walk the bar's legs together (:mod:`engine.walk`), along the path the
-   ``intrabar`` policy names (:mod:`engine.scout`) or along finer bars where ``detail`` has them.
+3. **Fast lane.** A pool that cannot breach even with every mark at its worst for it at once, counting what
+   pending orders could add (:mod:`engine.bound`), has its orders matched exactly as the framework does.
+4. **Walk.** The symbols of any other pool walk the bar's legs together (:mod:`engine.walk`), along the path
+   the ``intrabar`` policy names (:mod:`engine.scout`) or along finer bars where ``detail`` has them.
 5. **Close.** Marks move to the close; margin calls.
 
 The bound of the fast lane includes the open, so the gap is looked at only when the bound fails: the
@@ -17,32 +17,18 @@ result is the same. Triggers use the mark, orders match against last. A symbol w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, get_args
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol, get_args
 
 from bt_margin.engine.account import Account
+from bt_margin.engine.bound import Pending, risky_pools
 from bt_margin.engine.liquidation import Hooks
 from bt_margin.engine.margin_calls import check_margin_calls
 from bt_margin.engine.quote import Detail, Quote
 from bt_margin.engine.resting import Leg, Resting
 from bt_margin.engine.scout import Intrabar, choose_roads
-from bt_margin.engine.walk import Walk
+from bt_margin.engine.walk import Walk, settle, settle_inside
 from bt_margin.errors import UnknownMode
-
-
-class Pending(NamedTuple):
-    """What the orders of one symbol could do within this bar.
-
-    ``size`` sum of the unsigned sizes that can fill; ``high`` and ``low`` bound the prices they can fill
-    at; ``fee`` the most they can cost; ``walk`` demands the walk (a stop on the mark that may trigger).
-    """
-
-    quote: Quote
-    size: float
-    high: float
-    low: float
-    fee: float
-    walk: bool = False
 
 
 class Matcher(Protocol):
@@ -58,8 +44,8 @@ class Matcher(Protocol):
     def pending(self) -> Sequence[Pending]:
         """Per symbol, what its orders could do within this bar."""
 
-    def match(self) -> None:
-        """Match all orders against the bar, the framework's own way."""
+    def match(self, symbols: Collection[str] | None) -> None:
+        """Match the orders of these symbols (None: all) against the bar, the framework's own way."""
 
     def resting(self) -> Sequence[Resting]:
         """The orders that can still fill in this bar (walk)."""
@@ -67,8 +53,8 @@ class Matcher(Protocol):
     def execute(self, order: Resting, leg: Leg) -> None:
         """The order is triggered at the start of ``leg`` (walk)."""
 
-    def finish(self) -> None:
-        """The walk is over: what the framework does to orders that did not fill."""
+    def finish(self, symbols: Collection[str]) -> None:
+        """The walk of these symbols is over: what the framework does to orders that did not fill."""
 
 
 class NoOrders:
@@ -84,7 +70,7 @@ class NoOrders:
         """Nothing."""
         return ()
 
-    def match(self) -> None:
+    def match(self, symbols: Collection[str] | None) -> None:
         """Nothing to match."""
 
     def resting(self) -> Sequence[Resting]:
@@ -94,7 +80,7 @@ class NoOrders:
     def execute(self, order: Resting, leg: Leg) -> None:
         """Never called."""
 
-    def finish(self) -> None:
+    def finish(self, symbols: Collection[str]) -> None:
         """Nothing to finish."""
 
 
@@ -131,7 +117,7 @@ class Stepper:
             account.clock(time)
         for quote in fresh:
             while quote.next_stamp <= quote.start:
-                self._settle(quote, None)
+                settle(self.account, quote, None)
         waiting = matcher.waiting()
         if not waiting and not account.exposed():
             self._skip_stamps(fresh)
@@ -141,146 +127,70 @@ class Stepper:
             quote.read()
             p = quote.position
             p.mark, p.low, p.high = quote.mark_open, quote.mark_low, quote.mark_high
-        pending = matcher.pending() if waiting else ()
-        self._calling = bool(pending)
-        if self._safe(pending, read):
-            matcher.match()
+        risky = self._risky(matcher.pending() if waiting else (), read)
+        if not risky:
+            matcher.match(None)
             self._inner_stamps(read)
         else:
-            self._calling = True
-            self._walk(read, matcher)
+            self._part(read, matcher, risky)
         for quote in read:
             quote.position.move(quote.mark_close)
         self._skip_stamps(fresh)
         if self._calling:
             check_margin_calls(account)
 
-    def _walk(self, read: Sequence[Quote], matcher: Matcher) -> None:
+    def _risky(self, pending: Sequence[Pending], read: Sequence[Quote]) -> set[str]:
+        """Pools that must be walked; without orders and stamps straight from their worst corners."""
         account = self.account
-        self.walked += 1
-        for quote in read:
+        self._calling = bool(pending)
+        if pending or any(q.next_stamp < q.end for q in read):
+            self._calling = True
+            return risky_pools(account, pending, read)
+        risky: set[str] = set()
+        for key, pool in account.pools.items():
+            if pool.positions:
+                equity, need = pool.worst()
+                if equity <= need:
+                    risky.add(key)
+                if need >= account.lowest_call * equity or pool.called:
+                    self._calling = True  # else the ratio at the close is lower still
+        return risky
+
+    def _part(self, read: Sequence[Quote], matcher: Matcher, risky: set[str]) -> None:
+        """Walk the pools in danger; the others live through the bar as if those were not there."""
+        self._calling = True
+        walked = [q for q in read if self.account.pool_key(q.position) in risky]
+        calm = [q for q in read if self.account.pool_key(q.position) not in risky]
+        self._gap(walked, matcher)
+        if calm:
+            matcher.match({q.position.symbol for q in calm})
+            self._inner_stamps(calm)
+        self._walk(walked, matcher)
+
+    def _gap(self, walked: Sequence[Quote], matcher: Matcher) -> None:
+        for quote in walked:
             quote.position.move(quote.mark_open)
-        for pool in list(account.pools.values()):
+        for pool in list(self.account.pools.values()):
             if pool.breached():
-                account.liquidate(pool, matcher.hooks)
-        roads = choose_roads(account, read, matcher.resting(), self.intrabar, self.detail)
-        Walk(account, roads, matcher).run(self._settle_inside)
-        matcher.finish()
+                self.account.liquidate(pool, matcher.hooks)
+
+    def _walk(self, walked: Sequence[Quote], matcher: Matcher) -> None:
+        self.walked += 1
+        symbols = {q.position.symbol for q in walked}
+        resting = [o for o in matcher.resting() if o.symbol in symbols]
+        roads = choose_roads(self.account, walked, resting, self.intrabar, self.detail)
+        Walk(self.account, roads, matcher).run()
+        matcher.finish(symbols)
 
     # -- funding --------------------------------------------------------------------------------
-
-    def _settle(self, quote: Quote, mark: float | None) -> None:
-        stamp = quote.take_stamp()
-        if quote.position.size:
-            price = stamp.mark if stamp.mark is not None else mark
-            self.account.book_funding(quote.position.symbol, stamp.rate, price, time=stamp.time)
-
-    def _settle_inside(self, quote: Quote) -> None:
-        """A stamp inside the bar, at the mark on the straight line from open to close."""
-        self._settle(quote, quote.mark_at(quote.path_time(quote.next_stamp)))
 
     def _inner_stamps(self, read: Sequence[Quote]) -> None:
         for quote in read:
             while quote.next_stamp < quote.end:
-                self._settle_inside(quote)
+                settle_inside(self.account, quote)
 
     @staticmethod
     def _skip_stamps(fresh: Sequence[Quote]) -> None:
         for quote in fresh:
             while quote.next_stamp < quote.end:
                 quote.take_stamp()
-
-    # -- the bound ------------------------------------------------------------------------------
-
-    def _safe(self, pending: Sequence[Pending], read: Sequence[Quote]) -> bool:
-        """Whether no pool can breach in this bar, whatever the path and whichever orders fill."""
-        account = self.account
-        if not pending:
-            for quote in read:
-                if quote.next_stamp < quote.end:
-                    self._calling = True
-                    return self._safe_with({}, read)
-            for pool in account.pools.values():
-                if pool.positions:
-                    equity, need = pool.worst()
-                    if equity <= need:
-                        return False
-                    if need >= account.lowest_call * equity or pool.called:
-                        self._calling = True  # else the ratio at the close is lower still
-            return True
-        if any(p.walk or (p.quote.next_stamp < p.quote.end and p.size) for p in pending):
-            return False
-        return self._safe_with({p.quote.position.symbol: p for p in pending if p.size}, read)
-
-    def _safe_with(self, pending: Mapping[str, Pending], read: Sequence[Quote]) -> bool:
-        account = self.account
-        bounds = {k: list(pool.worst()) for k, pool in account.pools.items()}
-        cross = bounds[account.cross.key]
-        for entry in pending.values():
-            p = entry.quote.position
-            if p.margin_mode == "isolated" and not _turned_is_safe(entry):
-                return False  # a reversal leaves its winnings in the wallet, not in the new pool
-            drift, need, posted = _reach(entry)
-            if p.margin_mode == "isolated":
-                cross[0] -= posted + entry.fee
-                own = bounds.setdefault(f"isolated:{p.symbol}", [posted_least(entry), 0.0])
-            else:
-                own = cross
-            own[0] -= drift + entry.fee
-            own[1] += need
-        for quote in read:
-            p = quote.position
-            if p.pool is not None and quote.next_stamp < quote.end:
-                bounds[p.pool.key][0] -= _inner_cost(quote)
-        exposed = {k for k, pool in account.pools.items() if pool.positions}
-        exposed |= {
-            f"isolated:{s}" if e.quote.position.margin_mode == "isolated" else account.cross.key
-            for s, e in pending.items()
-        }
-        return all(bounds[k][0] > bounds[k][1] for k in exposed)
-
-
-def _reach(entry: Pending) -> tuple[float, float, float]:
-    """Most a symbol's orders can lose in the bar, most they can demand, most they can post."""
-    quote, p = entry.quote, entry.quote.position
-    high = max(entry.high, quote.high, quote.mark_high)
-    low = min(entry.low, quote.low, quote.mark_low)
-    contract = p.contract
-    drift = contract.pnl(entry.size, low, high)
-    notional = max(contract.notional(entry.size, high), contract.notional(entry.size, low))
-    held = max(p.notional_at(high), p.notional_at(low))
-    return drift, p.table.maintenance(held + notional), notional / p.leverage
-
-
-def _turned_is_safe(entry: Pending) -> bool:
-    """Whether the new side of a reversed isolated position can live on nothing but its own margin."""
-    held = abs(entry.quote.position.size)
-    if not held or entry.size <= held:
-        return True
-    new = entry._replace(size=entry.size - held)
-    drift, _, most = _reach(new)
-    p = entry.quote.position
-    return posted_least(new) - drift - entry.fee > p.table.maintenance(most * p.leverage)
-
-
-def posted_least(entry: Pending) -> float:
-    """Least margin an isolated position opened by these orders would hold."""
-    quote, p = entry.quote, entry.quote.position
-    high = max(entry.high, quote.high, quote.mark_high)
-    low = min(entry.low, quote.low, quote.mark_low)
-    contract = p.contract
-    least = min(contract.notional(entry.size, high), contract.notional(entry.size, low))
-    return least / p.leverage
-
-
-def _inner_cost(quote: Quote) -> float:
-    """Most the funding stamps inside the bar can take from the position."""
-    p = quote.position
-    notional = max(p.notional_at(quote.mark_high), p.notional_at(quote.mark_low))
-    cost, index = 0.0, quote.cursor
-    while index < len(quote.stamps) and quote.stamps[index].time < quote.end:
-        stamp = quote.stamps[index]
-        at = max(notional, p.notional_at(stamp.mark)) if stamp.mark else notional
-        cost += abs(stamp.rate) * at
-        index += 1
-    return cost

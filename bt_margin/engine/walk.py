@@ -54,6 +54,20 @@ def road(quote: Quote, legs: list[Leg]) -> Road:
     return Road(quote, kept, [leg.start for leg in kept])
 
 
+def settle(account: Account, quote: Quote, mark: float | None) -> None:
+    """Use up the quote's next funding stamp, at its own mark or the one given (None: the last known)."""
+    stamp = quote.take_stamp()
+    p = account.position(quote.position.symbol)
+    if p.size:
+        price = stamp.mark if stamp.mark is not None else mark
+        account.book_funding(p.symbol, stamp.rate, price, time=stamp.time)
+
+
+def settle_inside(account: Account, quote: Quote) -> None:
+    """A stamp inside the bar, at the mark on the straight line from open to close."""
+    settle(account, quote, quote.mark_at(quote.path_time(quote.next_stamp)))
+
+
 class Walk:
     """One walk over the roads of some symbols, on a real account or on a scout's copy."""
 
@@ -64,43 +78,41 @@ class Walk:
         self.tried: set[tuple[int, str]] = set()
         self.now = 0.0
 
-    def run(self, stamp: Callable[[Quote], object] | None = None) -> None:
-        """Walk the whole bar; ``stamp`` settles one due funding stamp of a quote (None: no funding)."""
+    def run(self) -> None:
+        """Walk the whole bar."""
         grid = sorted(
             {t for r in self.roads.values() for leg in r.legs for t in (leg.start, leg.end)}
         )
         for start, end in pairwise(grid):
-            self._stretch(start, end, stamp)
+            self._stretch(start, end)
         self._move(1.0, {s: r.legs[-1] for s, r in self.roads.items()})
         for order in self.taker.resting():
             if order.kind == "close" and order.symbol in self.roads:
                 last = self.roads[order.symbol].legs[-1]
                 self._execute(order, last.piece(1.0, 1.0))
 
-    def _stretch(self, start: float, end: float, stamp: Callable[[Quote], object] | None) -> None:
+    def _stretch(self, start: float, end: float) -> None:
         legs = {s: r.leg(start, end) for s, r in self.roads.items()}
         self.now = start
         self._move(start, legs)
         while True:
-            u, act = self._next(legs, end, stamp)
+            u, act = self._next(legs, end)
             if act is None:
                 return
             self.now = u
             self._move(u, legs)
             act()
 
-    def _next(
-        self, legs: dict[str, Leg], end: float, stamp: Callable[[Quote], object] | None
-    ) -> tuple[float, Callable[[], object] | None]:
+    def _next(self, legs: dict[str, Leg], end: float) -> tuple[float, Callable[[], object] | None]:
         """The next event on the stretch and what carries it out; None when there is none."""
         best, act = end, None
         for symbol, r in self.roads.items():
             quote = r.quote
-            if stamp is None or quote.next_stamp >= quote.end:
+            if quote.next_stamp >= quote.end:
                 continue
             u = max(self.now, quote.path_time(quote.next_stamp))
             if u < best or (u == best and act is None):
-                best, act = u, self._stamp_of(stamp, symbol)
+                best, act = u, self._stamp_of(symbol)
         for pool in list(self.account.pools.values()):
             u_breach = self._breach(pool, legs, end)
             if u_breach is not None and (u_breach < best or act is None):
@@ -114,8 +126,8 @@ class Walk:
                 best, act = u_order, self._order_of(order, legs, u_order, end)
         return best, act
 
-    def _stamp_of(self, stamp: Callable[[Quote], object], symbol: str) -> Callable[[], object]:
-        return lambda: stamp(self.roads[symbol].quote)
+    def _stamp_of(self, symbol: str) -> Callable[[], object]:
+        return lambda: settle_inside(self.account, self.roads[symbol].quote)
 
     def _liquidation_of(self, pool: Pool) -> Callable[[], object]:
         return lambda: self.account.liquidate(pool, self.taker.hooks, crossed=True)

@@ -9,6 +9,7 @@ mirror the account's.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Collection
 from typing import Any
 
 import backtrader as bt
@@ -221,16 +222,19 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
             self._ococheck(order)
             self._bracketize(order, cancel=True)
 
-    def match_pending(self) -> None:
-        """The stock broker's loop over the queue, once."""
+    def match_pending(self, symbols: Collection[str] | None = None) -> None:
+        """The stock broker's loop over the queue, once: the orders of these symbols, or all."""
         self.pending.append(None)
         while True:
             order = self.pending.popleft()
             if order is None:
                 break
-            if order.expire():
+            quote = self.instrument(order.data)
+            if symbols is not None and quote.symbol not in symbols:
+                self.pending.append(order)
+            elif order.expire():
                 self._drop(order)
-            elif not order.active() or not self.instrument(order.data).fresh:
+            elif not order.active() or not quote.fresh:
                 self.pending.append(order)
             else:
                 self._try_exec(order)
@@ -306,7 +310,7 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         """Cancel every open order of a pool; each is an event with its cause."""
         for order in [*self.submitted, *self.pending]:
             quote = self.instrument(order.data)
-            if order.alive() and self.pool_key(quote) == pool.key:
+            if order.alive() and self.account.pool_key(quote.position) == pool.key:
                 self.account.record(
                     "canceled", quote.position, size=order.executed.remsize, order=order.ref,
                     cause=cause, reason="canceled by the venue before a liquidation",

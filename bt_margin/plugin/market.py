@@ -87,11 +87,6 @@ class Market(Base):
             found = self._enter_data(data)
         return found
 
-    def pool_key(self, quote: Instrument) -> str:
-        """The pool an instrument belongs to, open or not."""
-        p = quote.position
-        return f"isolated:{p.symbol}" if p.margin_mode == "isolated" else self.account.cross.key
-
     def _prepare(self) -> None:
         """Read the feeds once they are there: contracts, schemes, funding, marks."""
         self._ready = True
@@ -149,11 +144,18 @@ class Market(Base):
         stated = getattr(info, "leverage_at", None)
         prices = data.lines.close.array
         leverage = stated(prices[0]) if stated is not None and prices else None
-        own = (self.p.symbols or {}).get(symbol, {})
-        if leverage and "leverage" not in own:
+        if leverage and not self._leverage_given(symbol):
             position.leverage = leverage
         self._interest_due = self._interest_due or bool(getattr(info.p, "interest", 0.0))
         return made
+
+    def _leverage_given(self, symbol: str) -> bool:
+        """Whether ``symbols`` states the leverage of a symbol, under any of its names."""
+        venue, names = self.account.venue, self.p.names
+        return any(
+            "leverage" in own and symbol in (name, symbol_at(venue, names, name))
+            for name, own in (self.p.symbols or {}).items()
+        )
 
     def _given(self, given: Any, what: str, data: Any, symbol: str) -> Any:
         """The series a user gave for a symbol, under any of its names."""

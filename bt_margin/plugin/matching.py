@@ -6,16 +6,16 @@ there and then filled by the stock broker's own price functions, so slippage and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from backtrader import Order
 
+from bt_margin.engine.bound import Pending
 from bt_margin.engine.events import Event
 from bt_margin.engine.liquidation import Hooks
 from bt_margin.engine.pool import Pool
 from bt_margin.engine.resting import Leg, OrderKind, Resting
-from bt_margin.engine.step import Pending
 
 if TYPE_CHECKING:
     from bt_margin.plugin.broker import MarginBroker
@@ -53,11 +53,13 @@ class Matching:
                 continue
             size, high, low, walk = reach
             fee = abs(self.broker.fee_of(order, size, high))
-            old = found.get(quote.symbol)
+            old, count = found.get(quote.symbol), 1
+            inside = order.exectype not in (Order.Market, Order.Historical)
             if old is not None:
                 size, high, low = size + old.size, max(high, old.high), min(low, old.low)
                 fee, walk = fee + old.fee, walk or old.walk
-            found[quote.symbol] = Pending(quote, size, high, low, fee, walk)
+                count, inside = 1 + old.orders, inside or old.inside
+            found[quote.symbol] = Pending(quote, size, high, low, fee, walk, count, inside)
         return tuple(found.values())
 
     def _reach(self, order: Any, quote: Instrument) -> tuple[float, float, float, bool] | None:
@@ -75,18 +77,21 @@ class Matching:
             reached = high >= price if buys else low <= price
         else:
             reached = True
-            old = (price,) if kind == Order.Historical else (order.created.pclose, order.pannotated)
-            for (
-                paid
-            ) in old:  # an order that cheats, or one for the close, fills at a price of the past
+            past = (
+                (price,) if kind == Order.Historical else (order.created.pclose, order.pannotated)
+            )
+            for paid in past:  # cheating orders and those for the close fill at an old price
                 if paid is not None:
                     high, low = max(high, paid), min(low, paid)
+        if self.broker.p.slip_out:  # slippage may leave the bar
+            fixed, share = self.broker.p.slip_fixed, self.broker.p.slip_perc
+            high, low = high * (1.0 + share) + fixed, low * (1.0 - share) - fixed
         return (size, high, low, False) if reached else None
 
-    def match(self) -> None:
+    def match(self, symbols: Collection[str] | None) -> None:
         """The stock broker's loop over the queue."""
         if self.broker.pending:
-            self.broker.match_pending()
+            self.broker.match_pending(symbols)
 
     def resting(self) -> Sequence[Resting]:
         """The pending orders as descriptions for the walk."""
@@ -188,11 +193,11 @@ class Matching:
         opening = price if gapped else (-INF if order.isbuy() else INF)
         self.broker._try_exec_stop(order, opening, quote.high, quote.low, trigger, quote.close)
 
-    def finish(self) -> None:
+    def finish(self, symbols: Collection[str]) -> None:
         """What the stock broker does to orders that did not fill: trail stops, note the close."""
         for order in self.broker.pending:
             quote = self.broker.instrument(order.data)
-            if not (order.active() and quote.fresh):
+            if not (order.active() and quote.fresh and quote.symbol in symbols):
                 continue
             if not order.triggered:
                 self.trail(order)

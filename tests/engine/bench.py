@@ -18,7 +18,8 @@ from bt_margin.engine.account import Account
 from bt_margin.engine.liquidation import Hooks
 from bt_margin.engine.quote import Quote
 from bt_margin.engine.resting import Leg, Resting
-from bt_margin.engine.step import Pending, Stepper
+from bt_margin.engine.bound import Pending
+from bt_margin.engine.step import Stepper
 
 HOUR = 3_600_000
 COIN, OTHER_COIN = "BTC/USD:BTC", "BTC/EUR:BTC"
@@ -165,16 +166,17 @@ class Orders:
                 found.append(Pending(q, size, q.high, q.low, most * rate, walk))
         return found
 
-    def match(self) -> None:
+    def match(self, symbols: Any) -> None:
         """In the order they came, at the open or at their own price."""
-        for o in [o for o in self.orders if o.kind != "close"]:
+        mine = [o for o in self.orders if symbols is None or o.symbol in symbols]
+        for o in [o for o in mine if o.kind != "close"]:
             q = self.quotes[o.symbol]
             falling = (o.size > 0) == (o.kind == "limit")
             if o.kind == "market" or (q.open <= o.price if falling else q.open >= o.price):
                 self.fill(o, q.open)
             elif q.low <= o.price if falling else q.high >= o.price:
                 self.fill(o, o.price)
-        for o in [o for o in self.orders if o.kind == "close"]:
+        for o in [o for o in mine if o.kind == "close"]:
             self.fill(o, self.quotes[o.symbol].close)
 
     def resting(self) -> list[Resting]:
@@ -198,7 +200,7 @@ class Orders:
             order.symbol, order.size, price, order=order.ref, reduce_only=order.reduce_only
         )
 
-    def finish(self) -> None:
+    def finish(self, symbols: Any) -> None:
         self.finished += 1
 
     def cancel(self, pool: Any, cause: int) -> None:

@@ -10,7 +10,7 @@ from stories.world import HOUR, START, A, B, account
 
 from bt_margin.engine.quote import Quote
 from bt_margin.engine.resting import Leg, Resting
-from bt_margin.engine.scout import Scout, choose_roads, pool_key
+from bt_margin.engine.scout import Scout, choose_roads
 
 LEG = Leg(0.0, 1.0, 100.0, 100.0, 100.0, 100.0)
 #: an isolated 10x long falls at 90.45; the take-profit is at 105
@@ -198,4 +198,5 @@ def test_a_scout_cancels_the_orders_of_a_liquidated_pool_only() -> None:
 
 def test_a_symbol_belongs_to_the_pool_of_its_mode_open_or_not() -> None:
     a = account(symbols={B: {"margin_mode": "isolated"}})
-    assert (pool_key(a, A), pool_key(a, B)) == ("cross:USDT", f"isolated:{B}")
+    keys = [a.pool_key(a.position(s)) for s in (A, B)]
+    assert tuple(keys) == ("cross:USDT", f"isolated:{B}")

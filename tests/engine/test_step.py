@@ -254,8 +254,8 @@ def test_no_orders_never_do_anything() -> None:
     none = NoOrders()
     assert not none.waiting()
     assert (tuple(none.pending()), tuple(none.resting())) == ((), ())
-    none.match()
-    none.finish()
+    none.match(None)
+    none.finish(())
     none.execute(Resting(1, A, 1, "market"), Leg(0, 1, 1, 1, 1, 1))
 
 

@@ -25,7 +25,8 @@ from bt_margin.core.funding import FundingStamp
 from bt_margin.engine.account import Account
 from bt_margin.engine.quote import Quote
 from bt_margin.engine.resting import Resting
-from bt_margin.engine.step import Pending, Stepper
+from bt_margin.engine.bound import Pending
+from bt_margin.engine.step import Stepper
 
 # -- laws ------------------------------------------------------------------------------------------
 
@@ -107,7 +108,7 @@ def test_when_the_bound_says_safe_no_path_and_no_order_of_fills_breaches(
         if not orders:
             q.stamps, q.cursor, q.next_stamp = [FundingStamp(START + 1, rate)], 0, START + 1
     opened(a, quotes)
-    if not Stepper(a)._safe(pending, quotes):
+    if Stepper(a)._risky(pending, quotes):
         return
     for q in quotes:
         q.position.move(q.mark_open)
@@ -134,7 +135,7 @@ def test_when_the_bound_says_safe_the_walk_liquidates_nobody_on_either_path(
     if any(pool.breached() for pool in a.pools.values()):
         return
     opened(a, quotes)
-    if not Stepper(a)._safe(pending, quotes):
+    if Stepper(a)._risky(pending, quotes):
         return
     for q in quotes:
         q.position.move(q.mark_open)

@@ -149,6 +149,11 @@ def test_the_margin_mode_plays_no_part_at_leverage_one(mode: str) -> None:
     assert differences(*told) == []
 
 
+def every_pool(stepper: Stepper, pending: Any, read: Any) -> set[str]:
+    """All pools are to be walked."""
+    return {stepper.account.pool_key(q.position) for q in read}
+
+
 ALONE = ("market", "close_price", "limit", "stop", "stop_trail", "closing", "target", "tradeids")
 
 
@@ -165,7 +170,7 @@ def test_a_walked_bar_fills_an_order_where_stock_does(
 
     set_up = SETTINGS.get(setting)
     told = tell_after(set_up, stock(), act)
-    monkeypatch.setattr(Stepper, "_safe", lambda *_: False)
+    monkeypatch.setattr(Stepper, "_risky", every_pool)
     broker = ours()
     assert differences(told, tell_after(set_up, broker, act)) == []
     assert broker.fidelity["walked"] > 50
@@ -180,7 +185,7 @@ def tell_after(set_up: Any, broker: Any, act: Any) -> list[Any]:
 @pytest.mark.parametrize("kind", ["bracket", "oco", "cancels", "valid", "stop_limit"])
 def test_orders_of_a_walked_bar_end_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fill cancels the other orders of its group, never itself."""
-    monkeypatch.setattr(Stepper, "_safe", lambda *_: False)
+    monkeypatch.setattr(Stepper, "_risky", every_pool)
     told = tell(ours(), {BTC: walk(300, 12)}, ACTS[kind], seed=12, chance=0.3)
     over: dict[int, str] = {}
     for line in told[0][0]:

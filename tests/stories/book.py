@@ -11,7 +11,8 @@ from stories.world import HOUR, START, Candle
 from bt_margin.engine.liquidation import Hooks
 from bt_margin.engine.quote import Quote
 from bt_margin.engine.resting import Leg, Resting
-from bt_margin.engine.step import Pending, Stepper
+from bt_margin.engine.bound import Pending
+from bt_margin.engine.step import Stepper
 
 
 class Book:
@@ -61,10 +62,12 @@ class Book:
                 found.append(Pending(self.quotes[name], sum(sizes), high, low, fee))
         return found
 
-    def match(self) -> None:
+    def match(self, symbols: Any) -> None:
         """In the order they came, each at its own price or better at the open."""
         for order in list(self.orders.values()):
-            if order.symbol not in self.now:
+            if order.symbol not in self.now or (
+                symbols is not None and order.symbol not in symbols
+            ):
                 continue
             start, high, low, _ = self.now[order.symbol]
             falling = (order.kind == "limit") == (order.size > 0)
@@ -81,7 +84,7 @@ class Book:
     def execute(self, order: Resting, leg: Leg) -> None:
         self.fill(order, leg.last_start)
 
-    def finish(self) -> None:
+    def finish(self, symbols: Any) -> None:
         """Orders stay until they fill or are cancelled."""
 
     def fill(self, order: Resting, price: float) -> None:

@@ -1,0 +1,123 @@
+"""The bound of the fast lane: which pools could breach within a bar, whatever its path and its fills.
+
+Every mark stands at its worst for the pool at once, every order that can fill has filled at its worst,
+funding inside the bar is paid. A pool whose equity still exceeds its requirement cannot breach. The bound
+is generous on purpose: a pool it names is walked, not liquidated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from bt_margin.engine.account import Account
+from bt_margin.engine.quote import Quote
+
+
+class Pending(NamedTuple):
+    """What the orders of one symbol could do within this bar.
+
+    ``size`` sum of the unsigned sizes that can fill; ``high`` and ``low`` bound the prices they can fill
+    at; ``fee`` the most they can cost; ``walk`` demands the walk (a stop on the mark that may trigger);
+    ``orders`` how many there are, ``inside`` whether one of them may fill after the open.
+    """
+
+    quote: Quote
+    size: float
+    high: float
+    low: float
+    fee: float
+    walk: bool = False
+    orders: int = 1
+    inside: bool = False
+
+
+def risky_pools(account: Account, pending: Sequence[Pending], read: Sequence[Quote]) -> set[str]:
+    """Keys of the pools that must be walked through this bar; empty on almost every bar."""
+    asked = {p.quote.position.symbol: p for p in pending if p.size}
+    named = {account.pool_key(p.quote.position) for p in pending if p.walk or _stamped(p)}
+    if _rivals(account, list(asked.values())):
+        named |= {account.pool_key(p.quote.position) for p in asked.values()}
+    return named | _breaching(account, asked, read)
+
+
+def _stamped(entry: Pending) -> bool:
+    """Orders beside a funding stamp inside the bar: which comes first decides what is paid."""
+    return bool(entry.size) and entry.quote.next_stamp < entry.quote.end
+
+
+def _rivals(account: Account, asked: Sequence[Pending]) -> bool:
+    """Whether several orders could want the same margin, so that their order in time decides."""
+    if sum(p.orders for p in asked) < 2 or not any(p.inside for p in asked):
+        return False
+    reach = [(_reach(p), p.fee) for p in asked]
+    return sum(posted + drift + fee for (drift, _, posted), fee in reach) > account.unreserved()
+
+
+def _breaching(account: Account, asked: Mapping[str, Pending], read: Sequence[Quote]) -> set[str]:
+    """Pools whose equity at the bound does not exceed their requirement."""
+    bounds = {k: list(pool.worst()) for k, pool in account.pools.items()}
+    cross, turned = bounds[account.cross.key], set()
+    for entry in asked.values():
+        p, key = entry.quote.position, account.pool_key(entry.quote.position)
+        drift, need, posted = _reach(entry)
+        if p.margin_mode == "isolated":
+            if not _turned_is_safe(entry):
+                turned.add(key)  # a reversal leaves its winnings in the wallet, not in the new pool
+            cross[0] -= posted + entry.fee
+            bounds.setdefault(key, [posted_least(entry), 0.0])
+        bounds[key][0] -= drift + entry.fee
+        bounds[key][1] += need
+    for quote in read:
+        pool = quote.position.pool
+        if pool is not None and quote.next_stamp < quote.end:
+            bounds[pool.key][0] -= _inner_cost(quote)
+    exposed = {k for k, pool in account.pools.items() if pool.positions}
+    exposed |= {account.pool_key(e.quote.position) for e in asked.values()}
+    return turned | {k for k in exposed if bounds[k][0] <= bounds[k][1]}
+
+
+def _reach(entry: Pending) -> tuple[float, float, float]:
+    """Most a symbol's orders can lose in the bar, most they can demand, most they can post."""
+    quote, p = entry.quote, entry.quote.position
+    high = max(entry.high, quote.high, quote.mark_high)
+    low = min(entry.low, quote.low, quote.mark_low)
+    contract = p.contract
+    drift = contract.pnl(entry.size, low, high)
+    notional = max(contract.notional(entry.size, high), contract.notional(entry.size, low))
+    held = max(p.notional_at(high), p.notional_at(low))
+    return drift, p.table.maintenance(held + notional), notional / p.leverage
+
+
+def _turned_is_safe(entry: Pending) -> bool:
+    """Whether the new side of a reversed isolated position can live on nothing but its own margin."""
+    held = abs(entry.quote.position.size)
+    if not held or entry.size <= held:
+        return True
+    new = entry._replace(size=entry.size - held)
+    drift, _, most = _reach(new)
+    p = entry.quote.position
+    return posted_least(new) - drift - entry.fee > p.table.maintenance(most * p.leverage)
+
+
+def posted_least(entry: Pending) -> float:
+    """Least margin an isolated position opened by these orders would hold."""
+    quote, p = entry.quote, entry.quote.position
+    high = max(entry.high, quote.high, quote.mark_high)
+    low = min(entry.low, quote.low, quote.mark_low)
+    contract = p.contract
+    least = min(contract.notional(entry.size, high), contract.notional(entry.size, low))
+    return least / p.leverage
+
+
+def _inner_cost(quote: Quote) -> float:
+    """Most the funding stamps inside the bar can take from the position."""
+    p = quote.position
+    notional = max(p.notional_at(quote.mark_high), p.notional_at(quote.mark_low))
+    cost, index = 0.0, quote.cursor
+    while index < len(quote.stamps) and quote.stamps[index].time < quote.end:
+        stamp = quote.stamps[index]
+        at = max(notional, p.notional_at(stamp.mark)) if stamp.mark else notional
+        cost += abs(stamp.rate) * at
+        index += 1
+    return cost
