@@ -136,3 +136,20 @@ def test_of_two_feeds_of_a_symbol_the_finer_one_trades(names: tuple[str, ...], f
     )  # fmt: skip
     hours = [(e.kind, (e.time - run.broker.events[0].time) / HOUR) for e in run.broker.events[1:]]
     assert hours == [("fill", 28), ("breach", 30), ("liquidation", 30)]
+
+
+@pytest.mark.parametrize("name", [BTC, "BTCUSDT", "BTC", "mine"])
+def test_a_leverage_of_symbols_beats_that_of_a_scheme_under_any_name(name: str) -> None:
+    broker = btm.MarginBroker(
+        venue="binance", leverage=5, symbols={name: {"leverage": 20}}, names={"mine": BTC}
+    )
+    broker.setcommission(commission=0.0005, leverage=3.0)
+    assert perp(broker, bars([50_000] * 3)).broker.account.position(BTC).leverage == 20
+
+
+def test_a_leverage_of_a_scheme_beats_other_settings_of_symbols() -> None:
+    broker = btm.MarginBroker(
+        venue="binance", leverage=5, symbols={"BTCUSDT": {"margin_mode": "isolated"}}
+    )
+    broker.setcommission(commission=0.0005, leverage=3.0)
+    assert perp(broker, bars([50_000] * 3)).broker.account.position(BTC).leverage == 3
