@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from dataclasses import replace
 from typing import Any
 
+import backtrader as bt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -275,3 +277,66 @@ def test_a_new_table_takes_leverage_down_to_its_maximum() -> None:
     (event,) = kinds(one.events, "rules")
     assert "now 10" in event.reason
     assert (one.leverage(A), one.available()) == (10, near(500))
+
+
+def test_the_danger_of_one_isolated_position_does_not_change_another_ones_fills() -> None:
+    """B's take profit and stop are both reached: A calm or liquidated in that bar, B fills the same."""
+
+    def pair(strategy: Any) -> None:
+        data = strategy.getdatabyname(B)
+        profit = strategy.sell(data=data, size=1, exectype=bt.Order.Limit, price=104)
+        strategy.sell(data=data, size=1, exectype=bt.Order.Stop, price=96, oco=profit)
+
+    fills = []
+    for low in (99, 80):
+        played = play(
+            {
+                A: frame([*[flat(100)] * 3, (100, 100, low, 99), flat(99)]),
+                B: frame([*[flat(100)] * 3, (100, 105, 95, 100), flat(100)]),
+            },
+            {0: lines(buy(50), buy(1, B)), 1: pair},
+            mode="isolated",
+            symbols={B: {"leverage": 1.5}},
+        )
+        assert len(played.liquidations) == (low == 80)
+        fills.append([e.price for e in played.kinds("fill") if e.symbol == B])
+    assert fills[0] == fills[1]
+
+
+def test_rivals_for_the_same_margin_meet_it_in_the_order_of_time() -> None:
+    """A's limit at 90 stands first in the queue; B's market order fills at the open, before A falls."""
+    played = play(
+        {
+            A: frame([flat(100), flat(100), (100, 100, 90, 95), flat(95)]),
+            B: frame([flat(100)] * 4),
+        },
+        {0: buy(20), 1: lines(buy(1, limit=90), buy(29, B))},
+        leverage=5,
+        taker_fee=0.0005,
+    )
+    assert played.size(B) == 29
+    assert [e.symbol for e in played.kinds("rejected")] in ([], [A])
+
+
+@pytest.mark.parametrize("rate", [0.01, -0.01, 0.03])
+@pytest.mark.parametrize("seed", range(12))
+def test_adverse_is_never_better_than_favourable_with_funding_inside_the_bar(
+    seed: int, rate: float
+) -> None:
+    draw = random.Random(seed)
+    low, high = 100 - draw.uniform(2, 15), 100 + draw.uniform(2, 15)
+    bars = frame([flat(100), flat(100), (100, high, low, draw.uniform(low, high))])
+    held, more = draw.uniform(30, 95), draw.uniform(-95, 95)
+    price = 100 + draw.uniform(-10, 10)
+    ends = {}
+    for intrabar in ("adverse", "favourable"):
+        played = play(
+            bars,
+            {0: buy(held), 1: buy(more, limit=price)},
+            intrabar=intrabar,
+            funding={A: [(START + 2 * HOUR + HOUR // 2, rate)]},
+        )
+        ends[intrabar] = (-len(played.liquidations), played.broker.account.equity() - 1e-6)
+    assert ends["adverse"][0] <= ends["favourable"][0]
+    if ends["adverse"][0] == ends["favourable"][0]:
+        assert ends["adverse"][1] <= ends["favourable"][1] + 2e-6
