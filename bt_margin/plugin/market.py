@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bt_margin.core.funding import FundingStamp
+from bt_margin.core.funding import FundingStamp, stamps_from_pairs
 from bt_margin.engine.step import Stepper
 from bt_margin.errors import InputError, MissingData, UnknownSymbol
 from bt_margin.plugin.commission import from_scheme, of_contract
 from bt_margin.plugin.instrument import Instrument, bar_length, to_ms
-from bt_margin.plugin.series import by_symbol, marks_of, stamps_of, thinned
+from bt_margin.plugin.series import by_symbol, funding_column, marks_of, stamps_of, thinned
 from bt_margin.plugin.valid import demanded
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Market(Base):
         self._time = 0
         self._without_funding: list[str] = []
         self._without_mark: list[str] = []
+        self._repeating_funding: list[str] = []
 
     def _forget_schemes(self) -> None:
         self._infos, self._rules = {}, {}
@@ -133,8 +134,7 @@ class Market(Base):
         position = self.account.position(symbol)
         marks = self._given(self.p.mark, "mark", data, symbol)
         read = marks_of(marks, symbol) if marks is not None else None
-        made = Instrument(data, position, (), read, self.p.timestamps)
-        stamps = self._stamps(data, symbol, made.step)
+        stamps = self._stamps(data, symbol)
         made = Instrument(data, position, stamps or (), read, self.p.timestamps)
         if stamps is None:
             self._without_funding.append(symbol)
@@ -176,7 +176,7 @@ class Market(Base):
                     f"the feeds trade {', '.join(s for _, s in traded)}; use the feeds' symbols"
                 )
 
-    def _stamps(self, data: Any, symbol: str, step: int) -> tuple[FundingStamp, ...] | None:
+    def _stamps(self, data: Any, symbol: str) -> tuple[FundingStamp, ...] | None:
         given = self._given(self.p.funding, "funding", data, symbol)
         if given is not None:
             return stamps_of(given, symbol)
@@ -184,7 +184,11 @@ class Market(Base):
         found = ask() if ask is not None else None
         if found is None:
             return None
-        return thinned(found, step, self.account.venue.funding_interval)
+        once = thinned(found, funding_column(data), self.account.venue.funding_interval)
+        if once is None:
+            return stamps_from_pairs(found)
+        self._repeating_funding.append(symbol)
+        return once
 
     def _check_required(self) -> None:
         for what in demanded(self.p.require):

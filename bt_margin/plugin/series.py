@@ -100,21 +100,51 @@ def _mark_of(row: Any, where: str) -> float | None:
     return None if mark is None or mark != mark else _number(mark, where)
 
 
-def thinned(
-    stamps: Sequence[tuple[int, float, float | None]], step: int, interval: int
-) -> tuple[FundingStamp, ...]:
-    """Stamps read off a column, with a rate that is repeated on every bar charged once an interval.
+def funding_column(data: Any) -> Sequence[float] | None:
+    """The funding column that a feed's stamps were read from, bar by bar.
 
-    Only a column whose values stand on neighbouring bars and do not change within the venue's funding
-    interval is taken for a repetition; a symbol that really settles every bar keeps all its stamps.
-
-    >>> hour = 3_600_000
-    >>> len(thinned([(hour * i, 0.0001, None) for i in range(24)], hour, 8 * hour))
-    3
+    None for stamps that were given with their times (``frame.attrs["funding"]``), and for other feeds.
     """
-    close = sum(1 for a, b in pairwise(stamps) if b[0] - a[0] <= step)
-    if step >= interval or 2 * close < len(stamps) or not _repeats(stamps, interval):
-        return stamps_from_pairs(stamps)
+    frame: Any = getattr(data.p, "dataname", None)
+    while hasattr(frame, "p"):  # a clone is made of a feed
+        data, frame = frame, getattr(frame.p, "dataname", None)
+    place = getattr(data, "_places", {}).get("funding_rate")
+    if place is None or frame is None or frame.attrs.get("funding") is not None:
+        return None
+    column: Sequence[float] = frame.iloc[:, place].tolist()
+    return column
+
+
+def thinned(
+    stamps: Sequence[tuple[int, float, float | None]],
+    column: Sequence[float] | None,
+    interval: int,
+) -> tuple[FundingStamp, ...] | None:
+    """Stamps of a column that repeats a rate on every bar, once an interval; None if it does not.
+
+    NaN between two rates marks what is between settlements: each rate of such a column is one. A column
+    without (before its first rate, nothing was known) repeats if its bars are shorter than the venue's
+    funding interval and its rate stays the same within 95 % of the intervals. A rate that never changes
+    could be a settlement on every bar as well: who calls says in words how the column was read.
+
+    >>> hour, day = 3_600_000, [0.0001] * 24
+    >>> stamps = [(hour * i, rate, None) for i, rate in enumerate(day)]
+    >>> len(thinned(stamps, day, 8 * hour) or ())
+    3
+    >>> thinned(stamps, None, 8 * hour) is thinned(stamps[::8], day[:3], 8 * hour) is None
+    True
+    """
+    rows = [i for i, rate in enumerate(column or ()) if rate == rate]
+    if not rows or column is None or rows[-1] - rows[0] >= len(rows):
+        return None
+    if len(rows) > len(stamps):  # zeros between settlements
+        rows = [i for i in rows if column[i]]
+    pairs = zip(pairwise(rows), pairwise(stamps), strict=True)
+    steps = [two[0] - one[0] for (i, j), (one, two) in pairs if j == i + 1]
+    if 2 * len(steps) < len(stamps) or min(steps, default=interval) >= interval:
+        return None
+    if not _repeats(stamps, interval):
+        return None
     return carried([s[0] for s in stamps], [s[1] for s in stamps], interval)
 
 

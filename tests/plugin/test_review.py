@@ -7,7 +7,7 @@ from typing import Any
 import backtrader as bt
 import pandas as pd
 import pytest
-from plugin.stage import BTC, act, bars, broker_of, kinds
+from plugin.stage import BTC, Actor, act, bars, broker_of, kinds
 
 import bt_margin as btm
 
@@ -153,3 +153,73 @@ def test_a_leverage_of_a_scheme_beats_other_settings_of_symbols() -> None:
     )
     broker.setcommission(commission=0.0005, leverage=3.0)
     assert perp(broker, bars([50_000] * 3)).broker.account.position(BTC).leverage == 3
+
+
+def settled(freq: str, rates: list[float], explicit: str = "", **settings: Any) -> Any:
+    """Ten long from the second bar on, with a rate on every bar, given in one of three ways."""
+    frame = bars([100] * len(rates), freq=freq)
+    if explicit == "attrs":
+        frame.attrs["funding"] = pd.Series(rates, frame.index)
+    elif explicit == "series":
+        settings["funding"] = {BTC: pd.Series(rates, frame.index)}
+    else:
+        frame["funding_rate"] = rates
+    return perp(broker_of(**settings), frame, {1: lambda s: s.buy(size=10)})
+
+
+def repeats_noted(run: Any) -> bool:
+    return any("repeats a rate on every bar" in n for n in run.broker.fidelity["notes"])
+
+
+class TestSettlementOnEveryBar:
+    """The same rate again and again: settlements, or one settlement repeated?"""
+
+    @pytest.mark.parametrize(("freq", "count"), [("4h", 12), ("h", 48)])
+    @pytest.mark.parametrize("explicit", ["attrs", "series"])
+    def test_stamps_with_their_times_all_count(self, freq: str, count: int, explicit: str) -> None:
+        run = settled(freq, [0.0001] * count, explicit)
+        assert run.broker.fidelity["funding_charged"] == count - 2
+        assert not repeats_noted(run)
+
+    @pytest.mark.parametrize(("freq", "count"), [("4h", 12), ("h", 48)])
+    def test_a_column_is_read_as_a_repetition_and_says_so(self, freq: str, count: int) -> None:
+        run = settled(freq, [0.0001] * count)
+        assert run.broker.fidelity["funding_charged"] == 5
+        (note,) = [n for n in run.broker.fidelity["notes"] if "repeats a rate" in n]
+        assert f"column of {BTC} " in note
+        assert "one charge per 8 h" in note
+        assert "frame.attrs['funding']" in note
+
+    def test_nan_between_rates_says_that_each_is_a_settlement(self) -> None:
+        rates = [0.0001] * 20 + [float("nan")] + [0.0001] * 20
+        run = settled("4h", rates)
+        assert run.broker.fidelity["funding_charged"] == len(rates) - 3
+        assert not repeats_noted(run)
+
+    def test_nan_before_the_first_rate_does_not(self) -> None:
+        """A frame that begins between settlements and carries each rate forward."""
+        rates = [float("nan")] * 8 + [0.001] * 8 + [0.002] * 8 + [0.003] * 8
+        run = settled("h", rates)
+        assert [e.amount for e in kinds(run, "funding")] == [-1, -2, -3]
+        assert repeats_noted(run)
+
+    def test_rates_that_change_on_every_bar_all_count(self) -> None:
+        run = settled("4h", [0.0001 * (i % 3 + 1) for i in range(12)])
+        assert run.broker.fidelity["funding_charged"] == 10
+        assert not repeats_noted(run)
+
+    def test_bars_as_long_as_the_interval_repeat_nothing(self) -> None:
+        run = settled("8h", [0.0001] * 12)
+        assert run.broker.fidelity["funding_charged"] == 10
+        assert not repeats_noted(run)
+
+    def test_a_repetition_is_seen_through_a_resampling(self) -> None:
+        frame = bars([100] * 96).assign(funding_rate=[0.001] * 48 + [0.002] * 48)
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.broker = broker_of(cash=10_000.0)
+        day = {"timeframe": bt.TimeFrame.Days, "compression": 1}
+        cerebro.resampledata(FEED(dataname=frame), name=BTC, **day)
+        cerebro.addstrategy(Actor, plan={1: lambda s: s.buy(size=10)})
+        run = cerebro.run()[0]
+        assert run.broker.fidelity["funding_charged"] <= 9
+        assert repeats_noted(run)
