@@ -312,7 +312,6 @@ def test_rivals_for_the_same_margin_meet_it_in_the_order_of_time() -> None:
         },
         {0: buy(20), 1: lines(buy(1, limit=90), buy(29, B))},
         leverage=5,
-        taker_fee=0.0005,
     )
     assert played.size(B) == 29
     assert [e.symbol for e in played.kinds("rejected")] in ([], [A])
