@@ -26,6 +26,7 @@ import backtrader as bt
 from bt_margin.core.contract import Contract
 from bt_margin.core.interest import accrued
 from bt_margin.errors import InputError, message
+from bt_margin.plugin.instrument import previous
 
 PERCENT: Final = bt.CommInfoBase.COMM_PERC
 HOURS_PER_YEAR: Final = 8760.0
@@ -166,7 +167,7 @@ class SpotMargin(_MarginInfo):
     """Spot bought or sold with borrowed money: interest instead of funding.
 
     ``interest`` is a fraction per year, charged by time (not by calendar day) on what is borrowed
-    at the current price: the whole notional of a short, the share 1 − 1/leverage of a long (none
+    at the last known close: the whole notional of a short, the share 1 − 1/leverage of a long (none
     when ``interest_long`` is False). Venues that charge every started hour take up to one hour
     more per loan than this.
     """
@@ -188,7 +189,8 @@ class SpotMargin(_MarginInfo):
         if not pos.size or (pos.size > 0 and not self.p.interest_long):
             return 0.0
         hours = (dt - pos.datetime).total_seconds() / 3600.0
-        owed = self.borrowed(pos.size, data.close[0])
+        before = previous(data.close)  # interest is due when a bar opens, before its close is known
+        owed = self.borrowed(pos.size, data.open[0] if before is None else before)
         return accrued(owed, float(self.p.interest), max(0.0, hours), HOURS_PER_YEAR)
 
 

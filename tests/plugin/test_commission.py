@@ -10,6 +10,7 @@ from typing import Any
 import backtrader as bt
 import pandas as pd
 import pytest
+from backtrader.linebuffer import LineBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,10 +125,18 @@ class TestSpotMargin:
     def position(self, size: float, begun: dt.datetime) -> Any:
         return SimpleNamespace(size=size, price=50.0, datetime=begun)
 
-    def test_interest_by_the_hour_on_what_is_borrowed_at_the_current_price(self) -> None:
+    def feed(self) -> Any:
+        """A close of 100, and a bar that opens at 100 and will close at 999."""
+        close = LineBuffer()
+        for value in (100.0, 999.0):
+            close.forward()
+            close[0] = value
+        return SimpleNamespace(open=[100.0], close=close)
+
+    def test_interest_by_the_hour_on_what_is_borrowed_at_the_last_known_close(self) -> None:
         """Trap 52: midnight means nothing, and the entry price (50) neither."""
         info = SpotMargin(interest=0.0876, leverage=5)
-        data = SimpleNamespace(close=[100.0])
+        data = self.feed()
         noon, late = dt.datetime(2024, 1, 1, 12), dt.datetime(2024, 1, 1, 23, 30)
         hour = dt.timedelta(hours=1)
         one = info.get_credit_interest(data, self.position(-2, noon), noon + hour)
@@ -138,7 +147,7 @@ class TestSpotMargin:
         assert longs == pytest.approx(one * 0.8)
 
     def test_no_debt_no_interest(self) -> None:
-        data, begun = SimpleNamespace(close=[100.0]), dt.datetime(2024, 1, 1)
+        data, begun = self.feed(), dt.datetime(2024, 1, 1)
         later = begun + dt.timedelta(days=3)
         free = SpotMargin(interest=0.1, leverage=1)
         assert free.get_credit_interest(data, self.position(2, begun), later) == 0.0

@@ -223,3 +223,15 @@ class TestSettlementOnEveryBar:
         run = cerebro.run()[0]
         assert run.broker.fidelity["funding_charged"] <= 9
         assert repeats_noted(run)
+
+
+@pytest.mark.parametrize("run", [{}, {"runonce": False}, {"exactbars": 1}])
+def test_interest_does_not_know_the_close_to_come(run: Any) -> None:
+    charged = []
+    for close in (100.0, 110.0):
+        rise = (100, max(100, close), 100, close)
+        broker = broker_of(leverage=5, cash=10_000.0)
+        broker.addcommissioninfo(btm.SpotMargin(interest=0.876, leverage=5))
+        one = perp(broker, bars([100, 100, rise]), {1: lambda s: s.sell(size=100)}, run=run)
+        charged.append([e.amount for e in kinds(one, "interest")])
+    assert charged[0] == charged[1] == [pytest.approx(-1.0)]
