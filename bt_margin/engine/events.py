@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timezone
 from typing import Any, Final
 
 KINDS: Final = (
@@ -67,6 +68,22 @@ class Event:
     cause: int | None = None
     order: int | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """One line: when, what, on which symbol, how much at which price, and why.
+
+        >>> print(Event(0, 0, "fill", symbol="X", size=-2.0, price=30_000.0, reason="test"))
+        1970-01-01 00:00 fill X -2 at 30,000 (test)
+        """
+        when = datetime.fromtimestamp(self.time / 1000, timezone.utc)
+        parts = [f"{when:%Y-%m-%d %H:%M}", self.kind]
+        if self.symbol is not None:
+            parts.append(self.symbol)
+        if self.amount is not None:
+            parts.append(f"{self.amount:+,.8g}")
+        elif self.size is not None and self.price is not None:
+            parts.append(f"{self.size:+,.8g} at {self.price:,.8g}")
+        return " ".join(parts) + (f" ({self.reason})" if self.reason else "")
 
     def to_dict(self) -> dict[str, Any]:
         """A plain dict in field order, ``info`` flattened to a dict.
