@@ -246,7 +246,7 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
     def expire_pending(self) -> None:
         """Drop the orders whose time is over (walk)."""
         for order in list(self.pending):
-            if order.expire():
+            if order in self.pending and order.alive() and order.expire():
                 self.pending.remove(order)
                 self._drop(order)
 

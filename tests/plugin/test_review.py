@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import backtrader as bt
@@ -235,3 +236,30 @@ def test_interest_does_not_know_the_close_to_come(run: Any) -> None:
         one = perp(broker, bars([100, 100, rise]), {1: lambda s: s.sell(size=100)}, run=run)
         charged.append([e.amount for e in kinds(one, "interest")])
     assert charged[0] == charged[1] == [pytest.approx(-1.0)]
+
+
+def hour_from(s: Any) -> dt.datetime:
+    end: dt.datetime = s.data.datetime.datetime(0) + dt.timedelta(hours=1)
+    return end
+
+
+def pair_of_exits(s: Any) -> None:
+    until = hour_from(s)
+    one = s.sell(size=90, exectype=bt.Order.Limit, price=120, valid=until)
+    s.sell(size=90, exectype=bt.Order.Stop, price=50, valid=until, oco=one)
+
+
+def far_bracket(s: Any) -> None:
+    s.buy_bracket(size=1, price=10, stopprice=5, limitprice=200, valid=hour_from(s))
+
+
+@pytest.mark.parametrize("orders", [pair_of_exits, far_bracket])
+def test_orders_that_expire_together_in_a_walked_bar(orders: Any) -> None:
+    ends = []
+    for low in (99, 80):  # the fast lane, and a bar that liquidates
+        frame = bars([100, 100, 100, (100, 100, low, low), low])
+        run = perp(broker_of(), frame, {1: lambda s: s.buy(size=90), 2: orders})
+        assert len(kinds(run, "liquidation")) == (low == 80)
+        ends.append([end for end in run.ends() if end[1] != "Completed"])
+    assert ends[0] == ends[1]
+    assert [status for _, status, _ in ends[0]][:2] == ["Expired", "Canceled"]
