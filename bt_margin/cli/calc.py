@@ -176,10 +176,18 @@ LINES = (
 )
 
 
-def _print(answers: list[Answer], rules: Venue, as_json: bool, quiet: bool) -> None:
-    """The answers as JSON, as bare prices, or as a table."""
+def _shown(answer: Answer, name: str, kind: str) -> str:
+    """One number of an answer; money with the digits of its currency."""
     from bt_margin.report import numbers
 
+    value = answer.to_dict()[name]
+    if kind == "money":
+        return numbers.money(value, answer.currency)
+    return str(getattr(numbers, kind)(value))
+
+
+def _print(answers: list[Answer], rules: Venue, as_json: bool, quiet: bool) -> None:
+    """The answers as JSON, as bare prices, or as a table."""
     if as_json:
         shell.write_json({"venue": rules.name, "positions": [a.to_dict() for a in answers]})
         return
@@ -190,8 +198,7 @@ def _print(answers: list[Answer], rules: Venue, as_json: bool, quiet: bool) -> N
         return
     rows = [["", *(f"{a.side} {a.symbol}" for a in answers)]]
     for label, name, kind in LINES:
-        show = getattr(numbers, kind)
-        rows.append([label, *(show(a.to_dict()[name]) for a in answers)])
+        rows.append([label, *(_shown(a, name, kind) for a in answers)])
     console = shell.stdout()
     first = answers[0]
     console.print(f"{rules.title}, {first.margin_mode}, {first.leverage:g}×", markup=False)

@@ -83,7 +83,7 @@ def compare(
         if as_json:
             shell.write_json(_document(result, files))
         elif quiet:
-            from bt_margin.report.words import verdict
+            from bt_margin.report.verdict import verdict
 
             typer.echo(verdict(result))
         else:
@@ -114,9 +114,7 @@ def _market(
         place = data[0] if len(data) == 1 else data
         timeframe, source = which
         return dict(
-            load_market(
-                place, wanted, since=since, until=until, timeframe=timeframe, venue=source
-            )
+            load_market(place, wanted, since=since, until=until, timeframe=timeframe, venue=source)
         )
     from bt_margin.market.synthetic import sample_market
     from bt_margin.studies.pick import pick
@@ -158,7 +156,8 @@ def _save(result: Comparison, out: Path | None) -> list[Path]:
 
 def _document(result: Comparison, files: list[Path]) -> dict[str, Any]:
     """Everything a program wants to know."""
-    from bt_margin.report.words import approximations, fidelity, liquidations, verdict
+    from bt_margin.report.verdict import verdict
+    from bt_margin.report.words import approximations, fidelity, liquidations
 
     return {
         "synthetic": result.synthetic,
@@ -177,7 +176,8 @@ def _document(result: Comparison, files: list[Path]) -> dict[str, Any]:
 def _show(result: Comparison, files: list[Path]) -> None:
     """Tables for people."""
     from bt_margin.report import tables
-    from bt_margin.report.words import approximations, fidelity, verdict
+    from bt_margin.report.verdict import verdict
+    from bt_margin.report.words import approximations, fidelity
 
     console = shell.stdout()
     span = f"{result.index[0]:%Y-%m-%d} to {result.index[-1]:%Y-%m-%d}" if len(result.index) else ""

@@ -44,7 +44,8 @@ def notebook_html(comparison: Comparison) -> str:
 def as_text(comparison: Comparison) -> str:
     """The headline table and the verdict as plain text."""
     from bt_margin.report.tables import headline
-    from bt_margin.report.words import verdict
+    from bt_margin.report.verdict import verdict
+    from bt_margin.report.words import data_notes
 
     rows = headline(comparison)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -56,4 +57,5 @@ def as_text(comparison: Comparison) -> str:
         for row in rows
     ]
     label = ["SYNTHETIC market"] if comparison.synthetic else []
-    return "\n".join([*label, *lines, "", verdict(comparison)])
+    notes = [f"· {note}" for note in data_notes(comparison)]
+    return "\n".join([*label, *lines, "", verdict(comparison), *notes])

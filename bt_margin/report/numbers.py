@@ -8,6 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from bt_margin.studies import amounts
+from bt_margin.studies.amounts import fixed
+
 NOTHING = "–"
 
 
@@ -15,17 +18,15 @@ def _known(value: Any) -> bool:
     return value is not None and not pd.isna(value)
 
 
-def money(value: Any) -> str:
-    """An amount with two decimals, more when it is small.
+def money(value: Any, unit: str = "USDT") -> str:
+    """An amount with the digits of its currency.
 
     >>> money(1234.5), money(-0.00123), money(float("nan"))
     ('1,234.50', '-0.00123', '–')
+    >>> money(0.5, "BTC")
+    '0.50000000'
     """
-    if not _known(value):
-        return NOTHING
-    small = 1e-9 < abs(value) < 0.005
-    value = value if abs(value) > 1e-9 else 0.0  # dust is nothing, and nothing has no minus
-    return f"{value:,.3g}" if small else f"{value:,.2f}"
+    return amounts.money(float(value), unit) if _known(value) else NOTHING
 
 
 def percent(value: Any) -> str:
@@ -36,7 +37,7 @@ def percent(value: Any) -> str:
     """
     if not _known(value) or math.isinf(value):
         return NOTHING
-    return f"{value * 100:,.2f} %"
+    return f"{fixed(value * 100, 2)} %"
 
 
 def ratio(value: Any) -> str:
@@ -45,7 +46,7 @@ def ratio(value: Any) -> str:
     >>> ratio(1.239)
     '1.24'
     """
-    return f"{value:,.2f}" if _known(value) and not math.isinf(value) else NOTHING
+    return fixed(value, 2) if _known(value) and not math.isinf(value) else NOTHING
 
 
 def count(value: Any) -> str:
@@ -63,7 +64,7 @@ def times(value: Any) -> str:
     >>> times(9.876)
     '9.88×'
     """
-    return f"{value:,.2f}×" if _known(value) else NOTHING
+    return f"{fixed(value, 2)}×" if _known(value) else NOTHING
 
 
 def plural(number: int, one: str, many: str = "") -> str:
@@ -102,6 +103,5 @@ def signed(show: Callable[[Any], str], value: Any) -> str:
     ('+3.00', '-3.00', '0.00×')
     """
     text = show(value)
-    if not any(digit in text for digit in "123456789"):
-        return text.lstrip("-")
-    return f"+{text}" if value > 0 else text
+    nothing = not any(digit in text for digit in "123456789")
+    return f"+{text}" if not nothing and value > 0 else text

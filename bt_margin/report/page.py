@@ -12,7 +12,8 @@ from bt_margin.report.figures import figure_dict
 from bt_margin.report.numbers import date
 from bt_margin.report.picture import picture
 from bt_margin.report.style import SCRIPT, STYLE
-from bt_margin.report.words import approximations, fidelity, verdict
+from bt_margin.report.verdict import verdict
+from bt_margin.report.words import approximations, data_notes, fidelity
 from bt_margin.studies.comparison import Comparison
 
 MOST_LIQUIDATIONS = 200
@@ -50,9 +51,11 @@ def page(comparison: Comparison) -> str:
 
 def fragment(comparison: Comparison) -> str:
     """The verdict, the headline table and the picture, for a notebook cell."""
+    notes = "".join(f"<li>{escape(note)}</li>" for note in data_notes(comparison))
     return (
-        f"<p>{escape(verdict(comparison))}</p>{_table(tables.headline(comparison), 'numbers')}"
-        f"{picture(comparison)}"
+        f"{_badge(comparison)}<p>{escape(verdict(comparison))}</p>"
+        f"{_table(tables.headline(comparison), 'numbers')}"
+        f"{f'<ul>{notes}</ul>' if notes else ''}{picture(comparison)}"
     )
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from bt_margin.report.numbers import date, money, plural
 from bt_margin.report.series import Curve, curves
-from bt_margin.report.words import currency, verdict
+from bt_margin.report.verdict import verdict
+from bt_margin.report.words import currency
 from bt_margin.studies.comparison import Comparison
 
 WIDTH, HEIGHT = 1080, 560
@@ -59,7 +60,8 @@ def picture(comparison: Comparison) -> str:
     title = f"{comparison.first.title}: {' and '.join(comparison.runs)}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'width="{WIDTH}" height="{HEIGHT}" role="img">',
+        f'width="{WIDTH}" height="{HEIGHT}" role="img" '
+        'style="max-width:100%;height:auto">',
         f"<title>{escape(title)}</title><desc>{escape(verdict(comparison))}</desc>",
         f"<style>{_STYLE}</style>",
         f'<rect class="bg" width="{WIDTH}" height="{HEIGHT}"/>',
@@ -67,7 +69,7 @@ def picture(comparison: Comparison) -> str:
         *_axes(frame, currency(comparison)),
         *[_line(curve, frame) for curve in lines],
         *[_crosses(curve, frame) for curve in lines],
-        *_legend(lines),
+        *_legend(lines, currency(comparison)),
     ]
     if comparison.synthetic:
         parts.append(
@@ -118,7 +120,7 @@ def _axes(frame: Frame, unit: str) -> list[str]:
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text class="axis" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">'
-            f"{money(value).removesuffix('.00')}</text>"
+            f"{_round(value, unit)}</text>"
         )
     for share in np.linspace(0.0, 1.0, 7):
         second = frame.start + float(share) * (frame.end - frame.start)
@@ -131,6 +133,12 @@ def _axes(frame: Frame, unit: str) -> list[str]:
             f"{label}</text>"
         )
     return parts
+
+
+def _round(value: float, unit: str) -> str:
+    """An amount on the axis, without the zeros behind its point."""
+    text = money(value, unit)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _line(curve: Curve, frame: Frame) -> str:
@@ -155,11 +163,11 @@ def _cross(x: float, y: float, colour: str) -> str:
     )
 
 
-def _legend(lines: Sequence[Curve]) -> list[str]:
+def _legend(lines: Sequence[Curve], unit: str) -> list[str]:
     """Which colour is which, with the final equity and the number of liquidations."""
     parts, x = [], float(LEFT)
     for curve in lines:
-        last = money(curve.equity[-1]) if len(curve.equity) else money(None)
+        last = money(curve.equity[-1], unit) if len(curve.equity) else money(None)
         fallen = len(curve.cross_times)
         note = f"  ({plural(fallen, 'liquidation')})" if fallen else ""
         text = f"{curve.name}  {last}{note}"

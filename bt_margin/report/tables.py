@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bt_margin.report import numbers as n
 from bt_margin.report.words import liquidations
+from bt_margin.studies.amounts import grain
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.pieces import CAUSES, Episode
+from bt_margin.studies.summary import COLUMNS
 
 Show = Callable[[Any], str]
+INDENT = "\u00a0\u00a0"  # also a browser keeps it
 #: What the headline table shows, in order: label, column of the summary, how to write it.
 HEADLINE: tuple[tuple[str, str, Show], ...] = (
     ("final equity", "final_equity", n.money),
     ("total return", "total_return", n.percent),
     ("yearly growth", "cagr", n.percent),
     ("max drawdown", "max_drawdown", n.percent),
-    ("  from", "drawdown_peak", n.date),
-    ("  to", "drawdown_trough", n.date),
+    (f"{INDENT}from", "drawdown_peak", n.date),
+    (f"{INDENT}to", "drawdown_trough", n.date),
     ("Sharpe", "sharpe", n.ratio),
     ("Sortino", "sortino", n.ratio),
     ("liquidations", "liquidations", n.count),
@@ -26,6 +30,7 @@ HEADLINE: tuple[tuple[str, str, Show], ...] = (
     ("margin calls", "margin_calls", n.count),
     ("rejected orders", "rejected_orders", n.count),
     ("trades", "trades", n.count),
+    ("price result", "price_result", n.money),
     ("fees", "fees", n.money),
     ("funding", "funding", n.money),
     ("interest", "interest", n.money),
@@ -45,6 +50,16 @@ _DATES = {"drawdown_peak", "drawdown_trough"}
 MOST_EPISODES = 12
 
 
+def in_unit(show: Show, unit: str) -> Show:
+    """Money is written in its currency, everything else as it is."""
+    return partial(n.money, unit=unit) if show is n.money else show
+
+
+def definitions(comparison: Comparison) -> dict[str, str]:
+    """What each row of the headline table means, by its label."""
+    return {label: COLUMNS[column] for label, column, _ in HEADLINE if column in COLUMNS}
+
+
 def headline(comparison: Comparison) -> list[list[str]]:
     """Header and rows: statistic, one column per scenario, and the difference when there are two.
 
@@ -56,7 +71,7 @@ def headline(comparison: Comparison) -> list[list[str]]:
     for label, column, show in HEADLINE:
         if column not in summary:
             continue
-        values = list(summary[column])
+        values, show = list(summary[column]), in_unit(show, comparison.first.currency)
         if column in _OPTIONAL and not any(values):
             continue
         cells = [show(value) for value in values]
@@ -70,23 +85,24 @@ def episodes(comparison: Comparison, most: int | None = MOST_EPISODES) -> list[l
     """Header and rows: the episodes worth most, in order of time, each with its causes in words."""
     found = comparison.divergence.episodes
     kept = sorted(found, key=lambda e: -abs(e.worth))[: most if most is not None else len(found)]
-    several = len(comparison.runs) > 2
+    several, unit = len(comparison.runs) > 2, comparison.first.currency
+    show = in_unit(n.money, unit)
     header = ["from", "to", "worth", "made of", "what parted them"]
     rows = [[*(["against"] if several else []), *header]]
     for piece in sorted(kept, key=lambda e: (e.other, e.opened)):
         end = "the end" if piece.ongoing else n.date(piece.closed)
-        cells = [n.date(piece.opened), end, n.signed(n.money, piece.worth)]
-        cells += [made_of(piece), f"{piece.sentence} {piece.aftermath}".rstrip()]
+        cells = [n.date(piece.opened), end, n.signed(show, piece.worth)]
+        cells += [made_of(piece, unit), f"{piece.sentence} {piece.aftermath}".rstrip()]
         rows.append([*([piece.other] if several else []), *cells])
     return rows
 
 
-def made_of(piece: Episode) -> str:
+def made_of(piece: Episode, unit: str = "USDT") -> str:
     """The causes of an episode that matter, the largest first: ``price +120.00, fees -3.10``."""
-    floor = max(0.005, 0.001 * max((abs(v) for v in piece.causes.values()), default=0.0))
+    floor = max(grain(unit), 0.001 * max((abs(v) for v in piece.causes.values()), default=0.0))
     parts = sorted(((piece.causes[c], c) for c in CAUSES), key=lambda part: -abs(part[0]))
     return ", ".join(
-        f"{name.replace('_', ' ')} {n.signed(n.money, value)}"
+        f"{name.replace('_', ' ')} {n.signed(in_unit(n.money, unit), value)}"
         for value, name in parts
         if abs(value) >= floor
     )
@@ -96,13 +112,14 @@ def totals(comparison: Comparison) -> list[list[str]]:
     """Header and rows: what episodes, stretches and the start add up to, for each pair."""
     rows = [["difference", "start", "episodes", "compounding between", "final"]]
     book = comparison.divergence
+    show = in_unit(n.money, book.currency)
     for other, final in book.final.items():
         mine = [piece for piece in book if piece.other == other]
         apart = sum(piece.worth for piece in mine if isinstance(piece, Episode))
         between = sum(piece.worth for piece in mine if not isinstance(piece, Episode))
         cells = (book.opening[other], apart, between, final)
         label = f"{other} − {comparison.first.name}"
-        rows.append([label, *(n.signed(n.money, value) for value in cells)])
+        rows.append([label, *(n.signed(show, value) for value in cells)])
     return rows
 
 
@@ -110,11 +127,15 @@ def liquidation_rows(comparison: Comparison) -> list[list[str]]:
     """Header and rows: every liquidation with the numbers that decided it and its explanation."""
     header = ["time", "scenario", "symbol", "size", "mark", "closed at", "equity", "maintenance"]
     labelled = bool(comparison.extremes)
+    found = liquidations(comparison)
+    judged = {row["judged_by"] for row in found}
+    header[4] = " or ".join(sorted(judged)) or "mark"
     rows = [[*header, "result", *(["certainty"] if labelled else []), "why"]]
-    for row in liquidations(comparison):
+    for row in found:
+        show = in_unit(n.money, comparison.runs[row["scenario"]].currency)
         cells = [n.date(row["time"]), row["scenario"], row["symbol"], f"{row['size'] or 0:+,.6g}"]
         cells += [n.price(row["mark"]), n.price(row["price"])]
-        cells += [n.money(row["equity"]), n.money(row["maintenance"])]
-        cells.append(n.signed(n.money, row["result"]))
+        cells += [show(row["equity"]), show(row["maintenance"])]
+        cells.append(n.signed(show, row["result"]))
         rows.append([*cells, *([row["certainty"]] if labelled else []), row["explanation"]])
     return rows

@@ -7,79 +7,19 @@ from typing import Any
 
 import pandas as pd
 
-from bt_margin.report.numbers import date, money, percent, plural, price
-from bt_margin.studies.causes import breach_behind, funding_behind, verdict_text
+from bt_margin.report.numbers import money, percent, plural, price
+from bt_margin.studies.breaches import breach_behind, funding_behind
 from bt_margin.studies.comparison import Comparison
-from bt_margin.studies.pieces import Episode
 from bt_margin.studies.result import Run
+from bt_margin.studies.sentences import verdict_text
+from bt_margin.studies.summary import after_death
 
-
-def verdict(comparison: Comparison) -> str:
-    """Two sentences: who ended with more, and what made the difference."""
-    label = "On this SYNTHETIC market: " if comparison.synthetic else ""
-    return f"{label}{_ending(comparison)} {_reason(comparison)}"
+LONG_WARMUP = 10  # bars without a decision that are worth a note
 
 
 def currency(comparison: Comparison) -> str:
     """The settlement currency of the comparison."""
-    return str(comparison.first.broker.account.currency)
-
-
-def _ending(comparison: Comparison) -> str:
-    """Who ended with how much."""
-    unit, runs = currency(comparison), list(comparison.runs.values())
-    if len(runs) == 1:
-        return f"{runs[0].name} ended with {money(runs[0].final)} {unit}, {_change(runs[0])}."
-    ranked = sorted(runs, key=lambda run: -run.final)
-    best, worst = ranked[0], ranked[-1]
-    if abs(best.final - worst.final) < 0.005:
-        who = "Both" if len(runs) == 2 else "All"
-        return f"{who} ended with {money(best.final)} {unit}, {_change(best)}."
-    gap = money(best.final - worst.final)
-    return (
-        f"{best.name} ended with {money(best.final)} {unit} ({_change(best)}), {gap} more than "
-        f"{worst.name} with {money(worst.final)} ({_change(worst)})."
-    )
-
-
-def _change(run: Run) -> str:
-    """Gained or lost against the cash at the start."""
-    share = run.final / run.cash - 1.0 if run.cash else 0.0
-    if run.broker.account.dead:
-        return "everything lost"
-    word = "up" if share >= 0 else "down"
-    return f"{word} {percent(abs(share))}"
-
-
-def _reason(comparison: Comparison) -> str:
-    """What made the difference."""
-    episodes = comparison.divergence.episodes
-    if len(comparison.runs) == 1:
-        fallen = int((comparison.first.events["kind"] == "liquidation").sum())
-        return f"It had {plural(fallen, 'liquidation')}." if fallen else "It was never liquidated."
-    if not episodes:
-        return (
-            "Nothing parted them: no liquidation, no refused order, no margin action in one alone."
-        )
-    biggest = max(episodes, key=lambda episode: abs(episode.worth))
-    return (
-        f"What parted them most, {_when(biggest)}, was worth "
-        f"{money(abs(biggest.worth))} to {_winner(biggest)}: {biggest.sentence} {biggest.aftermath}".rstrip()
-    )
-
-
-def _winner(episode: Episode) -> str:
-    """Who gained by an episode."""
-    return episode.other if episode.worth > 0 else episode.first
-
-
-def _when(episode: Episode) -> str:
-    """From when to when an episode lasted."""
-    if episode.ongoing:
-        return f"from {date(episode.opened)} to the end"
-    if episode.bars == 1:
-        return f"in the bar of {date(episode.opened)}"
-    return f"from {date(episode.opened)} to {date(episode.closed)}"
+    return comparison.first.currency
 
 
 def explain(run: Run, event: Any) -> str:
@@ -87,15 +27,15 @@ def explain(run: Run, event: Any) -> str:
     events = run.broker.events
     decided = breach_behind(event, events) or event
     marks = dict(decided.info.get("marks", {})) or {event.symbol: event.mark}
-    text = _marks(run, marks)
+    text, unit = _marks(run, marks), run.currency
     if decided.found is not None and decided.allowed is not None:
-        text += f": {verdict_text(decided.allowed, decided.found)}"
+        text += f": {verdict_text(decided.allowed, decided.found, unit)}"
     if len(marks) == 1 and event.size and event.mark and decided.found:
         notional = run.broker.account.book[event.symbol].contract.notional(event.size, event.mark)
-        text += f" ({percent(decided.found / notional)} of {money(notional)})"
+        text += f" ({percent(decided.found / notional)} of {money(notional, unit)})"
     paid = funding_behind(event, events)
-    tipped = f" Funding of {money(paid)} tipped it." if paid else ""
-    return f"{text}.{tipped} {_settled(event)}".rstrip()
+    tipped = f" Funding of {money(paid, unit)} tipped it." if paid else ""
+    return f"{text}.{tipped} {_settled(event, unit)}".rstrip()
 
 
 def _marks(run: Run, marks: dict[str, Any]) -> str:
@@ -103,17 +43,20 @@ def _marks(run: Run, marks: dict[str, Any]) -> str:
     bare = set(run.fidelity.get("symbols_without_mark", ()))
     if len(marks) == 1:
         ((symbol, mark),) = marks.items()
-        what = "last price, for want of a mark," if symbol in bare else "mark"
+        what = "last price (there is no mark)" if symbol in bare else "mark"
         return f"The {what} reached {price(mark)}"
-    shown = [f"{symbol} {price(mark)}" for symbol, mark in marks.items()]
-    last = f" (last prices, for want of marks: {', '.join(sorted(bare))})" if bare else ""
-    return f"The marks stood at {', '.join(shown)}{last}"
+    several = not bare >= set(marks)
+    shown = [
+        f"{symbol} {price(mark)}{' (last price)' if several and symbol in bare else ''}"
+        for symbol, mark in marks.items()
+    ]
+    return f"The {'marks' if several else 'last prices'} stood at {', '.join(shown)}"
 
 
-def _settled(event: Any) -> str:
+def _settled(event: Any, unit: str) -> str:
     """How a liquidated position ended."""
     how = event.info.get("settle")
-    fee = f", liquidation fee {money(event.fee)}" if event.fee else ""
+    fee = f", liquidation fee {money(event.fee, unit)}" if event.fee else ""
     if how == "takeover":
         return (
             f"The fund took the position over at {price(event.price)}, its bankruptcy price{fee}."
@@ -140,23 +83,37 @@ def approximations(comparison: Comparison) -> list[str]:
     return list(dict.fromkeys(text for venue in venues for text in venue.approximations))
 
 
+def data_notes(comparison: Comparison) -> list[str]:
+    """What the data lacked (marks, funding, tier tables), each sentence once; nothing else."""
+    rules = set(approximations(comparison))
+    notes = [str(n) for run in comparison.runs.values() for n in run.fidelity.get("notes", ())]
+    return [note for note in dict.fromkeys(notes) if note not in rules]
+
+
 def _data_notes(run: Run) -> Iterator[str]:
-    """Marks, funding, tier tables and the paths inside the bars."""
+    """Marks, funding, tier tables, warm-up, the paths inside the bars, and what came after the end."""
     facts = run.fidelity
     yield from (str(note) for note in facts.get("notes", ()))
+    if run.warmup >= LONG_WARMUP:
+        yield f"The first {run.warmup:,} bars were warm-up of the strategy's indicators: no orders."
     walked = int(facts.get("walked", 0) or 0)
     if walked:
         policy = facts.get("intrabar", run.settings.get("intrabar"))
         were = "was" if walked == 1 else "were"
         bars_walked = plural(walked, "dangerous bar")
         yield f"{run.name}: {bars_walked} {were} walked along the {policy} path."
+    late = after_death(run)
+    if late:
+        yield f"{run.name}: {plural(late, 'order')} after everything was lost not counted as rejected."
 
 
 def _bounds_notes(comparison: Comparison) -> Iterator[str]:
     """What the two extreme paths say."""
     for name, runs in comparison.extremes.items():
         row = comparison.summary.loc[name]
-        ends = ", ".join(f"{money(run.final)} ({policy})" for policy, run in runs.items())
+        ends = ", ".join(
+            f"{money(run.final, run.currency)} ({policy})" for policy, run in runs.items()
+        )
         yield (
             f"{name}: certain liquidations {row['certain_liquidations']}, dependent on the path inside "
             f"the bar {row['path_dependent_liquidations']}; "
@@ -181,12 +138,14 @@ def _of_kind(events: Sequence[Any], kind: str) -> list[Any]:
 def _liquidation(name: str, run: Run, event: Any) -> dict[str, Any]:
     """One liquidation as a row."""
     decided = breach_behind(event, run.broker.events) or event
+    bare = run.fidelity.get("symbols_without_mark", ())
     return {
         "scenario": name,
         "time": pd.Timestamp(event.time, unit="ms", tz="UTC"),
         "symbol": event.symbol,
         "size": -event.size if event.size else event.size,
         "mark": event.mark,
+        "judged_by": "last price" if event.symbol in bare else "mark",
         "price": event.price,
         "equity": decided.allowed,
         "maintenance": decided.found,

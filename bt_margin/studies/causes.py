@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
-
+from bt_margin.studies import sentences as say
+from bt_margin.studies.amounts import money
+from bt_margin.studies.breaches import funding_behind
 from bt_margin.studies.divergence import Note, Track
 from bt_margin.studies.pieces import Cause
 
@@ -48,7 +49,7 @@ def _aftermath(tracks: Sequence[Track], bar: int, end: int, cause: Cause) -> str
     parts = [f"{more} more liquidation{'s' if more > 1 else ''}"] if more else []
     for track in tracks:
         died = _between(track, bar, end, ("dead",))
-        parts += [f"{track.name} lost everything at {when(note.event.time)}" for note in died]
+        parts += [f"{track.name} lost everything at {say.when(note.event.time)}" for note in died]
     return f"While they were apart: {', '.join(parts)}." if parts else ""
 
 
@@ -69,72 +70,6 @@ def cause_of(first: Track, other: Track, since: int, bar: int) -> Cause:
         return _fills(first, other, bar)
     track, note = max(found, key=lambda pair: _weight(pair[1]))
     return _told(track, other if track is first else first, note)
-
-
-def funding_behind(event: Any, events: Sequence[Any]) -> float:
-    """What funding took just before the breach behind a liquidation, if that is what tipped it; else 0.
-
-    Funding tipped it when, without the payments booked right before the breach in the same pool, the
-    equity would still have exceeded the maintenance margin. ``events`` are all of the run, in order.
-    """
-    breach = breach_behind(event, events)
-    if breach is None or breach.found is None or breach.allowed is None:
-        return 0.0
-    paid = 0.0
-    for before in reversed(events[: breach.id]):
-        if before.kind != "funding" or before.pool != breach.pool or before.time != breach.time:
-            break
-        paid -= before.amount or 0.0
-    return paid if paid > 0.0 and breach.allowed + paid > breach.found else 0.0
-
-
-def breach_behind(event: Any, events: Sequence[Any]) -> Any | None:
-    """The breach that led to a liquidation, or ``None`` where the engine recorded none."""
-    at: Any | None = event
-    while at is not None and at.cause is not None and at.cause < len(events):
-        at = events[at.cause]
-        if at.kind == "breach":
-            return at
-    return None
-
-
-def when(ms: int) -> str:
-    """A time for a sentence.
-
-    >>> when(1_760_130_000_000)
-    '2025-10-10 21:00 UTC'
-    """
-    return f"{pd.Timestamp(ms, unit='ms', tz='UTC'):%Y-%m-%d %H:%M} UTC"
-
-
-def amount(value: float | None) -> str:
-    """A price with as many decimals as its size calls for.
-
-    >>> amount(61234.567), amount(0.081234), amount(None)
-    ('61,234.57', '0.081234', 'unknown')
-    """
-    if value is None:
-        return "unknown"
-    digits = 2 if abs(value) >= 100 else 4 if abs(value) >= 1 else 6
-    return f"{value:,.{digits}f}"
-
-
-def money(value: float | None) -> str:
-    """An amount of money; very small ones are not rounded to nothing.
-
-    >>> money(1234.567), money(0.00012)
-    ('1,234.57', '0.00012')
-    """
-    if value is None:
-        return "unknown"
-    return f"{value:,.3g}" if 0.0 < abs(value) < 0.005 else f"{value:,.2f}"
-
-
-def size_text(value: float | None, symbol: str | None) -> str:
-    """A signed size in words: ``buy 0.5 of BTC/USDT:USDT``."""
-    if value is None:
-        return f"trade {symbol}"
-    return f"{'buy' if value > 0 else 'sell'} {abs(value):,.6g} of {symbol}"
 
 
 def _weight(note: Note) -> tuple[int, int]:
@@ -169,91 +104,33 @@ def _key(note: Note) -> tuple[Any, ...]:
 
 def _told(track: Track, peer: Track, note: Note) -> Cause:
     """A one-sided event as a cause."""
-    event, events = note.event, [n.event for n in track.notes]
+    event = note.event
     if event.kind == "liquidation":
-        kind = "funding breach" if funding_behind(event, events) else "liquidation"
-        text = liquidation_sentence(track.name, event, events)
-        return Cause(kind, f"{text[:-1]}; {_fate(peer, note)}.", track.name, event.id)
+        tipped = funding_behind(event, [n.event for n in track.notes])
+        kind = "funding breach" if tipped else "liquidation"
+        text = f"{say.liquidation(track, event)}; {_fate(peer, note)}."
+        return Cause(kind, text, track.name, event.id, say.liquidation_brief(track, event))
     if event.kind == "rejected":
-        return Cause("rejected order", _rejection(track, peer, event), track.name, event.id)
+        text, brief = say.rejection(track, peer, event), say.rejection_brief(track, event)
+        return Cause("rejected order", text, track.name, event.id, brief)
     if event.kind in _MARGIN_ACTIONS:
-        return Cause("margin action", _action(track, peer, event), track.name, event.id)
+        brief = say.action(track, event)
+        text = f"{brief}; {peer.name} did not."
+        return Cause("margin action", text, track.name, event.id, brief)
     if event.kind == "canceled":
-        text = f"{track.name} had an order in {event.symbol} cancelled at {when(event.time)}"
-        return Cause("cancelled order", f"{text} ({event.reason}).", track.name, event.id)
-    text = f"{track.name} alone had a {event.kind} of {money(event.amount)} at {when(event.time)}."
-    return Cause("transfer", text, track.name, event.id)
+        brief = f"{track.name} had an order in {event.symbol} cancelled at {say.when(event.time)}"
+        return Cause("cancelled order", f"{brief} ({event.reason}).", track.name, event.id, brief)
+    moved = money(event.amount, track.currency)
+    brief = f"{track.name} alone had a {event.kind} of {moved} at {say.when(event.time)}"
+    return Cause("transfer", f"{brief}.", track.name, event.id, brief)
 
 
 def _fate(peer: Track, note: Note) -> str:
     """What became of the same position in the other run in that bar."""
     for like in _between(peer, note.bar, note.bar, ("liquidation",)):
         if like.event.symbol == note.event.symbol:
-            return f"{peer.name} was too, at the mark {amount(like.event.mark)}"
+            return f"{peer.name} was too, {say.at_mark(peer, like.event)}"
     return f"{peer.name} was not"
-
-
-def liquidation_sentence(run: str, event: Any, events: Sequence[Any]) -> str:
-    """One liquidation in a sentence: which mark, which equity, which maintenance."""
-    decided = breach_behind(event, events) or event
-    held = "position" if event.size is None else "long" if event.size < 0 else "short"
-    text = f"{run} was liquidated out of its {event.symbol} {held} at {when(event.time)}"
-    if event.mark is not None:
-        text += f" at the mark {amount(event.mark)}"
-    if decided.found is not None and decided.allowed is not None:
-        text += f": {verdict_text(decided.allowed, decided.found)}"
-    paid = funding_behind(event, events)
-    return f"{text}{f', after paying {money(paid)} of funding' if paid else ''}."
-
-
-def verdict_text(equity: float, need: float) -> str:
-    """How a pool's equity stood to its maintenance margin when it was liquidated.
-
-    >>> verdict_text(73.28, 73.28)
-    'its equity had fallen to the maintenance margin of 73.28'
-    >>> verdict_text(-10.0, 73.28)
-    'its equity of -10.00 was already below the maintenance margin of 73.28'
-    """
-    if need - equity <= 1e-6 * abs(need) + 0.005:
-        return f"its equity had fallen to the maintenance margin of {money(need)}"
-    return (
-        f"its equity of {money(equity)} was already below the maintenance margin of {money(need)}"
-    )
-
-
-_REASONS = {
-    "margin": "needs {found} of margin, {allowed} are available",
-    "lot": "is smaller than one lot of {allowed}",
-    "min_notional": "is worth {found}, less than the smallest order of {allowed}",
-    "leverage_cap": "makes a position worth {found}, at this leverage {allowed} are allowed",
-    "dead": "comes from an account that has nothing left",
-}
-
-
-def _rejection(track: Track, peer: Track, event: Any) -> str:
-    """An order one account could not carry."""
-    text = f"{track.name} was refused an order at {when(event.time)}"
-    known = _REASONS.get(event.reason)
-    why = f"is refused ({event.reason.replace('_', ' ')})" if known is None else known
-    show = amount if event.reason == "lot" else money
-    numbers = {"found": show(event.found), "allowed": show(event.allowed)}
-    order = size_text(event.size, event.symbol)
-    return f"{text}: to {order} {why.format(**numbers)}; {peer.name} was not."
-
-
-def _action(track: Track, peer: Track, event: Any) -> str:
-    """Margin moved, or leverage or mode changed, in one run only."""
-    what = {
-        "top_up": "topped its margin up by",
-        "transfer": "moved margin of",
-        "leverage": "changed the leverage",
-        "margin_mode": "changed the margin mode",
-        "refused": "was refused a margin action",
-    }[event.kind]
-    number = f" {money(event.amount)}" if event.amount is not None else ""
-    where = f" for {event.symbol}" if event.symbol else ""
-    reason = f" ({event.reason.replace('_', ' ')})" if event.reason else ""
-    return f"{track.name} {what}{number}{where} at {when(event.time)}{reason}; {peer.name} did not."
 
 
 def _death(first: Track, other: Track, bar: int) -> Cause | None:
@@ -265,8 +142,11 @@ def _death(first: Track, other: Track, bar: int) -> Cause | None:
     gone, alive = (first, other) if dead[0] else (other, first)
     note = last[0] if dead[0] else last[1]
     assert note is not None
-    text = f"{gone.name} has nothing left since {when(note.event.time)}; {alive.name} trades on."
-    return Cause("dead account", text, gone.name, note.event.id)
+    text = (
+        f"{gone.name} has nothing left since {say.when(note.event.time)}; {alive.name} trades on."
+    )
+    brief = f"{gone.name} had nothing left since {say.when(note.event.time)}"
+    return Cause("dead account", text, gone.name, note.event.id, brief)
 
 
 def _last(track: Track, bar: int, kinds: Sequence[str]) -> Note | None:
@@ -278,21 +158,27 @@ def _last(track: Track, bar: int, kinds: Sequence[str]) -> Note | None:
 def _fills(first: Track, other: Track, bar: int) -> Cause:
     """No verdict parted the runs: the same order on another base, or an order of another size."""
     symbol, shares = _widest(first, other, bar)
+    name = other.name
     if symbol is None:
-        return Cause("different base", "The runs hold different shares.", other.name, None)
+        return Cause("different base", "The runs hold different shares.", name, None)
     mine, theirs = (_traded(track, bar).get(symbol, 0.0) for track in (first, other))
-    weigh = f"{shares[0]:.2%} of the equity of {first.name}, {shares[1]:.2%} of {other.name}'s"
+    weigh = f"{shares[0]:.2%} of the equity of {first.name}, {shares[1]:.2%} of {name}'s"
+    at = say.when(int(first.times[bar]))
     if not mine and not theirs:
         text = f"The position in {symbol} weighs differently now: {weigh}."
-        return Cause("different base", text, other.name, None)
-    bases = f"on {money(_equity(first, bar))} ({first.name}), {money(_equity(other, bar))} ({other.name})"
+        brief = f"the position in {symbol} began to weigh differently at {at}"
+        return Cause("different base", text, name, None, brief)
+    base = [f"{money(_equity(t, bar), t.currency)} ({t.name})" for t in (first, other)]
+    brief = f"the orders in {symbol} at {at} were sized on {base[0]} and {base[1]}"
     if abs(mine - theirs) <= 1e-9 * max(abs(mine), abs(theirs)):
-        text = f"Both {size_text(mine, symbol)}, but on different equities: {bases}."
-        return Cause("different base", text, other.name, None)
-    did = [size_text(s, symbol) if s else f"no order in {symbol}" for s in (mine, theirs)]
-    text = f"The orders differ: {did[0]} ({first.name}), {did[1]} ({other.name}), {bases}; "
+        text = (
+            f"Both {say.size_text(mine, symbol)}, but on different equities: on {', '.join(base)}."
+        )
+        return Cause("different base", text, name, None, brief)
+    did = [say.size_text(s, symbol) if s else f"no order in {symbol}" for s in (mine, theirs)]
+    text = f"The orders differ: {did[0]} ({first.name}), {did[1]} ({name}), on {', '.join(base)}; "
     text += f"the position is then {weigh}."
-    return Cause("different size", text, other.name, None)
+    return Cause("different size", text, name, None, brief)
 
 
 def _widest(first: Track, other: Track, bar: int) -> tuple[str | None, tuple[float, float]]:

@@ -23,11 +23,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_margin.errors import InvariantError, message
+from bt_margin.studies.amounts import grain
 from bt_margin.studies.pieces import CAUSES, Cause, Divergence, Episode, Stretch
 
 #: Exposures closer than this share of the larger one agree: rounding to lots and fees is no parting.
 TOLERANCE = 0.002
-_CENT = 0.005
 
 Floats = NDArray[np.float64]
 
@@ -48,6 +48,7 @@ class Track:
     ``exposure`` symbol → (n_bars,) signed notional / equity at the closes.  ``slack`` symbol → (n_bars,)
     exposure of one lot (0 where orders are not rounded).  ``flows`` cause → (n_bars,) signed effect on the
     equity of what the ledger booked in the bar, every cause but the price.  ``notes`` in order of time.
+    ``currency`` of its money; ``bare`` symbols judged by the last price for want of a mark.
     """
 
     name: str
@@ -58,6 +59,8 @@ class Track:
     flows: Mapping[str, Floats]
     slack: Mapping[str, Floats] = field(default_factory=dict)
     notes: Sequence[Note] = ()
+    currency: str = "USDT"
+    bare: frozenset[str] = frozenset()
 
 
 def diverge(first: Track, others: Sequence[Track], told_by: Storyteller) -> Divergence:
@@ -72,9 +75,9 @@ def diverge(first: Track, others: Sequence[Track], told_by: Storyteller) -> Dive
         mine = list(_pieces(first, other, told_by))
         opening[other.name] = other.start - first.start
         final[other.name] = _last(other) - _last(first)
-        _check(mine, opening[other.name], final[other.name], other.name)
+        _check(mine, opening[other.name], final[other.name], other)
         pieces += mine
-    return Divergence(tuple(pieces), opening, final)
+    return Divergence(tuple(pieces), opening, final, first.currency)
 
 
 class Storyteller(Protocol):
@@ -193,6 +196,7 @@ class _Gap:
             **self._common(begin, end),
             kind=cause.kind,
             sentence=cause.sentence,
+            brief=cause.brief,
             aftermath=cause.aftermath,
             run=cause.run,
             event=cause.event,
@@ -223,29 +227,35 @@ class _Gap:
 
 
 def _check(
-    pieces: Sequence[Episode | Stretch], opening: float, final: float, other: str
+    pieces: Sequence[Episode | Stretch], opening: float, final: float, other: Track
 ) -> Literal[True]:
-    """The law: what the pieces were worth is the difference of the final equities, to the cent."""
+    """The law: what the pieces were worth is the difference of the final equities, to the smallest coin."""
     total = opening + sum(piece.worth for piece in pieces)
     split = sum(abs(sum(piece.causes.values()) - piece.worth) for piece in pieces)
-    room = max(_CENT, 1e-12 * sum(abs(piece.worth) for piece in pieces))
-    if abs(total - final) > room or split > room or any(_gaps(pieces)):
+    room = max(_room(other), 1e-12 * sum(abs(piece.worth) for piece in pieces))
+    if abs(total - final) > room or split > room or any(_gaps(pieces, room)):
         raise InvariantError(
             message(
                 "the sum of episodes and stretches",
                 found=f"{total:.6f}",
                 allowed=f"{final:.6f}, the difference of the final equities",
-                where=f"divergence of {other!r}",
+                where=f"divergence of {other.name!r}",
                 todo="report this: it is a fault of bt_margin",
             )
         )
     return True
 
 
-def _gaps(pieces: Sequence[Episode | Stretch]) -> Iterator[bool]:
+def _room(track: Track) -> float:
+    """What rounding may leave: the smallest amount shown, and a few last digits of a large equity."""
+    largest = float(np.max(np.abs(track.equity), initial=abs(track.start)))
+    return max(grain(track.currency), 1e-12 * largest)
+
+
+def _gaps(pieces: Sequence[Episode | Stretch], room: float) -> Iterator[bool]:
     """Whether each piece fails to begin where the one before it ended."""
     for left, right in pairwise(pieces):
-        yield abs(left.after - right.before) > _CENT or right.opened <= left.closed
+        yield abs(left.after - right.before) > room or right.opened <= left.closed
 
 
 def _last(track: Track) -> float:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from bt_margin.studies.amounts import money
+
 #: Everything that can move an equity, in the order in which tables show it.
 CAUSES = (
     "price",
@@ -25,13 +27,15 @@ CAUSES = (
 class Cause:
     """Why an episode opened: two words, a sentence, the run it happened to, the event there.
 
-    ``aftermath`` says what else happened while it lasted, in a sentence ("": nothing worth telling).
+    ``brief`` is the event as a clause, for a sentence about something larger. ``aftermath`` says what else
+    happened while it lasted, in a sentence ("": nothing worth telling).
     """
 
     kind: str
     sentence: str
     run: str
     event: int | None
+    brief: str = ""
     aftermath: str = ""
 
 
@@ -69,8 +73,9 @@ class Episode:
     """The runs' exposures differ: from the event that parted them until they agree again.
 
     ``kind`` names the cause in two words, ``sentence`` tells it; ``run`` is the run it happened to and
-    ``event`` the id of the event there (``None``: no single event). ``liquidations`` counts those of both
-    runs while it lasted, ``aftermath`` says what else happened then. ``ongoing``: the data ended first.
+    ``event`` the id of the event there (``None``: no single event); ``brief`` is that event as a clause.
+    ``liquidations`` counts those of both runs while it lasted, ``aftermath`` says what else happened then.
+    ``ongoing``: the data ended first.
     """
 
     first: str
@@ -89,6 +94,7 @@ class Episode:
     symbols: tuple[str, ...]
     liquidations: int
     ongoing: bool
+    brief: str = ""
 
     @property
     def after(self) -> float:
@@ -106,6 +112,7 @@ class Divergence(Sequence["Episode | Stretch"]):
     pieces: tuple[Episode | Stretch, ...]
     opening: Mapping[str, float]
     final: Mapping[str, float]
+    currency: str = "USDT"
 
     def __getitem__(self, index: Any) -> Any:
         return self.pieces[index]
@@ -131,10 +138,10 @@ class Divergence(Sequence["Episode | Stretch"]):
         return pd.DataFrame([_row(piece) for piece in self.pieces], columns=list(_COLUMNS))
 
     def __repr__(self) -> str:
-        return (
-            f"Divergence({len(self.episodes)} episodes, {len(self.stretches)} stretches, "
-            f"final difference {', '.join(f'{k}: {v:,.2f}' for k, v in self.final.items()) or 'none'})"
-        )
+        counts = ((len(self.episodes), "episode", "s"), (len(self.stretches), "stretch", "es"))
+        told = ", ".join(f"{n} {one}{'' if n == 1 else more}" for n, one, more in counts)
+        final = ", ".join(f"{k}: {money(v, self.currency)}" for k, v in self.final.items())
+        return f"Divergence({told}, final difference {final or 'none'})"
 
     def _repr_html_(self) -> str:
         return str(self.to_frame().to_html(index=False))

@@ -8,8 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from bt_margin.studies.amounts import money
+
 #: Columns of an events table, in order. ``time`` is UTC, money is in the settlement currency. ``order``
-#: counts the orders of the run from 1 (backtrader's own references count on through the process).
+#: counts the orders of the run from 1 (backtrader's own references count on through the process);
+#: ``mark`` is missing where there was no price yet.
 EVENT_COLUMNS = (
     "scenario",
     "id",
@@ -43,7 +46,8 @@ class Run:
     ``equity`` at the bar closes (UTC); ``events`` one row per engine event; ``positions`` one row per bar
     and open position; ``bars`` per bar the largest margin ratio of any pool (maintenance over equity) and
     the account's leverage (gross notional over equity); ``settings`` in force, ``fidelity`` what the data
-    had and lacked. ``broker`` and ``strategy`` are backtrader's objects, ``broker.account`` the engine's.
+    had and lacked; ``warmup`` bars passed before the strategy could decide anything. ``broker`` and
+    ``strategy`` are backtrader's objects, ``broker.account`` the engine's.
     """
 
     name: str
@@ -60,12 +64,18 @@ class Run:
     synthetic: bool = False
     data_hash: str = ""
     seconds: float = 0.0
+    warmup: int = 0
 
     @property
     def opening_entries(self) -> int:
         """How many ledger entries only put the cash in at the start."""
         first = next(iter(self.broker.account.ledger), None)
         return int(first is not None and first.kind == "deposit" and first.amount == self.cash)
+
+    @property
+    def currency(self) -> str:
+        """What the account's money is in."""
+        return str(self.broker.account.currency)
 
     @property
     def final(self) -> float:
@@ -76,8 +86,9 @@ class Run:
         label = ", SYNTHETIC data" if self.synthetic else ""
         died = int((self.events["kind"] == "liquidation").sum())
         return (
-            f"Run({self.name!r}: {self.title}, {self.cash:,.2f} -> {self.final:,.2f}, "
-            f"{len(self.equity)} bars, {died} liquidations{label})"
+            f"Run({self.name!r}: {self.title}, {money(self.cash, self.currency)} -> "
+            f"{money(self.final, self.currency)} {self.currency}, {len(self.equity)} bars, "
+            f"{died} liquidation{'' if died == 1 else 's'}{label})"
         )
 
 
@@ -89,6 +100,7 @@ def events_frame(events: Any, scenario: str) -> pd.DataFrame:
     frame["time"] = pd.to_datetime(frame["time"].astype("int64"), unit="ms", utc=True)
     for name in _NUMBERS:
         frame[name] = frame[name].astype("float64")
+    frame["mark"] = frame["mark"].where(frame["mark"] != 0.0)  # 0: before the first price
     for name in ("cause", "order"):
         frame[name] = frame[name].astype("Int64")
     frame["order"] = frame["order"] - frame["order"].min() + 1

@@ -118,7 +118,20 @@ def run_prepared(
         synthetic=_synthetic(cerebro, frames),
         data_hash=assemble.data_hash(cerebro),
         seconds=seconds,
+        warmup=warmup_of(strategy),
     )
+
+
+def warmup_of(strategy: Any) -> int:
+    """How many bars of the first feed passed before every indicator of the strategy had a value."""
+    needs = list(getattr(strategy, "_minperiods", ()))
+    if len(needs) != len(strategy.datas):
+        return 0
+    times = [np.asarray(data.datetime.array, dtype=float) for data in strategy.datas]
+    if any(need > len(own) for need, own in zip(needs, times, strict=True)):
+        return 0
+    ready = max(float(own[max(need, 1) - 1]) for need, own in zip(needs, times, strict=True))
+    return int(np.searchsorted(times[0], ready))
 
 
 def broker_keywords() -> list[str]:

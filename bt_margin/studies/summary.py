@@ -28,7 +28,8 @@ COLUMNS = {
     "liquidations": "positions closed by the venue, in whole or in part",
     "liquidated_notional": "their notional at the mark",
     "margin_calls": "times a pool's margin ratio reached a threshold at a close",
-    "rejected_orders": "orders the account could not carry",
+    "rejected_orders": "orders the account could not carry; those after everything was lost left out",
+    "price_result": "profit and loss of prices alone, realised and unrealised, before the rows below",
     "fees": "trading fees",
     "funding": "funding received less paid",
     "interest": "interest on borrowed money",
@@ -37,7 +38,8 @@ COLUMNS = {
     "shortfall": "losses the insurance fund bore instead of the account",
     "trades": "positions opened and closed again, flips counted",
     "max_leverage": "largest notional / equity at a close",
-    "min_margin_buffer": "smallest share of a pool's equity above its maintenance margin, at a close",
+    "min_margin_buffer": "smallest share of a pool's equity above its maintenance margin at a close; "
+    "0 when there was a liquidation",
     "bars": "bars of the run",
     "mark_share": "share of the bars that mattered (a position or order at stake) with a mark price",
     "synthetic": "whether the data was made up",
@@ -75,6 +77,7 @@ def summary_row(run: Run, track: Track) -> dict[str, Any]:
         "sharpe": stats.sharpe(curve),
         "sortino": stats.sortino(curve),
     }
+    row["price_result"] = run.final - run.cash - sum(float(np.sum(f)) for f in track.flows.values())
     return row | _booked(run, track) | _condition(run)
 
 
@@ -86,7 +89,7 @@ def _booked(run: Run, track: Track) -> dict[str, Any]:
         "liquidations": int(kinds.get("liquidation", 0)),
         "liquidated_notional": liquidated_notional(run),
         "margin_calls": int(kinds.get("margin_call", 0)),
-        "rejected_orders": int(kinds.get("rejected", 0)),
+        "rejected_orders": int(kinds.get("rejected", 0)) - after_death(run),
         "fees": total["fees"],
         "funding": total["funding"],
         "interest": total["interest"],
@@ -108,6 +111,12 @@ def _condition(run: Run) -> dict[str, Any]:
         "mark_share": float(run.fidelity.get("mark_share", math.nan)),
         "synthetic": run.synthetic,
     }
+
+
+def after_death(run: Run) -> int:
+    """Orders refused because the account had nothing left: a consequence, not a problem of its own."""
+    refused = run.events[run.events["kind"] == "rejected"]
+    return int((refused["reason"] == "dead").sum())
 
 
 def liquidated_notional(run: Run) -> float:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_margin.errors import InvariantError, message
+from bt_margin.studies.amounts import grain
 from bt_margin.studies.divergence import Floats, Note, Track
 from bt_margin.studies.pieces import CAUSES
 from bt_margin.studies.result import Run
@@ -24,7 +25,6 @@ CAUSE_OF = {
     "deposit": "transfers",
     "withdrawal": "transfers",
 }
-_CENT = 0.005
 
 
 def clock(runs: Sequence[Run]) -> pd.DatetimeIndex:
@@ -77,6 +77,8 @@ def track(run: Run, times: NDArray[np.int64]) -> Track:
         flows=flows,
         slack=_slack(run, times, equity),
         notes=notes(run, times),
+        currency=run.currency,
+        bare=frozenset(run.fidelity.get("symbols_without_mark", ())),
     )
 
 
@@ -88,11 +90,11 @@ def notes(run: Run, times: NDArray[np.int64]) -> list[Note]:
 
 
 def check_identity(run: Run) -> None:
-    """Cash at the start + every ledger entry + unrealised profit = final equity, to the cent."""
+    """Cash at the start + every ledger entry + unrealised profit = final equity, to the last digit shown."""
     booked = sum(entry.amount for entry in run.broker.account.ledger)
     unrealised = sum(p.unrealised() for p in run.broker.account.positions.values())
     final = float(run.equity.iloc[-1]) if len(run.equity) else run.cash
-    if abs(booked + unrealised - final) > max(_CENT, 1e-9 * abs(final)):
+    if abs(booked + unrealised - final) > max(grain(run.currency), 1e-9 * abs(final)):
         raise InvariantError(
             message(
                 "ledger and unrealised profit",

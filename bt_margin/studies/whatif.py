@@ -35,7 +35,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One position's numbers; money in the settlement currency, ratios and rates as fractions.
+    """One position's numbers; money in ``currency``, ratios and rates as fractions.
 
     ``balance`` backs it: the wallet in cross, what was posted in isolated. ``margin_ratio`` is maintenance
     over equity of its pool (1 is liquidation). ``liquidation_price`` and ``bankruptcy_price`` are ``None``
@@ -65,6 +65,7 @@ class Answer:
     affordable_size: float
     max_leverage: float | None
     tiers: str
+    currency: str
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as a plain dict; an infinite ratio becomes ``None``."""
@@ -228,4 +229,5 @@ def _answer(
         affordable_size=room,
         max_leverage=tier.max_leverage,
         tiers=tiers,
+        currency=leg.contract.settle,
     )

@@ -17,6 +17,7 @@ from bt_margin.report.figures import figure_dict
 from bt_margin.report.page import page
 from bt_margin.report.picture import picture, ticks
 from bt_margin.report.thin import thin
+from bt_margin.report.verdict import verdict
 from bt_margin.studies.compare import compare
 from bt_margin.studies.comparison import Comparison
 
@@ -40,7 +41,7 @@ def synthetic() -> Comparison:
 
 
 def test_the_verdict_says_who_won_by_how_much_and_why(hedge: Comparison) -> None:
-    text = words.verdict(hedge)
+    text = verdict(hedge)
     ended = hedge.runs["isolated"].final
     assert f"isolated ended with {ended:,.2f} USDT" in text
     assert "more than cross with 1,000.00 (up 0.00 %)" in text
@@ -51,7 +52,7 @@ def test_a_lost_account_is_called_lost() -> None:
     bars = frame([100.0, 100.0, 100.0, 50.0, 50.0])
     bars.iloc[3, bars.columns.get_indexer(["open", "mark_open", "high", "mark_high"])] = 50.0
     result = compare(Hold, {BTC: bars}, venue=flat_venue(), leverage=10)
-    assert "everything lost" in words.verdict(result)
+    assert "everything lost" in verdict(result)
 
 
 def test_a_liquidation_is_explained_by_mark_equity_and_maintenance(hedge: Comparison) -> None:
@@ -74,7 +75,7 @@ def test_a_gap_is_told_as_a_gap() -> None:
 
 def test_a_last_price_in_place_of_a_mark_is_named(synthetic: Comparison) -> None:
     (row,) = words.liquidations(synthetic)
-    assert "The last price, for want of a mark, reached" in row["explanation"]
+    assert "The last price (there is no mark) reached" in row["explanation"]
     notes = " ".join(words.fidelity(synthetic))
     assert "No mark prices for BTC/USDT:USDT" in notes
     assert "SYNTHETIC" in notes
@@ -100,7 +101,7 @@ def test_three_scenarios_have_no_difference_column() -> None:
     result = compare(Hold, data, venue=flat_venue(), scenarios=scenarios, params={"exposure": 1.5})
     assert tables.headline(result)[0] == ["", "2x", "5x", "10x"]
     assert tables.episodes(result)[0][0] == "against"
-    assert "All ended with" in words.verdict(result)
+    assert "All ended with" in verdict(result)
 
 
 def test_totals_are_start_episodes_and_compounding(hedge: Comparison) -> None:
@@ -135,7 +136,7 @@ def test_the_picture_is_well_formed_and_shows_everything(hedge: Comparison) -> N
 def test_made_up_data_is_marked_on_everything(synthetic: Comparison) -> None:
     assert "SYNTHETIC market" in picture(synthetic)
     assert "SYNTHETIC market" in page(synthetic)
-    assert "SYNTHETIC" in words.verdict(synthetic)
+    assert "SYNTHETIC" in verdict(synthetic)
     assert "SYNTHETIC" in repr(synthetic)
     assert "SYNTHETIC" in synthetic._repr_html_()
     assert "SYNTHETIC" in json.dumps(figure_dict(synthetic)["layout"])

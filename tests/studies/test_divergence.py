@@ -170,9 +170,9 @@ def test_no_bars_give_no_pieces() -> None:
 
 def test_a_sum_that_is_off_by_a_cent_is_an_invariant_error() -> None:
     found = diverge(make_track("a", [100, 100]), [make_track("b", [100, 110])], tell)
-    assert _check(list(found), 0.0, 10.0, "b")
+    assert _check(list(found), 0.0, 10.0, make_track("b", []))
     with pytest.raises(InvariantError, match=r"10\.02"):
-        _check(list(found), 0.0, 10.02, "b")
+        _check(list(found), 0.0, 10.02, make_track("b", []))
 
 
 def test_the_frame_has_one_row_per_piece_and_causes_that_sum_to_the_worth() -> None:
