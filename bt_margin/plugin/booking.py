@@ -25,6 +25,17 @@ SAME = 1e-12
 INF = float("inf")
 
 
+def _unbox(order: Any) -> None:
+    """numpy's numbers in an order become plain ones: they end in events and balances."""
+    created = order.created
+    for name in ("price", "pricelimit", "pclose", "trailamount", "trailpercent"):
+        number = getattr(created, name)
+        if hasattr(number, "item"):
+            setattr(created, name, number.item())
+    if hasattr(order.size, "item"):
+        order.size = created.size = order.executed.remsize = order.size.item()
+
+
 class Booking(Base):
     """The part of :class:`MarginBroker` that turns fills into money and positions."""
 
@@ -47,6 +58,7 @@ class Booking(Base):
         mark = quote.mark_now()
         if not quote.position.size and mark > 0.0:
             quote.position.move(mark)
+        _unbox(order)
         self._quantise(order, quote)
         return super().submit(order, check=check)
 

@@ -43,6 +43,23 @@ def to_ms(number: float) -> int:
     return round((number - EPOCH) * DAY_MS)
 
 
+class Unboxed:
+    """A line with a bounded buffer (exactbars), which holds numpy's numbers, as plain ones."""
+
+    __slots__ = ("line",)
+
+    def __init__(self, line: Any) -> None:
+        self.line = line
+
+    @property
+    def idx(self) -> int:
+        """The line's place in its buffer."""
+        return int(self.line.idx)
+
+    def __getitem__(self, ago: int) -> float:
+        return float(self.line[ago])
+
+
 class Instrument(Quote):
     """A feed and the symbol it trades.
 
@@ -113,6 +130,8 @@ class Instrument(Quote):
         time = round((number - EPOCH) * DAY_MS)
         if self.seen[0]:
             self._compare(number, time)
+        elif self.times.mode == self.times.QBuffer:
+            self.lines = tuple(None if n is None else Unboxed(n) for n in self.lines)
         self.start, self.end = (
             (time - self.step, time) if self.closes_at else (time, time + self.step)
         )
@@ -173,15 +192,15 @@ class Instrument(Quote):
         """A replayed bar shows only what this tick added."""
         data = self.data
         if getattr(data, "tick_open", None) is not None:
-            self.open, self.high = data.tick_open, data.tick_high
-            self.low, self.close = data.tick_low, data.tick_close
+            self.open, self.high = float(data.tick_open), float(data.tick_high)
+            self.low, self.close = float(data.tick_low), float(data.tick_close)
 
     def _read_mark_tick(self) -> None:
         """A replayed bar shows only the marks of this tick."""
         data = self.data
         if getattr(data, "tick_mark_open", None) is not None:
-            self.mark_open, self.mark_high = data.tick_mark_open, data.tick_mark_high
-            self.mark_low, self.mark_close = data.tick_mark_low, data.tick_mark_close
+            self.mark_open, self.mark_high = float(data.tick_mark_open), float(data.tick_mark_high)
+            self.mark_low, self.mark_close = float(data.tick_mark_low), float(data.tick_mark_close)
 
     def usable(self) -> bool:
         """Whether the bar has prices at all (feeds may deliver NaN while they wait).

@@ -143,7 +143,7 @@ class Market(Base):
         info = from_scheme(self._raw_scheme(data), position.contract)
         stated = getattr(info, "leverage_at", None)
         prices = data.lines.close.array
-        leverage = stated(prices[0]) if stated is not None and prices else None
+        leverage = stated(float(prices[0])) if stated is not None and prices else None
         if leverage and not self._leverage_given(symbol):
             position.leverage = leverage
         self._interest_due = self._interest_due or bool(getattr(info.p, "interest", 0.0))

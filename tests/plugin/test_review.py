@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import fields
 from typing import Any
 
 import backtrader as bt
 import pandas as pd
 import pytest
-from plugin.stage import BTC, Actor, act, bars, broker_of, kinds
+from plugin.stage import BTC, Actor, act, bars, broker_of, kinds, venue
 
 import bt_margin as btm
 
@@ -263,3 +264,46 @@ def test_orders_that_expire_together_in_a_walked_bar(orders: Any) -> None:
         ends.append([end for end in run.ends() if end[1] != "Completed"])
     assert ends[0] == ends[1]
     assert [status for _, status, _ in ends[0]][:2] == ["Expired", "Canceled"]
+
+
+def numbers_of(thing: Any) -> list[Any]:
+    """All numbers in an event or an entry of the ledger."""
+    return [*thing] if isinstance(thing, tuple) else [getattr(thing, f.name) for f in fields(thing)]
+
+
+def trade_all_kinds(s: Any) -> None:
+    """Sizes and prices as scripts compute them, from the feed's own numbers."""
+    price = s.data.close[0]
+    plan: dict[int, Any] = {
+        1: lambda: s.buy(size=5_000 / price),
+        3: lambda: s.sell(size=20 / price, exectype=bt.Order.Limit, price=price * 1.01),
+        4: lambda: s.sell(size=20 / price, exectype=bt.Order.StopTrail, trailpercent=0.02),
+        5: lambda: s.sell(size=20 / price, exectype=bt.Order.Stop, price=price * 0.999),
+        6: lambda: s.buy(
+            size=20 / price, exectype=bt.Order.StopLimit, price=price, plimit=price * 1.01
+        ),
+        7: lambda: s.sell(size=20 / price, exectype=bt.Order.Close),
+        8: lambda: s.buy(size=1e6 / price),
+        9: lambda: s.buy(size=4_000 / price),
+        10: lambda: s.sell(size=20 / price, exectype=bt.Order.Stop, price=price * 0.9),
+    }
+    plan.get(len(s), lambda: None)()
+
+
+@pytest.mark.parametrize("feed", [bt.feeds.PandasData, FEED])
+@pytest.mark.parametrize("run", [{"exactbars": 1}, {"exactbars": True, "runonce": False}, {}])
+def test_what_is_recorded_are_plain_numbers(feed: Any, run: Any) -> None:
+    prices: list[Any] = [(100, 103, 97, 101), (101, 102, 100, 101)] * 7
+    frame = bars([*prices, (101, 101, 60, 62), 62])
+    broker = broker_of(venue=venue(taker_fee=0.0005))
+    broker.addcommissioninfo(btm.SpotMargin(interest=0.5, leverage=10, commission=0.0005))
+    options = {"timeframe": bt.TimeFrame.Minutes, "compression": 60}
+    one = act(broker, frame, every=trade_all_kinds, feed=feed, feed_options=options, run=run)
+    kept = [*one.broker.events, *one.broker.account.ledger]
+    assert {"fill", "rejected", "interest", "liquidation"} <= {e.kind for e in kept}
+    found = {type(n) for e in kept for n in numbers_of(e)}
+    account = one.broker.account
+    position = account.position(BTC)
+    found |= {type(n) for n in (account.cross.balance, account.equity(), account.available())}
+    found |= {type(n) for n in (position.mark, position.entry, position.size, position.leverage)}
+    assert [kind for kind in found if kind.__module__ == "numpy"] == []
