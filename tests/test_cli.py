@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -10,11 +12,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from studies.worlds import BTC, ETH, frame
+from rich.console import Console
+from studies.worlds import BTC, ETH, Cycle, flat_venue, frame
 from typer.testing import CliRunner, Result
 
+from bt_margin.cli import compare as compare_verb
+from bt_margin.cli import layout, shell
 from bt_margin.cli.app import app
 from bt_margin.market.files import save_market
+from bt_margin.report import tables
+from bt_margin.studies.compare import compare as run_both
+from bt_margin.studies.comparison import Comparison
 
 COMMAND = [sys.executable, "-W", "ignore", "-c", "from bt_margin.cli import main; main()"]
 UP = [100.0, 100.0, *[100.0 + 2.0 * i for i in range(1, 20)]]
@@ -41,8 +49,9 @@ def call(*words: str) -> Result:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a strategy file and a market of two symbols."""
+    monkeypatch.setattr(sys, "path", list(sys.path))  # a strategy's folder becomes importable
     (tmp_path / "mine.py").write_text(HEDGE)
     save_market({BTC: frame(UP), ETH: frame(UP)}, tmp_path / "market")
     return tmp_path
@@ -289,3 +298,96 @@ def test_a_pipe_gets_plain_text_and_stderr_stays_empty(place: Path) -> None:
     done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=True)
     assert "\x1b[" not in done.stdout
     assert done.stderr == ""
+
+
+NUMBER = re.compile(r"^[+-]?[\d,]+(\.\d+)?(e-?\d+)?( %|×)?$|^\d{4}-\d\d-\d\d \d\d:\d\d$")
+REASONS = ("isolated was liquidated out of its", "The mark reached", "was refused an order")
+
+
+@pytest.fixture(scope="module")
+def parted(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """A long fight of two modes with large numbers, labelled by bounds."""
+    closes = ([30_000.0] * 3 + [26_400.0, 30_000.0, 30_000.0]) * 6
+    return run_both(
+        Cycle, {BTC: frame(closes)}, venue=flat_venue(taker_fee=0.0005), leverage=10,
+        cash=12_345_678.9, params={"exposure": 2.0}, bounds=True,
+    )  # fmt: skip
+
+
+def shown(result: Comparison, width: int) -> str:
+    """What the terminal shows at this many columns."""
+    console = Console(width=width, record=True, file=io.StringIO(), highlight=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shell, "stdout", lambda: console)
+        compare_verb._show(result)
+    return console.export_text()
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 149, 150, 160, 170, 220])
+def test_no_number_or_date_is_cut_and_the_reason_is_always_there(
+    parted: Comparison, width: int
+) -> None:
+    text = shown(parted, width)
+    lines = text.split("\n")
+    assert max(len(line.rstrip()) for line in lines) <= width
+    assert "…" not in text
+    whole = re.split(r"\s{2,}", text.replace("\n", "  "))
+    for row in tables.headline(parted)[1:]:
+        for cell in row[1:]:
+            assert cell == "" or cell in whole, cell
+    flat = " ".join(text.split())
+    first = tables.liquidation_rows(parted)[1]
+    assert first[0] in text
+    assert tables.episodes(parted, most=6)[1][-1].split(";")[0] in flat or width >= 150
+    assert all(word in flat for word in REASONS[:1])
+    assert "maintenance margin of" in flat
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_narrow_terminal_gets_the_sentence_below_its_numbers(
+    parted: Comparison, width: int
+) -> None:
+    lines = shown(parted, width).split("\n")
+    start = next(i for i, line in enumerate(lines) if line.startswith("Where the curves part"))
+    assert lines[start + 1].split() == ["from", "to", "worth"] or "made of" in lines[start + 1]
+    assert NUMBER.match(lines[start + 3][:16])
+    assert lines[start + 4].startswith("    isolated was liquidated out of its")
+
+
+def test_many_scenarios_are_printed_a_few_columns_at_a_time() -> None:
+    header = ["", *[f"scenario number {i}" for i in range(6)]]
+    rows = [header, ["final equity", *["12,345,678.90"] * 6]]
+    found = layout.parts(rows, 80)
+    assert len(found) > 1
+    assert [name for part in found for name in part[0][1:]] == header[1:]
+    assert all(part[1][0] == "final equity" for part in found)
+
+
+def test_the_folder_is_tried_before_anything_runs(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("ran before the folder was tried")
+
+    monkeypatch.setattr(compare_verb, "_run", never)
+    (place / "file").write_text("mine")
+    for bad in (place / "file", place / "file" / "out"):
+        result = compare(place, "--out", str(bad))
+        assert result.exit_code == 2
+        assert "cannot write into" in one_line(result)
+    assert (place / "file").read_text() == "mine"
+
+
+def test_the_table_comes_before_the_files_and_a_failed_write_leaves_nothing(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Comparison, path: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Comparison, "report", broken)
+    out = place / "out"
+    result = compare(place, "--out", str(out))
+    assert result.exit_code != 0
+    assert "final equity" in result.stdout
+    assert "No space left" in one_line(result)
+    assert list(out.iterdir()) == []

@@ -199,9 +199,11 @@ def _print(answers: list[Answer], rules: Venue, as_json: bool, quiet: bool) -> N
     rows = [["", *(f"{a.side} {a.symbol}" for a in answers)]]
     for label, name, kind in LINES:
         rows.append([label, *(_shown(a, name, kind) for a in answers)])
+    from bt_margin.cli import layout
+
     console = shell.stdout()
     first = answers[0]
     console.print(f"{rules.title}, {first.margin_mode}, {first.leverage:g}×", markup=False)
-    console.print(shell.grid(rows, numbers=True))
+    layout.show_numbers(console, rows)
     for text in dict.fromkeys(a.tiers for a in answers if a.tiers):
         console.print(f"tiers: {text}", style="dim", markup=False)

@@ -12,6 +12,8 @@ import typer
 from bt_margin.cli import parse, shell
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bt_margin.studies.comparison import Comparison
 
 STRATEGY = "A file, file.py:Class, or a dotted path to a backtrader strategy."
@@ -64,6 +66,7 @@ def compare(
     Example: bt-margin compare my.py:Trend --data data/binance --since 2025-10-01 --set fast=20
     """
     with shell.plain_errors():
+        place = None if out is None else shell.folder(out)
         frames = _market(data, symbols, since, until, (timeframe, source))
         keywords: dict[str, Any] = {
             "venue": _venue(venue, rule, as_of),
@@ -79,15 +82,18 @@ def compare(
         params = parse.assignments(set_ or [], "--set")
         chosen = parse.scenarios(scenario or [])
         result = _run(strategy, frames, (params, chosen, bounds), keywords, quiet or as_json)
-        files = _save(result, out)
         if as_json:
-            shell.write_json(_document(result, files))
-        elif quiet:
+            shell.write_json(_document(result, _save(result, place)))
+            return
+        if quiet:
             from bt_margin.report.verdict import verdict
 
             typer.echo(verdict(result))
         else:
-            _show(result, files)
+            _show(result)
+        files = _save(result, place)
+        if files and not quiet:
+            typer.echo("\nwritten: " + ", ".join(str(path) for path in files))
 
 
 def _venue(name: str, rules: list[str] | None, as_of: str | None) -> Any:
@@ -148,10 +154,15 @@ def _run(
 
 
 def _save(result: Comparison, out: Path | None) -> list[Path]:
-    """The files asked for."""
+    """The files asked for: all of them or none."""
+    from bt_margin.studies.write import staged
+
     if out is None:
         return []
-    return [*result.to_dir(out), result.report(out / "report.html")]
+    with staged(out) as (place, written):
+        result.to_dir(place)
+        result.report(place / "report.html")
+    return written
 
 
 def _document(result: Comparison, files: list[Path]) -> dict[str, Any]:
@@ -173,8 +184,11 @@ def _document(result: Comparison, files: list[Path]) -> dict[str, Any]:
     }
 
 
-def _show(result: Comparison, files: list[Path]) -> None:
+def _show(result: Comparison) -> None:
     """Tables for people."""
+    from rich.markup import escape
+
+    from bt_margin.cli import layout
     from bt_margin.report import tables
     from bt_margin.report.verdict import verdict
     from bt_margin.report.words import approximations, fidelity
@@ -183,24 +197,36 @@ def _show(result: Comparison, files: list[Path]) -> None:
     span = f"{result.index[0]:%Y-%m-%d} to {result.index[-1]:%Y-%m-%d}" if len(result.index) else ""
     names = ", ".join(result.first.broker.account.book)
     label = "  [bold red]SYNTHETIC market[/]" if result.synthetic else ""
-    console.print(f"[bold]{result.first.title}[/]  {names}  {span}{label}")
-    console.print(shell.grid(tables.headline(result), numbers=True))
-    console.print(verdict(result), markup=False)
-    if len(result.runs) > 1 and result.divergence.episodes:
-        shown = tables.episodes(result, most=6)
-        title = (
-            f"Where the curves part ({len(result.divergence.episodes)} episodes, the largest shown)"
-        )
-        console.print(shell.grid(shown, numbers=False, title=f"\n{title}"))
-        console.print(shell.grid(tables.totals(result), numbers=True))
+    console.print(f"[bold]{escape(result.first.title)}[/]  {escape(names)}  {span}{label}")
+    layout.show_numbers(console, tables.headline(result))
+    for line in tables.footnotes():
+        console.print(layout.hanging(line, console.width), style="dim", markup=False)
+    console.print(f"\n{verdict(result)}", markup=False)
+    _partings(console, result)
     fallen = tables.liquidation_rows(result)
     if len(fallen) > 1:
         title = f"Liquidations ({len(fallen) - 1}{', the first shown' if len(fallen) > 9 else ''})"
-        console.print(shell.grid(fallen[:9], numbers=False, title=f"\n{title}"))
+        layout.show_words(console, fallen[:9], title, tables.SPARE)
+    console.print()
     for note in fidelity(result):
-        console.print(f"· {note}", style="dim", markup=False)
+        console.print(layout.hanging(f"· {note}", console.width), style="dim", markup=False)
     left = len(approximations(result))
     if left:
         console.print(f"· {left} simplifications of the venue's rules: see the report", style="dim")
-    if files:
-        console.print("\nwritten: " + ", ".join(str(path) for path in files), markup=False)
+
+
+def _partings(console: Console, result: Comparison) -> None:
+    """Where the curves part, and what it adds up to."""
+    from bt_margin.cli import layout
+    from bt_margin.report import tables
+    from bt_margin.report.numbers import plural
+
+    found = result.divergence.episodes
+    if len(result.runs) < 2 or not found:
+        return
+    shown = tables.episodes(result, most=6)
+    part = ", the largest shown" if len(found) > len(shown) - 1 else ""
+    title = f"Where the curves part ({plural(len(found), 'episode')}{part})"
+    layout.show_words(console, shown, title, tables.SPARE)
+    console.print()
+    layout.show_numbers(console, tables.totals(result))

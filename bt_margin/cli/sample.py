@@ -55,6 +55,7 @@ def _row(symbol: str, frame: Any) -> dict[str, Any]:
 
 def _show(rows: list[dict[str, Any]], place: Path) -> None:
     """The market as a table."""
+    from bt_margin.cli import layout
     from bt_margin.report import numbers as n
 
     table = [["symbol", "bars", "from", "to", "first", "last", "deepest bar", "settlements"]]
@@ -64,5 +65,5 @@ def _show(rows: list[dict[str, Any]], place: Path) -> None:
         table.append([*cells, n.count(row["settlements"])])
     console = shell.stdout()
     console.print("[bold red]SYNTHETIC market[/]: made up, seeded, the same on every machine")
-    console.print(shell.grid(table, numbers=True))
+    layout.show_numbers(console, table)
     console.print(f"kept in: {place}", markup=False)

@@ -8,8 +8,9 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -68,6 +69,16 @@ def stdout() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, soft_wrap=False)
 
 
+def folder(path: Path) -> Path:
+    """A folder that can be made and written into. :raises InputError: it cannot.
+
+    Tested before the work begins, so that nobody waits for a run whose results have no place.
+    """
+    from bt_margin.studies.write import tried
+
+    return tried(path)
+
+
 def write_json(value: Any) -> None:
     """One JSON document on stdout; what JSON has no number for becomes null."""
     typer.echo(json.dumps(finite(value), indent=2, default=str))
@@ -93,29 +104,6 @@ def finite(value: Any) -> Any:
         text = value.isoformat()
         return None if text == "NaT" else text
     return str(value)
-
-
-def grid(rows: Sequence[Sequence[str]], *, numbers: bool, title: str = "") -> Any:
-    """Rows of text as a table for the terminal; the first row is the header."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold"
-    )
-    for place, name in enumerate(rows[0]):
-        wraps = not numbers and place == len(rows[0]) - 1
-        table.add_column(
-            name,
-            justify="right" if numbers and place else "left",
-            no_wrap=not wraps,
-            overflow="fold",
-            ratio=1 if wraps else None,
-        )
-    for row in rows[1:]:
-        table.add_row(*(Text(cell) for cell in row))
-    return table
 
 
 @contextmanager

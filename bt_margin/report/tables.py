@@ -9,11 +9,13 @@ from typing import Any
 from bt_margin.report import numbers as n
 from bt_margin.report.words import liquidations
 from bt_margin.studies.amounts import grain
+from bt_margin.studies.causes import DIED
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.pieces import CAUSES, Episode
 from bt_margin.studies.summary import COLUMNS
 
 Show = Callable[[Any], str]
+EXPLAINED = ("price result", "min margin buffer")
 INDENT = "\u00a0\u00a0"  # also a browser keeps it
 #: What the headline table shows, in order: label, column of the summary, how to write it.
 HEADLINE: tuple[tuple[str, str, Show], ...] = (
@@ -48,6 +50,16 @@ HEADLINE: tuple[tuple[str, str, Show], ...] = (
 _OPTIONAL = {"interest", "slippage", "shortfall"}
 _DATES = {"drawdown_peak", "drawdown_trough"}
 MOST_EPISODES = 12
+#: Columns of episodes and liquidations that go first where there is little room; their sentences tell them.
+SPARE = (
+    "made of",
+    "maintenance",
+    "equity",
+    "closed at",
+    "mark",
+    "last price",
+    "mark or last price",
+)
 
 
 def in_unit(show: Show, unit: str) -> Show:
@@ -55,9 +67,14 @@ def in_unit(show: Show, unit: str) -> Show:
     return partial(n.money, unit=unit) if show is n.money else show
 
 
-def definitions(comparison: Comparison) -> dict[str, str]:
+def definitions() -> dict[str, str]:
     """What each row of the headline table means, by its label."""
     return {label: COLUMNS[column] for label, column, _ in HEADLINE if column in COLUMNS}
+
+
+def footnotes() -> list[str]:
+    """What the rows mean whose names do not tell it."""
+    return [f"{label}: {definitions()[label]}" for label in EXPLAINED]
 
 
 def headline(comparison: Comparison) -> list[list[str]]:
@@ -92,9 +109,16 @@ def episodes(comparison: Comparison, most: int | None = MOST_EPISODES) -> list[l
     for piece in sorted(kept, key=lambda e: (e.other, e.opened)):
         end = "the end" if piece.ongoing else n.date(piece.closed)
         cells = [n.date(piece.opened), end, n.signed(show, piece.worth)]
-        cells += [made_of(piece, unit), f"{piece.sentence} {piece.aftermath}".rstrip()]
+        cells += [made_of(piece, unit), told(piece)]
         rows.append([*([piece.other] if several else []), *cells])
     return rows
+
+
+def told(piece: Episode) -> str:
+    """An episode in sentences; where an account died, that comes first."""
+    if DIED in piece.aftermath:
+        return f"{piece.aftermath} It began so: {piece.sentence}"
+    return f"{piece.sentence} {piece.aftermath}".rstrip()
 
 
 def made_of(piece: Episode, unit: str = "USDT") -> str:
@@ -129,7 +153,7 @@ def liquidation_rows(comparison: Comparison) -> list[list[str]]:
     labelled = bool(comparison.extremes)
     found = liquidations(comparison)
     judged = {row["judged_by"] for row in found}
-    header[4] = " or ".join(sorted(judged)) or "mark"
+    header[4] = " or ".join(sorted(judged, reverse=True)) or "mark"
     rows = [[*header, "result", *(["certainty"] if labelled else []), "why"]]
     for row in found:
         show = in_unit(n.money, comparison.runs[row["scenario"]].currency)

@@ -94,12 +94,23 @@ def _deaths(comparison: Comparison, died: dict[str, int]) -> str:
     lost = ", ".join(
         f"{name} at {when(died[name])}" for name in sorted(died, key=lambda n: died[n])
     )
-    text = f"{first} lost everything at {lost.removeprefix(f'{first} at ')}"
+    fell = _fallen_at(comparison.runs[first], died[first])
+    how = f" ({plural(fell, 'position')} liquidated)" if fell else ""
+    text = f"{first} lost everything{how} at {lost.removeprefix(f'{first} at ')}"
     alive = [name for name in comparison.runs if name not in died]
     if alive:
         text += f"; {' and '.join(alive)} stayed alive"
     begun = _containing(comparison, first, died[first])
-    return f"{text}; it began when {begun.brief}." if begun and begun.brief else f"{text}."
+    if begun is None or not begun.brief:
+        return f"{text}."
+    if begun.event is None:
+        return f"{text}; they had been apart since {begun.brief}."
+    return f"{text}; it began when {begun.brief}."
+
+
+def _fallen_at(run: Run, time: int) -> int:
+    """How many positions the venue closed in the moment an account died."""
+    return sum(e.kind == "liquidation" and e.time == time for e in run.broker.events)
 
 
 def _containing(comparison: Comparison, name: str, time: int) -> Episode | None:

@@ -43,7 +43,7 @@ def _marks(run: Run, marks: dict[str, Any]) -> str:
     bare = set(run.fidelity.get("symbols_without_mark", ()))
     if len(marks) == 1:
         ((symbol, mark),) = marks.items()
-        what = "last price (there is no mark)" if symbol in bare else "mark"
+        what = "last price, for want of a mark," if symbol in bare else "mark"
         return f"The {what} reached {price(mark)}"
     several = not bare >= set(marks)
     shown = [

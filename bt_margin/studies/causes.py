@@ -29,6 +29,7 @@ PARTING = (
     "withdrawal",
     "canceled",
 )
+DIED = "lost everything"
 _MARGIN_ACTIONS = ("top_up", "transfer", "margin_mode", "leverage", "refused")
 
 
@@ -39,18 +40,20 @@ def tell(first: Track, other: Track, since: int, bar: int, end: int) -> Cause:
 
 
 def _aftermath(tracks: Sequence[Track], bar: int, end: int, cause: Cause) -> str:
-    """What else happened in these bars: further liquidations, and accounts that died."""
+    """What else happened in these bars: accounts that died first, then further liquidations."""
     fallen = [
         (track.name, note.event.id)
         for track in tracks
         for note in _between(track, bar, end, ("liquidation",))
     ]
     more = len([one for one in fallen if one != (cause.run, cause.event)])
-    parts = [f"{more} more liquidation{'s' if more > 1 else ''}"] if more else []
-    for track in tracks:
-        died = _between(track, bar, end, ("dead",))
-        parts += [f"{track.name} lost everything at {say.when(note.event.time)}" for note in died]
-    return f"While they were apart: {', '.join(parts)}." if parts else ""
+    died = [
+        f"{track.name} {DIED} at {say.when(note.event.time)}."
+        for track in tracks
+        for note in _between(track, bar, end, ("dead",))
+    ]
+    rest = f"While they were apart: {more} more liquidation{'s' if more > 1 else ''}."
+    return " ".join([*died, *([rest] if more else [])])
 
 
 def cause_of(first: Track, other: Track, since: int, bar: int) -> Cause:

@@ -18,7 +18,7 @@ from bt_margin.studies.present import presenter
 from bt_margin.studies.result import Run
 from bt_margin.studies.summary import summary_frame
 from bt_margin.studies.tracks import clock, milliseconds, track
-from bt_margin.studies.write import write_tables
+from bt_margin.studies.write import staged, write_tables
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -95,17 +95,18 @@ class Comparison:
     def to_dir(self, path: str | Path) -> list[Path]:
         """Write equity, events, summary and divergence as CSV and Parquet, and the picture, into a folder.
 
-        Each file appears whole or not at all. Returns the files written.
+        All of them appear, or none. Returns the files written.
         """
-        folder = Path(path)
         tables = {
             "equity": self.equity.rename_axis("time").reset_index(),
             "events": self.events,
             "summary": self.summary.reset_index(),
             "divergence": self.divergence.to_frame(),
         }
-        written = write_tables(folder, tables, self.synthetic)
-        return [*written, presenter().write_picture(self, folder / "equity.svg")]
+        with staged(path) as (place, written):
+            write_tables(place, tables, self.synthetic)
+            presenter().write_picture(self, place / "equity.svg")
+        return written
 
     def plot(self) -> Any:
         """An interactive plotly figure: equity curves, drawdowns, liquidations as crosses."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,69 @@ def atomic(path: str | Path, write: Callable[[Path], object]) -> Path:
         beside.unlink(missing_ok=True)
         raise
     return target
+
+
+def usable(folder: str | Path) -> Path:
+    """The folder, made if it was not there and found to be writable.
+
+    :raises InputError: a file stands there, or it cannot be made or written into.
+    """
+    place = Path(folder)
+    if place.exists() and not place.is_dir():
+        raise InputError(
+            f"cannot write into {place}: it is a file, not a folder; choose another place"
+        )
+    made = _missing(place)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        _take_away(made)
+        raise InputError(
+            f"cannot write into {place}: {error.strerror}; choose another place"
+        ) from error
+    return place
+
+
+def tried(folder: str | Path) -> Path:
+    """The same test, before a long run: folders made for it are taken away again."""
+    made = _missing(Path(folder))
+    place = usable(folder)
+    _take_away(made)
+    return place
+
+
+def _missing(place: Path) -> list[Path]:
+    """The folders on the way that are not there, the innermost first."""
+    return [path for path in (place, *place.parents) if not path.exists()]
+
+
+def _take_away(made: list[Path]) -> None:
+    for empty in made:
+        with suppress(OSError):
+            empty.rmdir()
+
+
+@contextmanager
+def staged(folder: str | Path) -> Iterator[tuple[Path, list[Path]]]:
+    """A hidden folder to write several files into; they move to ``folder`` together when all are done.
+
+    Yields the hidden folder and a list that holds the final paths afterwards. When the writing fails,
+    nothing of it stays and what was in ``folder`` is untouched.
+    """
+    target = usable(folder)
+    written: list[Path] = []
+    with tempfile.TemporaryDirectory(dir=target, prefix=".writing-") as name:
+        place = Path(name)
+        yield place, written
+        try:
+            for path in sorted(place.iterdir()):
+                written.append(path.replace(target / path.name))
+        except OSError as error:
+            raise InputError(
+                f"cannot write {target / path.name}: {error.strerror}; choose another place"
+            ) from error
 
 
 def atomic_text(path: str | Path, text: str) -> Path:

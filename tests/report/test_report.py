@@ -75,7 +75,7 @@ def test_a_gap_is_told_as_a_gap() -> None:
 
 def test_a_last_price_in_place_of_a_mark_is_named(synthetic: Comparison) -> None:
     (row,) = words.liquidations(synthetic)
-    assert "The last price (there is no mark) reached" in row["explanation"]
+    assert "The last price, for want of a mark, reached" in row["explanation"]
     notes = " ".join(words.fidelity(synthetic))
     assert "No mark prices for BTC/USDT:USDT" in notes
     assert "SYNTHETIC" in notes

@@ -44,8 +44,8 @@ def two_coins(low: float) -> Comparison:
 
 def test_a_death_leads_and_how_it_began_follows() -> None:
     text = verdict(two_coins(70.0))
-    assert "cross lost everything at 2025-01-01 03:00 UTC; isolated stayed alive; " in text
-    assert "it began when" in text
+    assert "cross lost everything (2 positions liquidated) at 2025-01-01 03:00 UTC; " in text
+    assert "; isolated stayed alive; it began when cross was" in text
     assert text.count(". ") == 1, "two sentences"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from bt_margin.errors import InputError
-from bt_margin.studies.write import atomic, write_tables
+from bt_margin.studies.write import atomic, staged, tried, usable, write_tables
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -45,3 +46,39 @@ def test_a_place_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> Non
     blocked.write_text("")
     with pytest.raises(InputError, match="choose another place"):
         atomic(blocked / "inside.csv", lambda path: None)
+
+
+def test_several_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with staged(folder) as (place, written):
+        (place / "a.txt").write_text("a")
+        (place / "b.txt").write_text("b")
+        assert not list(folder.glob("*.txt"))
+    assert written == [folder / "a.txt", folder / "b.txt"]
+    with pytest.raises(ZeroDivisionError), staged(folder) as (place, _):
+        (place / "a.txt").write_text("changed")
+        raise ZeroDivisionError
+    assert (folder / "a.txt").read_text() == "a"
+    assert {path.name for path in folder.iterdir()} == {"a.txt", "b.txt"}
+
+
+def test_a_file_is_no_folder_and_what_was_made_in_vain_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="it is a file, not a folder"):
+        usable(tmp_path / "file")
+
+    def full(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(InputError, match="Permission denied"):
+        usable(tmp_path / "deep" / "out")
+    assert not (tmp_path / "deep").exists()
+
+
+def test_trying_a_folder_leaves_no_trace(tmp_path: Path) -> None:
+    assert tried(tmp_path / "deep" / "out") == tmp_path / "deep" / "out"
+    assert list(tmp_path.iterdir()) == []
+    assert tried(tmp_path) == tmp_path
