@@ -116,10 +116,10 @@ class Actions(Base):
     def fetch_balance(self) -> dict[str, Any]:
         """Balance in ccxt's structure: ``free``, ``used``, ``total`` by currency, and one dict each.
 
-        ``total`` is the equity without unrealised profit of isolated positions posted elsewhere: all
-        wallets; ``free`` what is available for new positions; ``used`` the rest.
+        ``total`` is the equity (ccxt's margin balance), ``free`` what is available for new positions and
+        ``used`` the rest: margin of positions and of open orders.
         """
-        total, free = self.account.wallet(), max(0.0, self.account.available())
+        total, free = self.account.equity(), max(0.0, self.account.available())
         currency = self.account.currency
         one = {"free": free, "used": max(0.0, total - free), "total": total}
         return {

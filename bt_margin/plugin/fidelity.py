@@ -73,6 +73,8 @@ def notes(broker: Any) -> list[str]:
             f"No mark prices for {', '.join(broker._without_mark)}: "
             "liquidations were triggered by the last price."
         )
+    if broker._idle_symbols:
+        said.append(f"symbols= names {', '.join(broker._idle_symbols)}, which no feed trades.")
     holes = [q for q in broker._instruments if q.unmarked and q.symbol not in broker._without_mark]
     for quote in holes:
         share = quote.marked / (quote.marked + quote.unmarked)

@@ -41,6 +41,7 @@ class Market(Base):
         self._without_funding: list[str] = []
         self._without_mark: list[str] = []
         self._repeating_funding: list[str] = []
+        self._idle_symbols: list[str] = []
 
     def _forget_schemes(self) -> None:
         self._infos, self._rules = {}, {}
@@ -97,6 +98,10 @@ class Market(Base):
         for data in sorted(datas, key=_coarseness):  # a market's finest feed, no clone, trades it
             self._enter_data(data, named[id(data)])
         self._instruments.sort(key=lambda i: [d is i.data for d in datas].index(True))
+        traded = set(named.values())
+        venue, names = self.account.venue, self.p.names
+        asked = self.p.symbols or {}
+        self._idle_symbols = [s for s in asked if symbol_at(venue, names, s) not in traded]
         self._check_given()
         self._check_required()
 

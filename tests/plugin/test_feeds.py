@@ -426,3 +426,21 @@ def preload_seconds(cerebro: Any, data: Any) -> float:
     data._start()
     data.preload()
     return time.process_time() - begun
+
+
+@pytest.mark.parametrize("column", ["timestamp", "date", "Datetime"])
+def test_times_in_a_column_are_found_as_people_name_them(column: str) -> None:
+    """ccxt rows with their milliseconds, and frames whose index was reset."""
+    index = pd.date_range("2024-01-01", periods=4, freq="h", tz="UTC")
+    bars = pd.DataFrame({"open": 1.0, "high": 2.0, "low": 0.5, "close": 1.5}, index=index)
+    plain = PerpData(dataname=bars, name="X")
+    aware = bars.reset_index(names=column)
+    counted = aware.assign(**{column: aware[column].astype("datetime64[ms, UTC]").astype("int64")})
+    for frame in (aware, counted):
+        frame.attrs["funding"] = pd.Series([0.0001], index=index[:1])
+        feed = PerpData(dataname=frame, name="X")
+        assert feed.p.dataname.index.equals(plain.p.dataname.index)
+        assert feed.p.compression == 60
+        assert feed.funding_stamps() == [(1_704_067_200_000, 0.0001, None)]
+    with pytest.raises(DataError, match="too small for ms"):
+        PerpData(dataname=counted.assign(**{column: counted[column] // 1000}), name="X")

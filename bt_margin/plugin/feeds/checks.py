@@ -20,6 +20,10 @@ MARKS: Final = ("mark_open", "mark_high", "mark_low", "mark_close")
 NOISE: Final = 1e-9
 
 
+TIME_COLUMNS: Final = ("timestamp", "datetime", "date", "time")
+SMALLEST_MS: Final = 100_000_000_000  # below: seconds, or a counter of rows
+
+
 def utc_microseconds(times: Any, symbol: str) -> Any:
     """Epoch microseconds of an index or column of time-zone-aware times.
 
@@ -44,6 +48,28 @@ def utc_microseconds(times: Any, symbol: str) -> Any:
             )
         )
     return index.as_unit("us").asi8
+
+
+def timed(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
+    """The frame with its times as the index: a time column, ccxt's milliseconds included, is moved there.
+
+    >>> rows = pd.DataFrame({"timestamp": [1_704_067_200_000], "close": [1.0]})
+    >>> timed(rows, "X").index[0]
+    Timestamp('2024-01-01 00:00:00+0000', tz='UTC')
+    """
+    if isinstance(frame.index, pd.DatetimeIndex):
+        return frame
+    name = next((c for c in frame.columns if str(c).lower() in TIME_COLUMNS), None)
+    if name is None:
+        return frame
+    times = frame[name]
+    if pd.api.types.is_integer_dtype(times):
+        if len(times) and 0 < times.iloc[-1] < SMALLEST_MS:
+            _refuse("times", f"integers such as {times.iloc[-1]}, too small for ms", symbol)
+        times = pd.to_datetime(times, unit="ms", utc=True)
+    moved = frame.drop(columns=name).set_index(pd.DatetimeIndex(times))
+    moved.attrs = frame.attrs
+    return moved
 
 
 def _refuse(what: str, found: str, symbol: str) -> NoReturn:

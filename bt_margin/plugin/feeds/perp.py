@@ -27,6 +27,7 @@ from bt_margin.plugin.feeds.checks import (
     check_times,
     column_values,
     stamp_rows,
+    timed,
     utc_microseconds,
 )
 from bt_margin.plugin.feeds.coarser import EXTRA, PerpReplayer, PerpResampler
@@ -55,9 +56,10 @@ class PerpData(bt.feeds.PandasData):
     """One perpetual's bars from a frame: OHLCV, mark prices when there are any, and funding.
 
     ``dataname`` is a DataFrame with a UTC time index (any time zone is converted; naive times are
-    refused) and the columns ``open high low close [volume openinterest]``, all four of ``mark_open
-    mark_high mark_low mark_close`` or none, and ``funding_rate`` (a fraction, NaN except on the
-    bar that contains a settlement). Rows without a mark hold NaN in all four mark columns.
+    refused) or a ``timestamp``, ``datetime``, ``date`` or ``time`` column (integers are epoch ms), and
+    the columns ``open high low close [volume openinterest]``, all four of ``mark_open mark_high
+    mark_low mark_close`` or none, and ``funding_rate`` (a fraction, NaN except on the bar that
+    contains a settlement). Rows without a mark hold NaN in all four mark columns.
     Settlements finer than the bars go to ``frame.attrs["funding"]``: a Series of rates by time, or
     a DataFrame with the columns ``rate`` (or ``funding_rate``) and optionally ``mark``.
 
@@ -94,6 +96,8 @@ class PerpData(bt.feeds.PandasData):
                     todo="load the file into a DataFrame first",
                 )
             )
+        if self.p.datetime is None:
+            frame = self.p.dataname = timed(frame, self._symbol())
         super().__init__()
         self._places = self._find_columns(frame)
         self._columns: dict[str, array[float]] = {}
