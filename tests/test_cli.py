@@ -162,6 +162,8 @@ def test_without_data_it_runs_on_the_sample_and_says_synthetic(place: Path) -> N
         (["--set", "exposure"], "name=value"),
         (["--scenario", "broken"], "name:key=value"),
         (["--scenario", "a:leverag=1"], "did you mean leverage"),
+        (["--scenario", "x:mode=cross"], "did you mean margin_mode"),
+        (["--scenario", "x:exposure=2"], "--set exposure=2"),
         (["--leverage", "500"], "leverage"),
         (["--leverage", "-1"], "leverage"),
         (["--cash", "0"], "cash"),
@@ -191,6 +193,20 @@ def test_a_strategy_that_fails_is_exit_code_1_with_its_line(place: Path) -> None
     assert result.exit_code == 1
     assert "ZeroDivisionError" in one_line(result)
     assert "mine.py, line" in result.stderr
+
+
+def test_a_parameter_the_strategy_cannot_use_is_named_with_its_value(place: Path) -> None:
+    result = compare(place, "--set", "exposure=two")
+    assert result.exit_code == 1
+    assert "Hedge failed with exposure='two': TypeError" in one_line(result)
+
+
+def test_a_number_that_is_none_is_said_shortly(place: Path) -> None:
+    for verb in (("compare", "x.py"), ("calc", "BTCUSDT")):
+        result = call(*verb, "--leverage", "abc")
+        assert result.exit_code == 2
+        assert "'abc' is not a number" in result.stderr
+        assert "parse" not in result.stderr
 
 
 def test_broken_data_is_named(place: Path) -> None:

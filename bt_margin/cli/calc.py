@@ -20,26 +20,43 @@ AMOUNT = "Maintenance amount (deduction) of --mmr."
 def calc(
     symbol: Annotated[str | None, typer.Argument(help="The symbol, e.g. BTC/USDT:USDT.")] = None,
     side: Annotated[str, typer.Option(help="long or short.")] = "long",
-    size: Annotated[float | None, typer.Option(help="Contracts (coins on linear ones).")] = None,
-    notional: Annotated[float | None, typer.Option(help="Value, instead of --size.")] = None,
-    entry: Annotated[float | None, typer.Option(help="Entry price.")] = None,
-    mark: Annotated[float | None, typer.Option(help="Mark price; default: the entry.")] = None,
-    leverage: Annotated[float, typer.Option(help="Leverage.")] = 10.0,
+    size: Annotated[
+        float | None, typer.Option(parser=shell.number, help="Contracts (coins on linear ones).")
+    ] = None,
+    notional: Annotated[
+        float | None, typer.Option(parser=shell.number, help="Value, instead of --size.")
+    ] = None,
+    entry: Annotated[float | None, typer.Option(parser=shell.number, help="Entry price.")] = None,
+    mark: Annotated[
+        float | None, typer.Option(parser=shell.number, help="Mark price; default: the entry.")
+    ] = None,
+    leverage: Annotated[float, typer.Option(parser=shell.number, help="Leverage.")] = 10.0,
     mode: Annotated[str, typer.Option(help="cross or isolated.")] = "isolated",
-    wallet: Annotated[float | None, typer.Option(help="Wallet; cross margin stands on it.")] = None,
+    wallet: Annotated[
+        float | None, typer.Option(parser=shell.number, help="Wallet; cross margin stands on it.")
+    ] = None,
     margin: Annotated[
-        float | None, typer.Option(help="Isolated margin posted; default: value / leverage.")
+        float | None,
+        typer.Option(
+            parser=shell.number, help="Isolated margin posted; default: value / leverage."
+        ),
     ] = None,
     position: Annotated[list[str] | None, typer.Option(help=POSITION)] = None,
     venue: Annotated[str, typer.Option(help="Whose rules apply.")] = "binance",
     as_of: Annotated[str | None, typer.Option(help="Rules of this date; default: today's.")] = None,
     mmr: Annotated[
-        float | None, typer.Option(help="Maintenance rate instead of the table.")
+        float | None,
+        typer.Option(parser=shell.number, help="Maintenance rate instead of the table."),
     ] = None,
-    maintenance_amount: Annotated[float | None, typer.Option(help=AMOUNT)] = None,
-    max_leverage: Annotated[float | None, typer.Option(help="Largest leverage of --mmr.")] = None,
+    maintenance_amount: Annotated[
+        float | None, typer.Option(parser=shell.number, help=AMOUNT)
+    ] = None,
+    max_leverage: Annotated[
+        float | None, typer.Option(parser=shell.number, help="Largest leverage of --mmr.")
+    ] = None,
     taker: Annotated[
-        float | None, typer.Option(help="Taker fee rate instead of the venue's.")
+        float | None,
+        typer.Option(parser=shell.number, help="Taker fee rate instead of the venue's."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the prices.")] = False,

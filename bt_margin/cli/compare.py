@@ -30,9 +30,11 @@ OUT = "Write tables (CSV, Parquet), picture and report into this folder."
 def compare(
     strategy: Annotated[str, typer.Argument(help=STRATEGY)],
     data: Annotated[list[Path] | None, typer.Option(help=DATA)] = None,
-    leverage: Annotated[float, typer.Option(help="Leverage of every position.")] = 10.0,
+    leverage: Annotated[
+        float, typer.Option(parser=shell.number, help="Leverage of every position.")
+    ] = 10.0,
     venue: Annotated[str, typer.Option(help="Whose rules apply.")] = "binance",
-    cash: Annotated[float, typer.Option(help="Cash at the start.")] = 10_000.0,
+    cash: Annotated[float, typer.Option(parser=shell.number, help="Cash at the start.")] = 10_000.0,
     set_: Annotated[list[str] | None, typer.Option("--set", help=SET)] = None,
     symbols: Annotated[str | None, typer.Option(help="Only these, with commas.")] = None,
     since: Annotated[str | None, typer.Option(help="First bar (UTC), e.g. 2025-10-01.")] = None,
@@ -45,10 +47,16 @@ def compare(
         str, typer.Option(help="Path inside a bar: adverse, favourable or nearest.")
     ] = "adverse",
     margin_call: Annotated[
-        list[float] | None, typer.Option(help="Margin ratio that calls, e.g. 0.8; may be repeated.")
+        list[float] | None,
+        typer.Option(
+            parser=shell.number, help="Margin ratio that calls, e.g. 0.8; may be repeated."
+        ),
     ] = None,
     liquidation_slippage: Annotated[
-        float, typer.Option(help="What a liquidation sale loses against the mark, a fraction.")
+        float,
+        typer.Option(
+            parser=shell.number, help="What a liquidation sale loses against the mark, a fraction."
+        ),
     ] = 0.0,
     auto_top_up: Annotated[
         bool, typer.Option("--auto-top-up", help="Refill isolated margin before a liquidation.")
@@ -136,21 +144,29 @@ def _run(
     quiet: bool,
 ) -> Comparison:
     """The comparison itself, with a progress bar."""
+    from bt_margin.errors import BtMarginError
     from bt_margin.studies.compare import compare as compare_runs
     from bt_margin.studies.load import find_strategy
 
     params, chosen, bounds = study
-    with shell.progress(quiet) as told:
-        return compare_runs(
-            find_strategy(strategy),
-            frames,
-            params=params,
-            scenarios=chosen,
-            bounds=bounds,
-            progress=told,
-            command=shlex.join(["bt-margin", *sys.argv[1:]]),
-            **keywords,
-        )
+    found = find_strategy(strategy)
+    try:
+        with shell.progress(quiet) as told:
+            return compare_runs(
+                found,
+                frames,
+                params=params,
+                scenarios=chosen,
+                bounds=bounds,
+                progress=told,
+                command=shlex.join(["bt-margin", *sys.argv[1:]]),
+                **keywords,
+            )
+    except BtMarginError:
+        raise
+    except Exception as error:
+        shell.strategy_failed(found.__name__, params, error)
+        raise
 
 
 def _save(result: Comparison, out: Path | None) -> list[Path]:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,21 @@ def stdout() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, soft_wrap=False)
+
+
+def number(text: Any) -> float:
+    """A number typed as the value of an option."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number") from None
+
+
+def strategy_failed(name: str, params: Mapping[str, Any], error: Exception) -> None:
+    """One line about a strategy that raised: with which parameters, what, and where. Exit code 1."""
+    given = ", ".join(f"{key}={value!r}" for key, value in params.items())
+    told = f"{type(error).__name__}: {error}{_place(error)}"
+    fail(f"{name} failed{f' with {given}' if given else ''}: {told}", 1)
 
 
 def folder(path: Path) -> Path:

@@ -14,7 +14,7 @@ from bt_margin.errors import InputError, message
 from bt_margin.studies.bounds import EXTREMES
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.result import Run
-from bt_margin.studies.run import complete, prepare, run_prepared
+from bt_margin.studies.run import complete, params_of, prepare, run_prepared
 
 #: What is compared when nothing else is said.
 SCENARIOS: Mapping[str, Mapping[str, Any]] = {
@@ -67,7 +67,7 @@ def compare(
             else once(f"{name}, {policy}", name, {**keywords, "intrabar": policy})
             for policy in EXTREMES
         }
-    stamp = stamp_of(runs, params or {}, time.perf_counter() - started, command)
+    stamp = stamp_of(runs, time.perf_counter() - started, command)
     comparison = Comparison(runs, stamp, extremes)
     comparison.divergence.to_frame()  # the law is checked on every comparison, asked for or not
     return comparison
@@ -101,14 +101,12 @@ def _scenarios(
     return {name: dict(own) for name, own in given.items()}
 
 
-def stamp_of(
-    runs: Mapping[str, Run], params: Mapping[str, Any], seconds: float, command: str
-) -> dict[str, Any]:
-    """How a result was made: enough to make it again."""
+def stamp_of(runs: Mapping[str, Run], seconds: float, command: str) -> dict[str, Any]:
+    """How a result was made: enough to make it again. ``params`` are the effective ones, with defaults."""
     first = next(iter(runs.values()))
     return {
         "strategy": first.title,
-        "params": dict(params),
+        "params": params_of(first.strategy),
         "bt_margin": __version__,
         **{name: metadata.version(name) for name in _STAMPED},
         "python": platform.python_version(),

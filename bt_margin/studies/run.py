@@ -18,6 +18,8 @@ from bt_margin.studies.result import Run, events_frame, positions_frame
 from bt_margin.studies.tracks import stamps
 
 Progress = Callable[[float], None]
+#: What people say for a keyword that is called otherwise.
+MEANT = {"mode": "margin_mode", "margin": "margin_mode", "balance": "cash", "slippage": "slip_perc"}
 
 
 def run(
@@ -145,17 +147,9 @@ def complete(keywords: Mapping[str, Any], cerebro: Any, own: bool) -> dict[str, 
     :raises InputError: a keyword no broker has, or no venue anywhere.
     """
     known = broker_keywords()
-    for word in keywords:
+    for word, value in keywords.items():
         if word not in known:
-            raise InputError(
-                message(
-                    f"keyword {word!r}",
-                    found=word,
-                    allowed=", ".join(known),
-                    where="MarginBroker",
-                    todo=near(word, known) or "leave it out",
-                )
-            )
+            raise _unknown(word, value, cerebro, own)
     full: dict[str, Any] = {}
     if own and isinstance(cerebro.broker, MarginBroker):
         full.update({word: getattr(cerebro.broker.p, word) for word in known})
@@ -170,13 +164,46 @@ def complete(keywords: Mapping[str, Any], cerebro: Any, own: bool) -> dict[str, 
     return full
 
 
+def _unknown(word: str, value: Any, cerebro: Any, own: bool) -> InputError:
+    """The error for a keyword no broker has; a parameter of the strategy is told where it belongs."""
+    for strategy, _, _ in (item for added in cerebro.strats for item in added):
+        if word in strategy.params._getkeys():
+            todo = f"params=dict({word}={value!r}), on the command line --set {word}={value}"
+            if own:
+                todo = f"cerebro.addstrategy({strategy.__name__}, {word}={value!r})"
+            where = f"a parameter of the strategy {strategy.__name__}, not of the account"
+            return InputError(f"{word!r} is {where}; give it with {todo}")
+    known = broker_keywords()
+    meant = f"did you mean {MEANT[word]}?" if word in MEANT else near(word, known)
+    if meant:
+        return InputError(f"keyword {word!r} is not known; {meant}")
+    text = message(f"keyword {word!r}", word, ", ".join(known), "MarginBroker", "leave it out")
+    return InputError(text)
+
+
 def settings_of(broker: Any) -> dict[str, Any]:
     """The effective settings of a broker, as plain values: what to write on the result."""
-    return {word: plain(getattr(broker.p, word)) for word in broker_keywords()}
+    own = {word: plain(getattr(broker.p, word)) for word in broker_keywords()}
+    by_hand = {
+        str(name or "all"): plain(scheme)
+        for name, scheme in broker.comminfo.items()
+        if scheme is not broker.p.commission  # backtrader's own, which stands for the venue's fees
+    }
+    return own | {"commission": by_hand or "the venue's fees"}
+
+
+def params_of(strategy: Any) -> dict[str, Any]:
+    """The parameters a strategy ran with, its defaults included, as plain values."""
+    return {name: plain(value) for name, value in strategy.p._getkwargs().items()}
 
 
 def plain(value: Any) -> Any:
-    """A setting as something JSON can hold: venues by name, series by their length."""
+    """A setting as something JSON can hold: venues by name, series by length, objects by parameters.
+
+    >>> class Own: pass
+    >>> plain(Own()), plain(Own), plain((1, "a"))
+    ('Own', 'Own', [1, 'a'])
+    """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (pd.Series, pd.DataFrame)):
@@ -185,7 +212,19 @@ def plain(value: Any) -> Any:
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
-    return str(getattr(value, "name", value))
+    named = getattr(value, "name", None) or getattr(value, "__name__", None)
+    return str(named) if isinstance(named, str) else _object(value)
+
+
+def _object(value: Any) -> str:
+    """An object by its class and the parameters that are not its defaults, never by its address."""
+    kind = type(value)
+    own: Any = getattr(value, "p", None)
+    if hasattr(own, "_getkwargs"):
+        changed = {k: v for k, v in own._getkwargs().items() if not own.isdefault(k)}
+        return f"{kind.__name__}({', '.join(f'{k}={plain(v)}' for k, v in changed.items())})"
+    text = str(value)
+    return text if " at 0x" not in text else kind.__name__
 
 
 def _equity(broker: Any) -> pd.Series:

@@ -268,6 +268,28 @@ def test_settings_in_force_are_echoed() -> None:
     assert result.stamp["strategy"] == "Hold"
 
 
+def test_settings_and_parameters_are_readable_and_whole() -> None:
+    cerebro = perps(BTC=frame(UP))
+    cerebro.addstrategy(Cycle, exposure=1.0)
+    cerebro.broker.setcommission(commission=0.01)
+    cerebro.broker.set_filler(bt.fillers.FixedSize(size=3))
+    result = compare(cerebro, venue=flat_venue(), leverage=10)
+    assert result.stamp["params"] == {"exposure": 1.0, "size": 0.0}
+    settings = result.settings["cross"]
+    assert "commission=0.01" in settings["commission"]["all"]
+    assert settings["filler"] == "FixedSize(size=3)"
+    plain = compare(Hold, {BTC: frame(UP)}, venue=flat_venue()).settings["cross"]
+    assert plain["commission"] == "the venue's fees"
+    assert " at 0x" not in repr([settings, plain])
+
+
+def test_a_parameter_of_the_strategy_is_sent_where_it_belongs() -> None:
+    cerebro = perps(BTC=frame(UP))
+    cerebro.addstrategy(Cycle)
+    with pytest.raises(InputError, match=r"cerebro.addstrategy\(Cycle, size=3\)"):
+        compare(cerebro, venue=flat_venue(), size=3)
+
+
 def test_progress_is_told_by_scenario() -> None:
     told: list[tuple[str, float]] = []
     long = {BTC: frame([100.0] * 600)}
@@ -295,6 +317,12 @@ def test_run_gives_one_run() -> None:
         ({"scenarios": {"a": 1}}, InputError, "mapping of broker keywords"),
         ({"scenarios": {"a": {"margin": 1}}}, InputError, "margin"),
         ({"margin_mode": "cross"}, InputError, "scenarios="),
+        ({"mode": "cross"}, InputError, "did you mean margin_mode"),
+        (
+            {"exposure": 2.0},
+            InputError,
+            r"parameter of the strategy Hold.*params=dict\(exposure=2.0\)",
+        ),
         ({"cash": 0}, CashError, "cash"),
         ({"data": None}, InputError, "frames by symbol"),
         ({"data": [1, 2]}, InputError, "frames by symbol"),

@@ -48,6 +48,13 @@ def test_a_place_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> Non
         atomic(blocked / "inside.csv", lambda path: None)
 
 
+def fails_half_way(folder: Path) -> None:
+    """Writes one of two files and breaks."""
+    with staged(folder) as (place, _):
+        (place / "a.txt").write_text("changed")
+        raise ZeroDivisionError
+
+
 def test_several_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     with staged(folder) as (place, written):
@@ -55,9 +62,8 @@ def test_several_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
         (place / "b.txt").write_text("b")
         assert not list(folder.glob("*.txt"))
     assert written == [folder / "a.txt", folder / "b.txt"]
-    with pytest.raises(ZeroDivisionError), staged(folder) as (place, _):
-        (place / "a.txt").write_text("changed")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fails_half_way(folder)
     assert (folder / "a.txt").read_text() == "a"
     assert {path.name for path in folder.iterdir()} == {"a.txt", "b.txt"}
 
