@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 from bt_margin.report import tables
@@ -17,6 +18,8 @@ from bt_margin.report.words import approximations, data_notes, fidelity
 from bt_margin.studies.comparison import Comparison
 
 MOST_LIQUIDATIONS = 200
+SHORT = 24  # characters of a cell that stays on one line
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def page(comparison: Comparison) -> str:
@@ -32,8 +35,8 @@ def page(comparison: Comparison) -> str:
             f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>",
             f"<header><h1>{escape(title)}</h1>{_badge(comparison)}",
             f"<p class='span'>{_span(comparison)}</p></header>",
-            f"<p class='verdict'>{escape(verdict(comparison))}</p>",
-            f"<section>{_table(tables.headline(comparison), 'numbers')}</section>",
+            f"<p class='verdict'>{_verdict(comparison)}</p>",
+            f"<section>{_headline(comparison)}</section>",
             "<section><h2>Equity and drawdown</h2><div id='chart'></div></section>",
             _partings(comparison),
             _liquidations(comparison),
@@ -53,10 +56,22 @@ def fragment(comparison: Comparison) -> str:
     """The verdict, the headline table and the picture, for a notebook cell."""
     notes = "".join(f"<li>{escape(note)}</li>" for note in data_notes(comparison))
     return (
-        f"{_badge(comparison)}<p>{escape(verdict(comparison))}</p>"
+        f"{_badge(comparison)}<p>{_verdict(comparison)}</p>"
         f"{_table(tables.headline(comparison), 'numbers')}"
         f"{f'<ul>{notes}</ul>' if notes else ''}{picture(comparison)}"
     )
+
+
+def _headline(comparison: Comparison) -> str:
+    """The headline table, each label with its meaning, and the meanings that are not plain below."""
+    table = _table(tables.headline(comparison), "numbers", tables.definitions())
+    notes = "".join(f"<p class='note'>{escape(line)}</p>" for line in tables.footnotes())
+    return f"{table}{notes}"
+
+
+def _verdict(comparison: Comparison) -> str:
+    """The verdict, no number parted from its sign."""
+    return escape(verdict(comparison)).replace(" %", "&nbsp;%")
 
 
 def _badge(comparison: Comparison) -> str:
@@ -71,16 +86,30 @@ def _span(comparison: Comparison) -> str:
     return f"{date(index[0])} to {date(index[-1])} UTC, {len(index):,} bars"
 
 
-def _table(rows: Sequence[Sequence[str]], kind: str) -> str:
-    """Rows of text as an HTML table; the first row is the header."""
+def _table(rows: Sequence[Sequence[str]], kind: str, titles: Mapping[str, str] = NONE) -> str:
+    """Rows of text as an HTML table; the first row is the header, ``titles`` explain first cells.
+
+    Every cell knows its header, so that a narrow screen can show rows as cards.
+    """
     head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:]
-    )
+    body = "".join(f"<tr>{_cells(rows[0], row, titles)}</tr>" for row in rows[1:])
     return (
         f"<div class='scroll'><table class='{kind}'><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _cells(header: Sequence[str], row: Sequence[str], titles: Mapping[str, str]) -> str:
+    """The cells of a row; short ones (dates, numbers, symbols) are never broken."""
+    cells = []
+    for name, cell in zip(header, row, strict=True):
+        marks = f" data-label='{escape(name, quote=True)}'" if name else ""
+        if not name and cell in titles:
+            marks += f" title='{escape(titles[cell], quote=True)}'"
+        if len(cell) <= SHORT:
+            marks += " class='whole'"
+        cells.append(f"<td{marks}>{escape(cell)}</td>")
+    return "".join(cells)
 
 
 def _partings(comparison: Comparison) -> str:

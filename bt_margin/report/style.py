@@ -22,11 +22,26 @@ table.numbers{width:auto;min-width:56%}
 table.numbers td:not(:first-child),table.numbers th:not(:first-child){text-align:right;
 font-variant-numeric:tabular-nums;white-space:nowrap}
 table.words td{font-variant-numeric:tabular-nums}
-table.words td:last-child{min-width:300px}
+table.words td:last-child{min-width:300px}table.words td.whole,table.numbers td{white-space:nowrap}
+td[title]{text-decoration:underline dotted var(--line);text-underline-offset:4px;cursor:help}
 table.stamp{width:auto}table.stamp td{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12.5px;
 word-break:break-word}
 #chart{height:560px}
 details{margin-top:12px}summary{cursor:pointer;color:var(--soft)}
+@media (max-width:600px){
+main{padding:18px 14px 40px}h1{font-size:22px}.verdict{font-size:15.5px;padding:12px 14px}
+th,td{padding:5px 7px}table{font-size:13px}
+table.numbers th:first-child,table.numbers td:first-child{position:sticky;left:0;background:var(--bg);
+white-space:normal;max-width:112px}
+table.words thead{display:none}
+table.words,table.words tbody,table.words tr,table.words td{display:block;width:100%}
+table.words tr{border:1px solid var(--line);border-radius:8px;margin:0 0 12px;padding:6px 10px}
+table.words td{border:0;padding:2px 0;display:flex;justify-content:space-between;gap:14px;text-align:right}
+table.words td::before{content:attr(data-label);color:var(--soft);white-space:nowrap;text-align:left}
+table.words td:last-child{display:block;text-align:left;min-width:0;padding-top:6px}
+table.words td:last-child::before{content:""}
+#chart{height:460px}
+}
 @media print{main{max-width:none}#chart{height:420px}details{display:none}}
 """
 
@@ -44,7 +59,15 @@ SCRIPT = """
     });
     return change;
   }
-  Plotly.newPlot(chart,figure.data,figure.layout,{responsive:true,displaylogo:false})
+  var small=window.innerWidth<600;
+  if(small){
+    figure.layout.margin={l:52,r:10,t:70,b:36};
+    figure.layout.legend={orientation:'h',x:0,y:1.02,yanchor:'bottom',font:{size:11}};
+    figure.layout.font={size:11};
+    figure.layout.xaxis.nticks=5;
+  }
+  Plotly.newPlot(chart,figure.data,figure.layout,
+    {responsive:true,displaylogo:false,displayModeBar:small?false:'hover'})
     .then(function(){Plotly.relayout(chart,theme());});
   dark.addEventListener('change',function(){Plotly.relayout(chart,theme());});
 })();

@@ -188,3 +188,34 @@ def test_ticks_are_round_and_inside(low: float, high: float) -> None:
     found = ticks(low, high)
     assert 2 <= len(found) <= 12
     assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in found)
+
+
+def test_the_page_fits_a_phone_and_hides_nothing_behind_the_modebar(synthetic: Comparison) -> None:
+    text = page(synthetic)
+    assert "@media (max-width:600px)" in text
+    assert "data-label='what parted them'" in text
+    assert "data-label='why'" in text
+    assert "displaylogo:false" in text
+    assert "displayModeBar:small?false:'hover'" in text
+    layout = figure_dict(synthetic)["layout"]
+    assert layout["modebar"]["orientation"] == "v"
+    (mark,) = layout["annotations"]
+    assert layout["yaxis2"]["domain"][1] < mark["y"] < layout["yaxis"]["domain"][0]
+
+
+def test_dates_are_not_broken_and_the_rows_of_a_drawdown_are_indented(hedge: Comparison) -> None:
+    text = page(hedge)
+    assert re.search(r"<td data-label='time' class='whole'>2025-01-01 \d\d:00</td>", text)
+    assert "\u00a0\u00a0from</td>" in text
+    assert "smallest share of a pool" in text
+
+
+def test_the_picture_shrinks_with_its_cell(hedge: Comparison) -> None:
+    root = ET.fromstring(picture(hedge))
+    assert "max-width:100%" in root.attrib["style"]
+
+
+def test_definitions_exist_for_what_is_not_plain(hedge: Comparison) -> None:
+    lines = tables.footnotes()
+    assert [line.split(":")[0] for line in lines] == ["price result", "min margin buffer"]
+    assert set(tables.definitions()) >= {row[0] for row in tables.headline(hedge)[1:]}
