@@ -6,12 +6,14 @@ longs pay shorts, so the pair collects the gap at each settlement, while the two
 cancel. Feeds without a `funding_rate` line take no part; with fewer than two left it stays flat.
 
 What to look at. The income is small and steady, the risk is the difference of two coins, and the
-temptation is leverage. Put the funding column of the summary beside the price column: how many
-months of funding does one bad week of the ratio cost? Under *isolated* the coin with the highest
-funding is often the one that rises fastest, so the short leg is liquidated by the very trend that
-made it attractive; fundings paid also eat the posted margin and pull its liquidation price nearer.
-Under *cross* both legs share the pool and the carry goes on, until one coin (not the market) falls
-alone, as in the crash, when the legs stop being a hedge.
+temptation is leverage. Compare the rows "funding" and "price result" of the summary: on the sample
+the ratio of the two coins moves the equity several times as much as the carry, this time in our
+favour. Under *cross* both legs share the pool and nothing is ever liquidated. Under *isolated* the
+coin with the highest funding may be the one that rises fastest, so that the very trend that made it
+attractive takes the short leg, and fundings paid also eat the posted margin; the long leg of a
+falling coin fares no better. At leverage 10 isolated ends a little ahead all the same: some of
+those cuts came before worse (the report says which ones spared it something). At 20 there are three
+times as many, and it ends far behind. Was the lead at 10 skill?
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ falls that would end a single one, until one fall is too deep, and then every co
 the same hour, also those that were doing well. Under *isolated* each ladder dies alone, with the
 margin posted for it, and the rest keep trading; but smaller falls kill ladders as well, one after
 the other. Look at the pools in the liquidation events (which coins were closed for which), and at
-how good the cross curve looked until its last day. Then vary `exposure`: a little less and cross
-survives what ends it here, which is exactly what nobody knows beforehand.
+how good the cross curve looked two months before its last day. Then vary `exposure`: at 0.5 cross
+lives through all of it and ends well ahead of isolated, at 0.6 and above it loses everything. The
+line between the two is exactly what nobody knows beforehand.
 """
 
 from __future__ import annotations

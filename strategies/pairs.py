@@ -9,8 +9,10 @@ what the long leg earns. Under *cross* both legs stand in one pool, profit of on
 other, and the pair rests on the small risk of the ratio. Under *isolated* the losing leg cannot see
 the winner's profit: a move of about 1/leverage in EITHER direction cuts it off, books its margin as
 lost, and leaves the winner unhedged. Look for liquidations in plain trends, without any crash: was
-the pair as a whole losing at that moment? At leverage 2 the two curves nearly coincide; the
-difference is the leverage, not the idea.
+the pair as a whole losing at that moment? Then lower the leverage. Cross does not change at all;
+isolated loses fewer legs, and at 2.5 none, so that the two curves are the same. (At 2 the two legs
+need all the margin there is, and the second one is refused now and then.) The difference is the
+leverage, not the idea.
 """
 
 from __future__ import annotations

@@ -8,10 +8,12 @@ What to look at. Every coin is bet on by itself, and most hourly moves are share
 winners' profits carry the loser through a spike: a position may swing far below its own margin as
 long as the whole account can stand it, and is still there when the price comes back. Under
 *isolated* each coin has only the margin posted for it, about 1/leverage of its notional: a spike of
-that size ends the position at the worst moment, but that margin is also all it can lose. Compare
-the crash hour in both event lists: which coins were closed, what the closed ones would have been
-worth an hour later. Then raise `exposure` until the cross account does not survive the hour: beyond
-that line isolated is the mode that leaves you something.
+that size ends the position at the worst moment, but that margin is also all it can lose. On the
+sample cross is never liquidated in two years; isolated loses dozens of positions, nearly all of
+them in ordinary weeks and one in the crash hour. Look at what they would have been worth a day
+later. Then set `exposure` to 1.5: now the cross account is gone a year before the crash, in the
+losing stretch it outlives at 0.5, with all four coins closed at once. Isolated is still there at
+the end, with next to nothing: it cannot lose more than it posts, but it posted nearly all.
 """
 
 from __future__ import annotations

@@ -114,9 +114,13 @@ def _condition(run: Run) -> dict[str, Any]:
 
 
 def after_death(run: Run) -> int:
-    """Orders refused because the account had nothing left: a consequence, not a problem of its own."""
-    refused = run.events[run.events["kind"] == "rejected"]
-    return int((refused["reason"] == "dead").sum())
+    """Orders refused while the account had nothing left: a consequence, not a problem of its own."""
+    dead, count = False, 0
+    for event in run.broker.events:
+        if event.kind in ("dead", "revived"):
+            dead = event.kind == "dead"
+        count += dead and event.kind == "rejected"
+    return count
 
 
 def liquidated_notional(run: Run) -> float:
