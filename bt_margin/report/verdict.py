@@ -56,10 +56,15 @@ def _reason(comparison: Comparison) -> str:
     if died:
         return _deaths(comparison, died)
     biggest = max(episodes, key=lambda episode: abs(episode.worth))
-    story = f"{biggest.brief or biggest.sentence.rstrip('.')}{_price(biggest, comparison)}"
+    story = biggest.brief or biggest.sentence.rstrip(".")
+    worth = _worth(biggest, comparison)
+    which = ", which " if biggest.event is not None else ", "
     if abs(biggest.worth) >= _ONE * sum(abs(episode.worth) for episode in episodes):
-        return f"What parted them: {story}."
-    return f"{_tally(runs, len(episodes))}; what mattered most: {story}."
+        return f"What parted them: {story}{which}{worth}."
+    tally, fell = _tally(runs, len(episodes)), f"{biggest.run} was liquidated "
+    if tally.startswith(fell) and story.startswith(fell):
+        return f"{tally}; the one that mattered most, {story.removeprefix(fell)}, {worth}."
+    return f"{tally}; what mattered most: {story}{which}{worth}."
 
 
 def liquidation_count(run: Run) -> int:
@@ -123,13 +128,13 @@ def _containing(comparison: Comparison, name: str, time: int) -> Episode | None:
     return found[-1] if found else None
 
 
-def _price(episode: Episode, comparison: Comparison) -> str:
+def _worth(episode: Episode, comparison: Comparison) -> str:
     """What an episode cost the run it happened to, or spared it."""
     amount = money(abs(episode.worth), comparison.first.currency)
     if episode.event is None:
-        return f", worth {amount} to {episode.other if episode.worth > 0 else episode.first}"
+        return f"worth {amount} to {episode.other if episode.worth > 0 else episode.first}"
     gained = (episode.worth > 0) == (episode.run == episode.other)
-    return f", which {'spared' if gained else 'cost'} it {amount}"
+    return f"{'spared' if gained else 'cost'} it {amount}"
 
 
 def _tally(runs: list[Run], partings: int) -> str:

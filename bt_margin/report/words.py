@@ -104,7 +104,10 @@ def _data_notes(run: Run) -> Iterator[str]:
         yield f"{run.name}: {bars_walked} {were} walked along the {policy} path."
     late = after_death(run)
     if late:
-        yield f"{run.name}: {plural(late, 'order')} after everything was lost not counted as rejected."
+        yield (
+            f"{run.name}: {plural(late, 'order')} came after everything was lost; "
+            "they do not count as rejected."
+        )
 
 
 def _bounds_notes(comparison: Comparison) -> Iterator[str]:

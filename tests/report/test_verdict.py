@@ -62,7 +62,9 @@ def test_a_liquidation_that_helped_spared_something_and_one_that_hurt_cost_it() 
 def test_many_liquidations_are_counted_before_the_dearest_is_named() -> None:
     data = {BTC: frame(([100.0] * 3 + [88.0, 100.0, 100.0]) * 8)}
     text = verdict(compare(Cycle, data, venue=flat_venue(), leverage=10, params={"exposure": 2.0}))
-    assert "times, cross never; what mattered most: isolated was liquidated" in text
+    assert (
+        "times, cross never; the one that mattered most, out of its BTC/USDT:USDT long at" in text
+    )
 
 
 class Greedy(bt.Strategy):

@@ -236,3 +236,22 @@ def test_law_stretches_lie_between_episodes_and_episodes_name_a_cause(
         if isinstance(piece, Episode):
             assert piece.kind
             assert piece.sentence.endswith(".")
+
+
+def test_a_divergence_counts_its_pieces_in_words_and_in_its_currency() -> None:
+    found = diverge(
+        make_track("a", [1.0, 1.0]),
+        [dataclasses.replace(make_track("b", [1.0, 1.01]), start=100.0)],
+        tell,
+    )
+    assert "0 episodes, 1 stretch, final difference b: 0.01)" in repr(found)
+    coin = dataclasses.replace(found, currency="BTC")
+    assert "b: 0.01000000" in repr(coin)
+
+
+def test_a_coin_account_is_held_to_the_last_satoshi() -> None:
+    pair = [make_track(name, [1.0, 1.0], start=1.0) for name in "ab"]
+    first, other = (dataclasses.replace(track, currency="BTC") for track in pair)
+    found = diverge(first, [other], tell)
+    with pytest.raises(InvariantError):
+        _check(list(found), 0.0, 1e-6, other)
