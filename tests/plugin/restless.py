@@ -302,7 +302,7 @@ def live(story: Story, watch: Watch | None = None) -> Life:
     hours = {"timeframe": bt.TimeFrame.Minutes, "compression": 60}
     for name, frame in story.frames.items():
         cerebro.adddata(bt.feeds.PandasData(dataname=frame, **hours), name=name)
-    loop: dict[str, Any] = dict(LOOPS[story.loop])
+    loop: Any = LOOPS[story.loop]
     common: dict[str, Any] = {"act": anything, "story": story}
     cerebro.addstrategy(Restless, seed=story.seed, chance=0.6, watch=watch, **common)
     if story.company:

@@ -166,8 +166,7 @@ def the_dead_trade_nothing_until_cash_is_added(life: Life) -> None:
     dead, events = False, life.broker.events
     for event in events:
         if event.kind == "revived":
-            assert dead, event
-            assert events[event.cause].kind == "deposit", event
+            assert (dead, events[event.cause].kind) == (True, "deposit"), event
         dead = event.kind == "dead" or (dead and event.kind != "revived")
         assert not dead or event.kind not in ("fill", "liquidation", "funding"), event
         if dead and event.kind == "rejected":
