@@ -53,8 +53,8 @@ class Book(AccountView):
         """Append an event; pool, mark, balance and equity are filled in from the state."""
         pool = pool or (position.pool if position else None)
         if position is not None:
-            facts.setdefault("mark", position.mark)
-        facts.setdefault("equity", self.equity())
+            facts.setdefault("mark", position.mark or None)
+        facts.setdefault("equity", self.solvent_equity())
         facts.setdefault("balance", pool.balance if pool else None)
         if pool is not None:
             facts.setdefault("pool", pool.key)
@@ -114,7 +114,11 @@ class Book(AccountView):
         p.size, p.entry = made.size, made.entry
         if before is not None and not before.positions and before.balance < 0:
             # the fund bears it at once: the event tells what is left, the shortfall what was missing
-            facts |= {"balance": 0.0, "equity": self.equity() - before.balance}
+            facts |= {
+                "balance": 0.0,
+                "equity": self.solvent_equity()
+                - min(0.0, before.balance if before is self.cross else 0.0),
+            }
         event = self.record(
             kind, p, pool=p.pool or before, size=made.opened + made.closed, price=price,
             realised=made.realised, fee=made.fee, **facts,
@@ -160,7 +164,7 @@ class Book(AccountView):
             self._shortfall(pool, owed, cause)
         if pool is not self.cross:
             self.pools.pop(pool.key, None)
-        if not self.dead and self.equity() <= self.ledger.totals["deposit"] * 1e-12:
+        if not self.dead and self.solvent_equity() <= self.ledger.totals["deposit"] * 1e-12:
             self.dead = True
             self.record("dead", pool=pool, cause=cause, reason="nothing is left; add cash to go on")
 

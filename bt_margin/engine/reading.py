@@ -58,6 +58,12 @@ class AccountView(ABC):
                 total += p.gain(p.entry, p.mark)
         return total
 
+    def solvent_equity(self) -> float:
+        """Equity with no isolated pool below zero: what is beyond its margin is the insurance fund's."""
+        pools = self.pools.values()
+        isolated = sum([max(0.0, pool.equity()) for pool in pools if pool is not self.cross])
+        return self.cross.equity() + isolated
+
     def wallet(self) -> float:
         """Sum of the balances, free and posted, without unrealised profit."""
         return sum([pool.balance for pool in self.pools.values()])

@@ -78,7 +78,8 @@ class Booking(Base):
         quote = self.instrument(order.data)
         reduce_only = bool(order.info.get("reduce_only"))
         price = self._price_of(order, quote)
-        reason = self._unusable(order, quote, price, reduce_only)
+        dead = self.account.dead  # says so before anything about the order's size
+        reason = None if dead else self._unusable(order, quote, price, reduce_only)
         if reason is None:
             child = order.parent is not None
             refusal = self.account.check_order(

@@ -141,7 +141,8 @@ class InversePerp(_MarginInfo):
 
     ``mult`` is the quote value of one contract (100 USD). Values, margin, fees and profit are in
     coin; a position gains size · mult · (1/entry − 1/exit). The stock broker cannot keep its
-    books.
+    books. backtrader's ``Trade`` averages entries arithmetically: for a coin position that was added
+    to, ``trade.pnl`` is off; order results, positions and events are right.
 
     >>> info = InversePerp(commission=0.0005, mult=100, leverage=5)
     >>> info.getvaluesize(50, 20_000), info.getsize(20_000, cash=0.25), info.get_margin(20_000)

@@ -15,10 +15,10 @@ from stories.world import account as plain_account
 
 import bt_margin as btm
 from bt_margin.engine.account import Account
+from bt_margin.engine.bound import Pending
 from bt_margin.engine.liquidation import Hooks
 from bt_margin.engine.quote import Quote
 from bt_margin.engine.resting import Leg, Resting
-from bt_margin.engine.bound import Pending
 from bt_margin.engine.step import Stepper
 
 HOUR = 3_600_000

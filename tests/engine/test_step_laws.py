@@ -23,9 +23,9 @@ from stories.world import START, A, B, generic
 import bt_margin as btm
 from bt_margin.core.funding import FundingStamp
 from bt_margin.engine.account import Account
+from bt_margin.engine.bound import Pending
 from bt_margin.engine.quote import Quote
 from bt_margin.engine.resting import Resting
-from bt_margin.engine.bound import Pending
 from bt_margin.engine.step import Stepper
 
 # -- laws ------------------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ from typing import Any
 from naive import Order
 from stories.world import HOUR, START, Candle
 
+from bt_margin.engine.bound import Pending
 from bt_margin.engine.liquidation import Hooks
 from bt_margin.engine.quote import Quote
 from bt_margin.engine.resting import Leg, Resting
-from bt_margin.engine.bound import Pending
 from bt_margin.engine.step import Stepper
 
 

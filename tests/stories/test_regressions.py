@@ -339,3 +339,18 @@ def test_adverse_is_never_better_than_favourable_with_funding_inside_the_bar(
     assert ends["adverse"][0] <= ends["favourable"][0]
     if ends["adverse"][0] == ends["favourable"][0]:
         assert ends["adverse"][1] <= ends["favourable"][1] + 2e-6
+
+
+def test_a_gap_in_one_pool_does_not_declare_an_account_with_money_dead() -> None:
+    """Two isolated shorts in one gap, one far beyond its margin: the free wallet lives."""
+    one = account("isolated", 10, 1_000)
+    for symbol in (A, B):
+        one.mark(symbol, 100)
+        one.fill(symbol, -10, 100)
+    one.position(B).move(300)
+    one.mark(A, 109.6)
+    one.mark(B, 300)
+    assert not one.dead
+    assert one.positions == {}
+    assert one.equity() == near(800, abs=10)
+    assert min(e.equity for e in one.events) >= 0
