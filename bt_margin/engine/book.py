@@ -114,11 +114,8 @@ class Book(AccountView):
         p.size, p.entry = made.size, made.entry
         if before is not None and not before.positions and before.balance < 0:
             # the fund bears it at once: the event tells what is left, the shortfall what was missing
-            facts |= {
-                "balance": 0.0,
-                "equity": self.solvent_equity()
-                - min(0.0, before.balance if before is self.cross else 0.0),
-            }
+            borne = -before.balance if before is self.cross else 0.0  # an isolated one counts as 0
+            facts |= {"balance": 0.0, "equity": self.solvent_equity() + borne}
         event = self.record(
             kind, p, pool=p.pool or before, size=made.opened + made.closed, price=price,
             realised=made.realised, fee=made.fee, **facts,
