@@ -7,20 +7,16 @@ from typing import Any
 
 
 def funding_behind(event: Any, events: Sequence[Any]) -> float:
-    """What funding took just before the breach behind a liquidation, if that is what tipped it; else 0.
+    """What the funding behind a liquidation's breach took, if funding is what tipped it; else 0.
 
-    Funding tipped it when, without the payments booked right before the breach in the same pool, the
-    equity would still have exceeded the maintenance margin. ``events`` are all of the run, in order.
+    The engine names the funding as the breach's cause when the pool would have been healthy without it
+    where it stood; a price that crossed the line later is a price's doing. ``events``: all, in order.
     """
     breach = breach_behind(event, events)
-    if breach is None or breach.found is None or breach.allowed is None:
+    if breach is None or breach.cause is None or events[breach.cause].kind != "funding":
         return 0.0
-    paid = 0.0
-    for before in reversed(events[: breach.id]):
-        if before.kind != "funding" or before.pool != breach.pool or before.time != breach.time:
-            break
-        paid -= before.amount or 0.0
-    return paid if paid > 0.0 and breach.allowed + paid > breach.found else 0.0
+    payments = [e for e in events[breach.cause : breach.id] if e.kind == "funding"]
+    return -sum(e.amount or 0.0 for e in payments if e.pool == breach.pool)
 
 
 def breach_behind(event: Any, events: Sequence[Any]) -> Any | None:

@@ -109,7 +109,7 @@ def test_the_refused_order_of_yesterday_explains_the_fill_of_today() -> None:
 def test_funding_that_tips_a_pool_is_named_as_the_cause() -> None:
     events = [
         event(0, 2, "funding", symbol=BTC, pool="p", amount=-3.0),
-        event(1, 2, "breach", pool="p", found=10.0, allowed=9.0),
+        event(1, 2, "breach", pool="p", found=10.0, allowed=9.0, cause=0),
         event(2, 2, "liquidation", symbol=BTC, pool="p", size=1.0, mark=50.0, cause=1),
     ]
     cross = make_track("cross", [100] * 3, {BTC: [-1, -1, -1]})
