@@ -194,7 +194,7 @@ class TierTable:
         if not self.stepped:
             return bound
         for tier in self.tiers[1:]:
-            if lo < tier.floor < hi:
+            if lo <= tier.floor < hi:
                 bound = max(bound, lo - tier.floor * (1 - tier.mmr) - tier.deduction)
         return bound
 
