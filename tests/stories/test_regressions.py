@@ -354,3 +354,19 @@ def test_a_gap_in_one_pool_does_not_declare_an_account_with_money_dead() -> None
     assert one.positions == {}
     assert one.equity() == near(800, abs=10)
     assert min(e.equity for e in one.events) >= 0
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("mode", MODES)
+def test_funding_inside_a_calm_bar_ends_a_pool_in_that_bar(side: int, mode: str) -> None:
+    """100 of margin for 10 at 100: a stamp of 9.6 % inside a flat bar leaves 4 against 5."""
+    played = play(
+        frame([flat(100)] * 5),
+        {0: buy(10 * side)},
+        mode=mode,
+        cash=100,
+        funding={A: [(START + 2 * HOUR + HOUR // 2, 0.096 * side)]},
+    )
+    (event,) = played.kinds("liquidation")
+    assert event.time == START + 2 * HOUR
+    assert played.strategy.told[2].size == 0
