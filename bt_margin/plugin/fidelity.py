@@ -84,10 +84,10 @@ def notes(broker: Any) -> list[str]:
         )
     if broker._without_funding:
         said.append(f"No funding rates for {', '.join(broker._without_funding)}: none was charged.")
-    hours = broker.account.venue.funding_interval / 3_600_000
-    for symbol in broker._repeating_funding:
+    for symbol, every in broker._repeating_funding.items():
         said.append(
-            f"The funding column of {symbol} repeats a rate on every bar; one charge per {hours:g} h "
+            f"The funding column of {symbol} repeats a rate on every bar; one charge per "
+            f"{every / 3_600_000:g} h "
             "was read from it; give NaN except at settlements, or frame.attrs['funding'], "
             "if every bar settles."
         )

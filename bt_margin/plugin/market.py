@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from bt_margin.core.funding import FundingStamp, stamps_from_pairs
@@ -40,7 +41,7 @@ class Market(Base):
         self._time = 0
         self._without_funding: list[str] = []
         self._without_mark: list[str] = []
-        self._repeating_funding: list[str] = []
+        self._repeating_funding: dict[str, int] = {}
         self._idle_symbols: list[str] = []
 
     def _forget_schemes(self) -> None:
@@ -192,7 +193,8 @@ class Market(Base):
         once = thinned(found, funding_column(data), self.account.venue.funding_interval)
         if once is None:
             return stamps_from_pairs(found)
-        self._repeating_funding.append(symbol)
+        gaps = [two.time - one.time for one, two in pairwise(once)]
+        self._repeating_funding[symbol] = min(gaps, default=self.account.venue.funding_interval)
         return once
 
     def _check_required(self) -> None:

@@ -124,8 +124,9 @@ def thinned(
 
     NaN between two rates marks what is between settlements: each rate of such a column is one. A column
     without (before its first rate, nothing was known) repeats if its bars are shorter than the venue's
-    funding interval and its rate stays the same within 95 % of the intervals. A rate that never changes
-    could be a settlement on every bar as well: who calls says in words how the column was read.
+    funding interval and its rate stays the same within 95 % of the intervals, or changes only on the clock
+    of a half, fourth or eighth of it. A rate that never changes could be a settlement on every bar as
+    well: who calls says in words how the column was read.
 
     >>> hour, day = 3_600_000, [0.0001] * 24
     >>> stamps = [(hour * i, rate, None) for i, rate in enumerate(day)]
@@ -141,11 +142,22 @@ def thinned(
         rows = [i for i in rows if column[i]]
     pairs = zip(pairwise(rows), pairwise(stamps), strict=True)
     steps = [two[0] - one[0] for (i, j), (one, two) in pairs if j == i + 1]
-    if 2 * len(steps) < len(stamps) or min(steps, default=interval) >= interval:
+    step = min(steps, default=interval)
+    if 2 * len(steps) < len(stamps) or step >= interval:
         return None
-    if not _repeats(stamps, interval):
+    shorter = [interval // part for part in (2, 4, 8) if interval // part > step]
+    every = interval if _repeats(stamps, interval) else None
+    every = every or next((each for each in shorter if _changes_only_at(stamps, each)), None)
+    if every is None:
         return None
-    return carried([s[0] for s in stamps], [s[1] for s in stamps], interval)
+    return carried([s[0] for s in stamps], [s[1] for s in stamps], every)
+
+
+def _changes_only_at(stamps: Sequence[tuple[int, float, float | None]], every: int) -> bool:
+    """Whether the rate changes, and 95 % of its changes stand on the clock of this interval."""
+    changes = [two[0] for one, two in pairwise(stamps) if two[1] != one[1]]
+    beside = sum(1 for time in changes if round(time / 60_000) % (every // 60_000))
+    return len(changes) > 2 and 20 * beside <= len(changes)
 
 
 def _repeats(stamps: Sequence[tuple[int, float, float | None]], interval: int) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from plugin.stage import BTC, Actor, act, bars, broker_of, kinds, venue
 
 import bt_margin as btm
+from bt_margin.plugin.series import thinned
 
 FEED: Any = btm.PerpData
 HOUR = 3_600_000
@@ -307,3 +308,16 @@ def test_what_is_recorded_are_plain_numbers(feed: Any, run: Any) -> None:
     found |= {type(n) for n in (account.cross.balance, account.equity(), account.available())}
     found |= {type(n) for n in (position.mark, position.entry, position.size, position.leverage)}
     assert [kind for kind in found if kind.__module__ == "numpy"] == []
+
+
+def test_a_rate_carried_between_settlements_shorter_than_the_venue_s_is_charged_once_each() -> None:
+    """4 h settlements written on every hourly bar of an 8 h venue; and true hourly ones that vary."""
+    hour = 3_600_000
+    carried = [0.0001 * (1 + i // 4) for i in range(40)]
+    stamps = [(hour * i, rate, None) for i, rate in enumerate(carried)]
+    found = thinned(stamps, carried, 8 * hour)
+    assert found is not None
+    assert [s.time // hour for s in found] == list(range(0, 40, 4))
+    hourly = [0.0001 * (1 + i // 3 % 5) for i in range(40)]
+    stamps = [(hour * i, rate, None) for i, rate in enumerate(hourly)]
+    assert thinned(stamps, hourly, 8 * hour) is None
