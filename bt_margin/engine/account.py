@@ -70,6 +70,7 @@ class Account(Book):
         self.margin_calls = settings.valid_thresholds(margin_calls)
         self.lowest_call = self.margin_calls[0] if self.margin_calls else float("inf")
         self.liquidation_slippage = settings.valid_slippage(liquidation_slippage)
+        self.calls_anywhere = False
         self.debug = debug
         self.time = time
         self.next_rules: float = float("inf")
@@ -327,6 +328,8 @@ class Account(Book):
     def _plan_rules(self) -> None:
         changes = [self.venue.schedule(s).next_change(self.time) for s in self.book]
         self.next_rules = min([c for c in changes if c is not None], default=float("inf"))
+        top = max([p.table.tiers[-1].mmr for p in self.book.values()], default=0.0)
+        self.calls_anywhere = self.lowest_call <= top
 
     def fork(self) -> Account:
         """A copy to try things on: same state, no history. Nothing done to it touches this account."""

@@ -142,7 +142,7 @@ class Stepper:
     def _risky(self, pending: Sequence[Pending], read: Sequence[Quote]) -> set[str]:
         """Pools that must be walked; without orders and stamps straight from their worst corners."""
         account = self.account
-        self._calling = bool(pending)
+        self._calling = bool(pending) or account.calls_anywhere
         if pending or any(q.next_stamp < q.end for q in read):
             self._calling = True
             return risky_pools(account, pending, read)
@@ -153,7 +153,7 @@ class Stepper:
                 if equity <= need:
                     risky.add(key)
                 if need >= account.lowest_call * equity or pool.called:
-                    self._calling = True  # else the ratio at the close is lower still
+                    self._calling = True  # above every tier's rate the worst corner has the top ratio
         return risky
 
     def _part(self, read: Sequence[Quote], matcher: Matcher, risky: set[str]) -> None:

@@ -152,11 +152,6 @@ def _inside_backtrader(error: BaseException) -> bool:
     return last is not None and "backtrader" in last.tb_frame.f_globals.get("__name__", "")
 
 
-def data_names(cerebro: Any) -> list[str]:
-    """The names of the feeds."""
-    return [str(data._name or f"data{i}") for i, data in enumerate(cerebro.datas)]
-
-
 def data_hash(cerebro: Any) -> str:
     """SHA-256 (first 16 digits) over every line of every feed after a run; empty if bars were dropped."""
     digest = hashlib.sha256()

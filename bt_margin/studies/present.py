@@ -30,14 +30,6 @@ class Presenter(Protocol):
         """A few lines of plain text."""
 
 
-_chosen: dict[str, str] = {"module": "bt_margin.report"}
-
-
 def presenter() -> Presenter:
-    """The presenter in use, loaded at its first use."""
-    return cast(Presenter, import_module(_chosen["module"]))
-
-
-def use_presenter(module: str) -> None:
-    """Take another module, by dotted name, with the functions of :class:`Presenter`."""
-    _chosen["module"] = module
+    """The report, loaded at its first use: studies do not import what stands above them."""
+    return cast(Presenter, import_module("bt_margin.report"))

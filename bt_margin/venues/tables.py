@@ -62,20 +62,23 @@ def _schedule(name: str, symbol: str, as_of: int | None) -> TierSchedule:
     return whole if as_of is None else whole.pinned(as_of)
 
 
-class TableSchedules(Mapping[str, TierSchedule]):
-    """The schedules of one table file by symbol; each is built when it is asked for.
+class _BySymbol(Mapping[str, T]):
+    """What one table file says of each symbol, built when it is asked for.
 
-    ``as_of`` pins them to one moment. Pickles as the file's name, not its contents.
+    ``_option`` is what the values depend on besides the file. Pickles as the file's name, not its contents.
     """
 
-    def __init__(self, name: str, as_of: int | None = None) -> None:
+    def __init__(self, name: str, option: Any = None) -> None:
         self._name = name
-        self._as_of = as_of
+        self._option = option
 
-    def __getitem__(self, symbol: str) -> TierSchedule:
+    def _value(self, symbol: str) -> T:
+        raise KeyError(symbol)
+
+    def __getitem__(self, symbol: str) -> T:
         if symbol not in _index(self._name):
             raise KeyError(symbol)
-        return _schedule(self._name, symbol, self._as_of)
+        return self._value(symbol)
 
     def __contains__(self, symbol: object) -> bool:
         return symbol in _index(self._name)
@@ -87,15 +90,22 @@ class TableSchedules(Mapping[str, TierSchedule]):
         return len(_index(self._name))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, TableSchedules):
+        if type(other) is not type(self):
             return NotImplemented
-        return (self._name, self._as_of) == (other._name, other._as_of)
+        return vars(self) == vars(other)
 
     def __hash__(self) -> int:
-        return hash((self._name, self._as_of))
+        return hash((type(self), self._name, self._option))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._name!r}, {self._as_of!r})"
+        return f"{type(self).__name__}({self._name!r}, {self._option!r})"
+
+
+class TableSchedules(_BySymbol[TierSchedule]):
+    """The schedules of one table file by symbol; the option ``as_of`` pins them to one moment."""
+
+    def _value(self, symbol: str) -> TierSchedule:
+        return _schedule(self._name, symbol, self._option)
 
 
 @cache
@@ -104,45 +114,17 @@ def _contract(name: str, symbol: str, min_notional: float | None) -> Contract:
     if row is None:
         return Contract.parse(symbol, min_notional=min_notional)
     multiplier, tick, lot, smallest, _ = row
-    return Contract.parse(
-        symbol, multiplier=multiplier, tick=tick, lot=lot, min_notional=smallest
-    )
+    return Contract.parse(symbol, multiplier=multiplier, tick=tick, lot=lot, min_notional=smallest)
 
 
-class TableContracts(Mapping[str, Contract]):
-    """The contracts of one table file by symbol.
+class TableContracts(_BySymbol[Contract]):
+    """The contracts of one table file by symbol; the option is the smallest notional of the others.
 
-    A symbol without a row of its own has multiplier 1, no tick, no lot and ``min_notional``.
+    A symbol without a row of its own has multiplier 1, no tick, no lot and that smallest notional.
     """
 
-    def __init__(self, name: str, min_notional: float | None = None) -> None:
-        self._name = name
-        self._min_notional = min_notional
-
-    def __getitem__(self, symbol: str) -> Contract:
-        if symbol not in _index(self._name):
-            raise KeyError(symbol)
-        return _contract(self._name, symbol, self._min_notional)
-
-    def __contains__(self, symbol: object) -> bool:
-        return symbol in _index(self._name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_index(self._name))
-
-    def __len__(self) -> int:
-        return len(_index(self._name))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, TableContracts):
-            return NotImplemented
-        return (self._name, self._min_notional) == (other._name, other._min_notional)
-
-    def __hash__(self) -> int:
-        return hash((self._name, self._min_notional))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._name!r}, {self._min_notional!r})"
+    def _value(self, symbol: str) -> Contract:
+        return _contract(self._name, symbol, self._option)
 
 
 def liquidation_fees(name: str) -> dict[str, SymbolFees]:

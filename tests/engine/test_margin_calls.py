@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from engine.bench import KINDS, MODES, Desk, desk, near
-from stories.world import A, B, account
+from engine.bench import HOUR, KINDS, MODES, Desk, desk, near
+from stories.world import START, A, B, account
 
 from bt_margin.engine.margin_calls import RELEASE
+from bt_margin.engine.quote import Quote
+from bt_margin.engine.step import NoOrders, Stepper
 
 
 def at_ratio(d: Desk, ratio: float) -> list[str]:
@@ -106,3 +108,12 @@ def test_a_position_closed_and_opened_again_may_call_again() -> None:
     assert d.account.cross.called == ()
     d.fill(0.01)
     assert at_ratio(d, 0.9) == CALL
+
+
+def test_a_threshold_below_a_tier_s_rate_is_looked_at_on_every_bar() -> None:
+    """10 at 100 on 2,000 at 30 %: ratio 300/2,000 at the low, 450/2,500 at the close, called at 17 %."""
+    d = desk(cash=2, maintenance_rate=0.3, margin_calls=(0.17,))
+    d.fill(10)
+    bar = Quote(d.p).set(START, START + HOUR, (100, 150, 100, 150))
+    Stepper(d.account).step(START, [bar], NoOrders())
+    assert [e.found for e in d.kinds("margin_call")] == [near(0.18)]
