@@ -4,6 +4,7 @@ The tree tells who has to act:
 
 * :class:`InputError` (also a ``ValueError``): the caller made a mistake;
 * :class:`Refused`: the venue says no to an action, and a strategy may catch it and go on;
+* :class:`DownloadError`: an exchange did not give the data; fetch it later or elsewhere;
 * :class:`InvariantError`: one of our own promises broke, please report it.
 
 What the market does to an account (a rejected order, a liquidation) is an event, not an exception.
@@ -19,6 +20,9 @@ __all__ = [
     "BtMarginError",
     "CashError",
     "DataError",
+    "DownloadError",
+    "ExchangeRefused",
+    "ExchangeUnreachable",
     "InputError",
     "InvariantError",
     "LeverageError",
@@ -27,7 +31,9 @@ __all__ = [
     "MarginRefused",
     "MissingData",
     "Refused",
+    "StoreDamaged",
     "StrategyNotFound",
+    "UnknownExchange",
     "UnknownMode",
     "UnknownSymbol",
     "UnknownVenue",
@@ -66,6 +72,14 @@ class LeverageError(InputError):
 
 class MissingData(InputError):
     """Funding or mark prices were demanded by the caller and are not there."""
+
+
+class StoreDamaged(DataError):
+    """A file of the store is not what its manifest says: missing, cut, or changed by others."""
+
+
+class UnknownExchange(InputError):
+    """No ccxt class of this name."""
 
 
 class CashError(InputError):
@@ -114,6 +128,41 @@ class MarginModeRefused(Refused):
 
 class MarginRefused(Refused):
     """The venue does not allow adding or taking out this much isolated margin."""
+
+
+class DownloadError(BtMarginError):
+    """Market data could not be fetched; what was fetched before is kept.
+
+    exchange, symbol, kind : which data; "" where it was not about one symbol or kind
+    span : the half-open stretch asked for, UTC epoch milliseconds, or None
+
+    >>> error = DownloadError("no answer", exchange="bybit", symbol="BTC/USDT:USDT", kind="mark")
+    >>> error.exchange, error.kind, error.span
+    ('bybit', 'mark', None)
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        exchange: str = "",
+        symbol: str = "",
+        kind: str = "",
+        span: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.exchange = exchange
+        self.symbol = symbol
+        self.kind = kind
+        self.span = span
+
+
+class ExchangeRefused(DownloadError):
+    """The exchange will not answer, however often it is asked: geo-block, key needed, no such symbol."""
+
+
+class ExchangeUnreachable(DownloadError):
+    """The exchange did not answer properly within the patience given; asking later may help."""
 
 
 class InvariantError(BtMarginError):

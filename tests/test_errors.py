@@ -16,6 +16,8 @@ INPUT = (
     errors.LeverageError,
     errors.MissingData,
     errors.CashError,
+    errors.StoreDamaged,
+    errors.UnknownExchange,
     errors.StrategyNotFound,
 )
 REFUSED = (errors.LeverageRefused, errors.MarginModeRefused, errors.MarginRefused)
@@ -37,6 +39,19 @@ def test_a_callers_mistake_is_also_a_value_error(kind: type[Exception]) -> None:
 def test_neither_a_refusal_nor_a_broken_promise_is_a_callers_mistake() -> None:
     for kind in (errors.Refused, *REFUSED, errors.InvariantError):
         assert not issubclass(kind, ValueError)
+
+
+@pytest.mark.parametrize(
+    "kind", [errors.DownloadError, errors.ExchangeRefused, errors.ExchangeUnreachable]
+)
+def test_a_failed_download_says_of_what_and_survives_pickling(kind: type[Exception]) -> None:
+    facts = {"exchange": "okx", "symbol": "BTC/USDT:USDT", "kind": "mark", "span": (0, 60_000)}
+    made = kind("no answer", **facts)
+    again = pickle.loads(pickle.dumps(made))
+    for error in (made, again):
+        assert not isinstance(error, ValueError)
+        assert str(error) == "no answer"
+        assert vars(error) == facts
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -33,7 +33,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "venues": set(),
     "engine": set(),
     "plugin": {"backtrader"},
-    "market": {"ccxt", "numpy", "pandas", "pyarrow"},
+    "market": {"ccxt", "filelock", "numpy", "pandas", "pyarrow", "tomli"},
     "studies": {"joblib", "numba", "numpy", "pandas"},
     "report": {"numpy", "pandas", "plotly", "rich"},
     "cli": {"rich", "typer"},
@@ -41,8 +41,8 @@ THIRD_PARTY: dict[str, set[str]] = {
 FEEDS_ALSO = {"numpy", "pandas"}
 VENUES = {module.rpartition(".")[2] for module, _ in _BUILDERS.values()}
 
-HEAVY = {"backtrader", "ccxt", "joblib", "matplotlib", "numba", "numpy", "pandas", "plotly"}
-HEAVY |= {"pyarrow", "rich", "typer"}
+HEAVY = {"backtrader", "ccxt", "filelock", "joblib", "matplotlib", "numba", "numpy", "pandas"}
+HEAVY |= {"plotly", "pyarrow", "rich", "typer"}
 
 BLOCKED_IMPORT_OF_THE_INNER_HOUSE = """
 import importlib, pkgutil, sys
