@@ -26,6 +26,11 @@ from bt_margin.venues import venue as make_venue
 from bt_margin.venues.spec import Venue
 
 
+def _free(size: float, price: float) -> float:
+    """No fee."""
+    return 0.0
+
+
 class Account(Book):
     """A margin account under one venue's rules.
 
@@ -228,6 +233,26 @@ class Account(Book):
         self._post(p.pool, "funding", amount, p.symbol, len(self.events))
         return self.record(
             "funding", p, size=p.size, mark=price, amount=amount, found=rate, time=time
+        )
+
+    def delist(self, symbol: str) -> Event | None:
+        """The symbol's market is over: an open position is closed at its last mark, without a fee.
+
+        Returns the closing fill, whose cause is the ``delisted`` event; None when nothing was open.
+        """
+        p = self.position(symbol)
+        over = self.record("delisted", p, size=p.size, reason="the market was delisted")
+        if not p.size:
+            return None
+        made = self.plan(symbol, -p.size, p.mark, _free, -1)
+        return self.commit(
+            p,
+            made,
+            p.mark,
+            "fill",
+            "fee",
+            cause=over.id,
+            reason="closed at the last mark, delisted",
         )
 
     def charge_interest(self, amount: float, symbol: str | None = None) -> Event:

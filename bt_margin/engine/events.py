@@ -31,6 +31,7 @@ KINDS: Final = (
     "revived",
     "leverage",
     "margin_mode",
+    "delisted",
     "rules",
 )
 

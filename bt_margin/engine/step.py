@@ -90,7 +90,8 @@ class Stepper:
     intrabar : which extreme comes first in a dangerous bar (``adverse``, ``favourable``, ``nearest``)
     detail : finer bars per symbol for dangerous bars
 
-    ``walked`` counts the bars that had to be walked.
+    ``walked`` counts the bars that had to be walked, ``guessed`` lists those (symbol, start, end) among
+    them whose inner path is a guess because there are no finer bars.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Stepper:
         self.intrabar: Intrabar = intrabar
         self.detail = dict(detail or {})
         self.walked = 0
+        self.guessed: list[tuple[str, int, int]] = []
         self._calling = False
 
     def step(self, time: int, fresh: Sequence[Quote], matcher: Matcher) -> None:
@@ -153,7 +155,9 @@ class Stepper:
                 if equity <= need:
                     risky.add(key)
                 if need >= account.lowest_call * equity or pool.called:
-                    self._calling = True  # above every tier's rate the worst corner has the top ratio
+                    self._calling = (
+                        True  # above every tier's rate the worst corner has the top ratio
+                    )
         return risky
 
     def _part(self, read: Sequence[Quote], matcher: Matcher, risky: set[str]) -> None:
@@ -174,8 +178,15 @@ class Stepper:
             if pool.breached():
                 self.account.liquidate(pool, matcher.hooks)
 
+    def _has_detail(self, quote: Quote) -> bool:
+        finer = self.detail.get(quote.position.symbol)
+        return finer is not None and bool(finer.between(quote.start, quote.end))
+
     def _walk(self, walked: Sequence[Quote], matcher: Matcher) -> None:
         self.walked += 1
+        self.guessed += [
+            (q.position.symbol, q.start, q.end) for q in walked if not self._has_detail(q)
+        ]
         symbols = {q.position.symbol for q in walked}
         resting = [o for o in matcher.resting() if o.symbol in symbols]
         roads = choose_roads(self.account, walked, resting, self.intrabar, self.detail)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from backtrader import BuyOrder, Order, SellOrder
+from backtrader import Order
 
-from bt_margin.engine.events import Event
 from bt_margin.engine.preview import trim
 from bt_margin.errors import UnknownSymbol
+from bt_margin.plugin.instrument import utc_text
 
 if TYPE_CHECKING:
     from bt_margin.engine.account import Account
@@ -108,12 +108,13 @@ class Booking(Base):
         price = order.created.pricelimit or order.created.price
         return float(price if price and abs(price) != float("inf") else last)
 
-    @staticmethod
     def _unusable(
-        order: Any, quote: Instrument, price: float, reduce_only: bool
+        self, order: Any, quote: Instrument, price: float, reduce_only: bool
     ) -> tuple[str, float, float] | None:
         """What no venue takes: no number for a size or price, less than a lot, less than the minimum."""
         contract, size = quote.position.contract, abs(order.executed.remsize)
+        if self._time >= quote.ends_at:
+            return f"delisted {utc_text(quote.ends_at)}", self._time, quote.ends_at
         for what, number in (("size", size), ("price", price)):
             if not abs(number) < INF:
                 return what, number, 0.0
@@ -330,55 +331,6 @@ class Booking(Base):
             self._lots.pop(key, None)
         else:
             self._lots[key] = (owner, data, order.tradeid, total)
-
-    # -- liquidations ---------------------------------------------------------------------------
-
-    def book_liquidation(self, event: Event) -> None:
-        """A liquidation arrives as ordinary completed orders, one for each trade it closes."""
-        quote = self._of_symbol(event.symbol)
-        size = event.size or 0.0
-        lots = [lot for lot in self._lots.values() if self.instrument(lot[1]) is quote]
-        total = sum(lot[3] for lot in lots)
-        whole = not quote.position.size
-        self._absorb_funding()
-        funding = self.d_credit[quote.data] if self.p.int2pnl else 0.0
-        closed = 1.0 if whole else abs(size) / (abs(size) + abs(quote.position.size))
-        self.d_credit[quote.data] = 0.0 if whole else self.d_credit[quote.data] * (1.0 - closed)
-        fee = (event.fee or 0.0) + funding * closed
-        comminfo = self.getcommissioninfo(quote.data)
-        before = self.positions[quote.data].price
-        self._mirror(quote, size, event.price or 0.0)
-        for owner, data, tradeid, held in lots:
-            part = -held if whole else size * held / total
-            share = part / size if size else 0.0
-            order = self._liquidation_order(owner, data, tradeid, part, event)
-            order.execute(
-                quote.data.datetime[0], part, event.price,
-                part, comminfo.getvaluesize(-part, before), fee * share,
-                0.0, 0.0, 0.0, comminfo.margin, (event.realised or 0.0) * share,
-                quote.position.size, quote.position.entry,
-            )  # fmt: skip
-            order.completed()
-            order.addcomminfo(comminfo)
-            self._note_lot(order, part)
-            self.notify(order)
-
-    def _liquidation_order(
-        self, owner: Any, data: Any, tradeid: int, size: float, event: Event
-    ) -> Any:
-        kind = BuyOrder if size > 0 else SellOrder
-        order = kind(
-            owner=owner, data=data, size=abs(size), price=event.price, exectype=Order.Market,
-            tradeid=tradeid,
-        )  # fmt: skip
-        order.addinfo(liquidation=True, event=event.id, mark=event.mark, reason=event.reason)
-        self._ocoize(order, None)
-        self.orders.append(order)
-        order.submit(self)
-        self.notify(order)
-        order.accept(self)
-        self.notify(order)
-        return order
 
     def _of_symbol(self, symbol: str | None) -> Instrument:
         found: Instrument

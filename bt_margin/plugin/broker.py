@@ -24,6 +24,7 @@ from bt_margin.errors import CashError, InputError, near
 from bt_margin.plugin.actions import Actions
 from bt_margin.plugin.booking import Booking
 from bt_margin.plugin.fidelity import fidelity_of
+from bt_margin.plugin.forced import Forced
 from bt_margin.plugin.instrument import Instrument
 from bt_margin.plugin.market import Market, symbol_at
 from bt_margin.plugin.matching import Matching, on_mark
@@ -36,7 +37,7 @@ FLOOR = 1e-6
 """What backtrader is shown instead of an equity of zero: stock analyzers divide by it."""
 
 
-class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
+class MarginBroker(Actions, Booking, Forced, Market, bt.brokers.BackBroker):
     """The broker of a derivatives account, in place of backtrader's own.
 
         cerebro.broker = btm.MarginBroker(venue="binance", margin_mode="cross", leverage=10)
@@ -54,6 +55,8 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
     auto_top_up : fill up isolated positions from free margin before they are liquidated
     as_of : pin the venue's dated tables to one date
     margin_calls : margin ratios that raise a margin call
+    delisted : time per symbol at which its market ends (a frame's ``attrs["delisted"]`` says it as well)
+    delisting : ``"settle"`` closes what is open then at the last mark, ``"hold"`` keeps it at that mark
     debug : check the money identity after every ledger entry
 
     The stock broker's parameters (slippage, ``coc``, ``coo``, ``checksubmit``, ``filler`` ...) keep their
@@ -77,6 +80,8 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         ("auto_top_up", False),
         ("as_of", None),
         ("margin_calls", (0.8,)),
+        ("delisted", None),
+        ("delisting", "settle"),
         ("debug", False),
     )
 
@@ -98,6 +103,7 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         self.equity_curve: tuple[array[int], array[float]] = (array("q"), array("d"))
         self._market_reset()
         self._booking_reset()
+        self._forced_reset()
         self._matching = Matching(self)
         finer = by_symbol(self.p.detail, "detail").items()
         self._detail = {self.symbol_named(s): detail_of(frame, s) for s, frame in finer}
@@ -166,6 +172,8 @@ class MarginBroker(Actions, Booking, Market, bt.brokers.BackBroker):
         fresh = [i for i in self._instruments if i.advance()]
         if fresh:
             self.account.time = self._time = max(self._time, *[i.start for i in fresh])
+        if self._ends and self._ends[0][0] <= self._time:
+            self._end_markets()
         if self._cash_addition:
             self._move_cash()
         if self.submitted:

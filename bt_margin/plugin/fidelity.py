@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+
+from bt_margin.plugin.series import attribute_of
 
 
 def fidelity_of(broker: Any) -> dict[str, Any]:
     """Counts and notes of a run.
 
     ``bars`` that mattered (a position or an order could be touched), of which ``bars_with_mark`` had a
-    mark of their own; ``funding_charged`` settlements; ``walked`` dangerous bars; ``notes`` in words.
+    mark of their own; ``mark_proxies`` per symbol the bars whose mark is an estimate;
+    ``funding_charged`` settlements; ``walked`` dangerous bars, ``walked_blind`` those (per symbol) without
+    finer bars; ``notes`` in words.
     """
     instruments = broker._instruments
     marked = sum(i.marked for i in instruments)
@@ -20,16 +25,26 @@ def fidelity_of(broker: Any) -> dict[str, Any]:
         "bars_with_mark": marked,
         "bars_without_mark": unmarked,
         "mark_share": marked / (marked + unmarked) if marked + unmarked else 1.0,
+        "mark_proxies": dict(_proxies_in(broker)),
         "funding_charged": sum(1 for e in events if e.kind == "funding"),
         "funding_missing": missing_settlements(broker),
         "symbols_without_funding": tuple(broker._without_funding),
         "symbols_without_mark": tuple(broker._without_mark),
         "walked": broker._stepper.walked,
+        "walked_blind": len(broker._stepper.guessed),
         "intrabar": broker.p.intrabar,
         "detail": tuple(sorted(broker._detail)),
         "proxy_tiers": tuple(proxies(broker)),
         "notes": tuple(notes(broker)),
     }
+
+
+def _proxies_in(broker: Any) -> Iterator[tuple[str, int]]:
+    """Symbols of which some marks are estimates, as their frames say, and how many."""
+    for quote in broker._instruments:
+        marks = (attribute_of(quote.data, "alignment") or {}).get("marks", {})
+        if marks.get("proxy"):
+            yield quote.symbol, int(marks["proxy"])
 
 
 def missing_settlements(broker: Any) -> dict[str, int]:
@@ -101,5 +116,7 @@ def notes(broker: Any) -> list[str]:
             f"Tier tables of {', '.join(stand_in)} begin after the first bar; "
             "the first known table stands in for the time before."
         )
+    for quote in broker._instruments:
+        said.extend(str(note) for note in attribute_of(quote.data, "notes") or ())
     said.extend(broker.account.venue.approximations)
     return said

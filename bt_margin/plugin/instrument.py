@@ -15,7 +15,7 @@ import backtrader as bt
 
 from bt_margin.core.funding import FundingStamp
 from bt_margin.engine.pool import Position
-from bt_margin.engine.quote import Quote
+from bt_margin.engine.quote import NEVER, Quote
 from bt_margin.errors import DataError
 
 DAY_MS = 86_400_000
@@ -64,12 +64,14 @@ class Instrument(Quote):
     """A feed and the symbol it trades.
 
     ``bars`` counts the bars seen, ``marked`` those whose mark was read and true, ``unmarked`` those that
-    had to do with the last price. ``seen`` tells a fresh bar from an old one.
+    had to do with the last price. ``seen`` tells a fresh bar from an old one; ``ends_at`` is when the
+    market is delisted.
     """
 
     __slots__ = (
         "closes_at",
         "data",
+        "ends_at",
         "fresh",
         "lines",
         "marked",
@@ -110,6 +112,7 @@ class Instrument(Quote):
         self.fresh = self.unread = False
         self.seen = (0, 0.0, 0.0)
         self.marked = self.unmarked = 0
+        self.ends_at = NEVER
 
     @property
     def has_mark(self) -> bool:

@@ -12,7 +12,7 @@ from bt_margin.errors import InputError, MissingData, UnknownSymbol
 from bt_margin.plugin.commission import from_scheme, of_contract
 from bt_margin.plugin.instrument import Instrument, bar_length, to_ms
 from bt_margin.plugin.series import by_symbol, funding_column, marks_of, stamps_of, thinned
-from bt_margin.plugin.valid import demanded
+from bt_margin.plugin.valid import SERIES, demanded
 
 if TYPE_CHECKING:
     from bt_margin.engine.account import Account
@@ -146,6 +146,8 @@ class Market(Base):
             self._without_funding.append(symbol)
         if read is None and not made.has_mark:
             self._without_mark.append(symbol)
+        made.ends_at = self._end_of(data, symbol)
+        self._await_end(made)
         info = from_scheme(self._raw_scheme(data), position.contract)
         stated = getattr(info, "leverage_at", None)
         prices = data.lines.close.array
@@ -173,12 +175,13 @@ class Market(Base):
 
     def _check_given(self) -> None:
         """Series for symbols that nothing trades, and none for those that are: a slip of the pen."""
-        for what in ("funding", "mark"):
+        for what in ("funding", "mark", "delisted"):
             mapping = by_symbol(getattr(self.p, what), what)
+            says = "has series for" if what in SERIES else "names"
             traded = [(i.data, i.symbol) for i in self._instruments]
             if mapping and not any(self._given(mapping, what, d, s) is not None for d, s in traded):
                 raise InputError(
-                    f"{what}= has series for {', '.join(map(repr, mapping))}, "
+                    f"{what}= {says} {', '.join(map(repr, mapping))}, "
                     f"the feeds trade {', '.join(s for _, s in traded)}; use the feeds' symbols"
                 )
 

@@ -100,14 +100,25 @@ def _mark_of(row: Any, where: str) -> float | None:
     return None if mark is None or mark != mark else _number(mark, where)
 
 
+def _source(data: Any) -> tuple[Any, Any]:
+    """A feed that is no clone, and what it reads: a frame, a file, or nothing."""
+    frame: Any = getattr(data.p, "dataname", None)
+    while hasattr(frame, "p"):  # a clone is made of a feed
+        data, frame = frame, getattr(frame.p, "dataname", None)
+    return data, frame
+
+
+def attribute_of(data: Any, name: str) -> Any:
+    """What the frame behind a feed says in its ``attrs``; None for feeds without a frame."""
+    return getattr(_source(data)[1], "attrs", {}).get(name)
+
+
 def funding_column(data: Any) -> Sequence[float] | None:
     """The funding column that a feed's stamps were read from, bar by bar.
 
     None for stamps that were given with their times (``frame.attrs["funding"]``), and for other feeds.
     """
-    frame: Any = getattr(data.p, "dataname", None)
-    while hasattr(frame, "p"):  # a clone is made of a feed
-        data, frame = frame, getattr(frame.p, "dataname", None)
+    data, frame = _source(data)
     place = getattr(data, "_places", {}).get("funding_rate")
     if place is None or frame is None or frame.attrs.get("funding") is not None:
         return None

@@ -10,6 +10,7 @@ from bt_margin.errors import InputError, UnknownMode, message
 
 TIMESTAMPS: Final = ("open", "close")
 SERIES: Final = ("funding", "mark")
+DELISTING: Final = ("settle", "hold")
 
 
 def check_settings(p: Any) -> None:
@@ -28,6 +29,8 @@ def check_settings(p: Any) -> None:
         )
     if p.timestamps not in TIMESTAMPS:
         raise UnknownMode(f"timestamps {p.timestamps!r} is not known; allowed: open, close")
+    if p.delisting not in DELISTING:
+        raise UnknownMode(f"delisting {p.delisting!r} is not known; allowed: settle, hold")
     valid_cash(p.cash)
     _check_mapping("names", p.names, str, 'names={"my feed": "BTC/USDT:USDT"}')
     example = 'symbols={"BTC/USDT:USDT": dict(margin_mode="isolated", leverage=20)}'

@@ -49,6 +49,7 @@ class Story:
         self.loop = draw.choice(list(LOOPS))
         self.frames = {name: self.market(draw, i) for i, name in enumerate(self.names)}
         self.settings = self.drawn_settings(draw)
+        self.settings["delisted"] = self.ended(random.Random(seed * 31 + 5))
         self.slips, self.fills_parts, self.cheats, self.scheme, self.company = (
             draw.random() < chance for chance in (0.4, 0.2, 0.2, 0.5, 0.3)
         )
@@ -64,6 +65,14 @@ class Story:
             if draw.random() < 0.2:
                 frame = frame.iloc[20:]
         return frame
+
+    def ended(self, draw: random.Random) -> dict[str, int] | None:
+        """Some last markets are delisted while the others go on."""
+        if len(self.names) < 2 or self.loop == "exactbars 1" or draw.random() < 0.5:
+            return None
+        name = self.names[-1]
+        self.frames[name] = frame = self.frames[name].iloc[: draw.randrange(30, BARS - 30)]
+        return {name: frame.index[-1].value // 1_000_000 + 3_600_000}
 
     def drawn_settings(self, draw: random.Random) -> dict[str, Any]:
         """The broker's keywords."""

@@ -25,6 +25,7 @@ from bt_margin.engine.pool import Pool
 from bt_margin.engine.step import Stepper
 from bt_margin.plugin.booking import Booking
 from bt_margin.plugin.broker import MarginBroker
+from bt_margin.plugin.forced import Forced
 
 TESTS = Path(__file__).resolve().parents[1]
 STORIES = max(24, int(os.environ.get("BT_MARGIN_STORIES", "24")))
@@ -381,8 +382,8 @@ BREAKS: dict[str, tuple[type, str, Callable[..., Any]]] = {
     "margin_is_reserved_for_live_orders_alone": (Account, "release", keep),
     "backtraders_books_are_the_accounts": (Booking, "_mirror", misprice),
     "orders_go_through_legal_statuses": (Booking, "notify", tell_twice),
-    "orders_earn_what_the_ledger_realised": (Booking, "book_liquidation", poorer),
-    "trades_earn_what_the_ledger_realised": (Booking, "book_liquidation", dearer),
+    "orders_earn_what_the_ledger_realised": (Forced, "book_liquidation", poorer),
+    "trades_earn_what_the_ledger_realised": (Forced, "book_liquidation", dearer),
     "the_dead_trade_nothing_until_cash_is_added": (Account, "dead_refusal", say_nothing),
     "every_event_is_found_by_its_number": (Book, "record", backwards),
     MIRRORED: (Booking, "_note_lot", forget_owner),

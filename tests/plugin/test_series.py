@@ -92,7 +92,9 @@ def test_marks_decide_equity_and_unmarked_bars_are_counted() -> None:
     assert run.broker.getvalue([run.data]) == 1_000  # the notional is at the close
     run = hold(mark={BTC: marks.iloc[:20]})
     assert run.broker.fidelity["bars_without_mark"] == 6
-    assert any("6 bars of " in note and "had no mark" in note for note in run.broker.fidelity["notes"])
+    assert any(
+        "6 bars of " in note and "had no mark" in note for note in run.broker.fidelity["notes"]
+    )
     run = hold()
     assert any("No mark prices" in note for note in run.broker.fidelity["notes"])
 
