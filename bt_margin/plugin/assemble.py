@@ -20,7 +20,12 @@ from bt_margin.errors import InputError, message, near
 from bt_margin.plugin.feeds import PerpData
 
 Progress = Callable[[float], None]
+
 _EVERY = 256  # bars between two reports of progress
+
+
+class NobodyRan(InputError):
+    """Every strategy took itself out of the run."""
 
 
 def is_cerebro(thing: object) -> bool:
@@ -66,6 +71,8 @@ def check_params(strategy: type[Any], params: Mapping[str, Any]) -> None:
 def strategy_names(cerebro: Any) -> str:
     """The strategies of a Cerebro, for a title."""
     names = [item[0].__name__ for added in cerebro.strats for item in added]
+    if cerebro.signals:
+        names.append((cerebro._signal_strat[0] or bt.SignalStrategy).__name__)
     return ", ".join(names) or "Strategy"
 
 
@@ -120,13 +127,12 @@ def run_with(cerebro: Any, broker: Any, progress: Progress | None = None) -> tup
         forget_bars(cerebro)
         broker.adopt(cerebro.broker)
         cerebro.broker = broker
-        cerebro.analyzers.append((Recorder, (), {"progress": progress}))
+        records: list[Recorder] = []
+        cerebro.analyzers.append((Recorder, (), {"progress": progress, "records": records}))
         strategies = _run(cerebro)
         if not strategies:
-            raise InputError("the strategy took itself out of the run (StrategySkipError)")
-        strategy = strategies[0]
-        recorder = next(a for a in strategy.analyzers if isinstance(a, Recorder))
-        return strategy, recorder
+            raise NobodyRan("the strategy took itself out of the run (StrategySkipError)")
+        return strategies[0], records[0]
 
 
 def _run(cerebro: Any) -> list[Any]:
@@ -171,7 +177,8 @@ class Recorder(bt.Analyzer):
     maintenance over equity of any pool) and ``gross`` (notional of all positions) one number per bar.
     """
 
-    params = (("progress", None),)
+    helper = True
+    params: Any = (("progress", None), ("records", ()))
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, str, float, float, float, float, float]] = []
@@ -182,6 +189,7 @@ class Recorder(bt.Analyzer):
     def start(self) -> None:
         """Only the first strategy's recorder works: all see the same account."""
         self.working = self.strategy.cerebro.runningstrats[0] is self.strategy
+        self.p.records.append(self)
         self.total = max((data.buflen() for data in self.strategy.datas), default=0)
 
     def next(self) -> None:

@@ -64,7 +64,18 @@ class Market(Base):
         source = data
         while not source._name and getattr(source, "data", source) is not source:
             source = source.data
-        return self.symbol_named(str(source._name or ""))
+        return self.symbol_named(self._label(source))
+
+    def _label(self, source: Any) -> str:
+        """What a feed is called: its name; its place (``data0``) if ``names`` says so or several have none."""
+        datas = list(getattr(getattr(self, "cerebro", None), "datas", ()))
+        place = next((f"data{n}" for n, d in enumerate(datas) if d is source), "")
+        name, names = str(source._name or ""), self.p.names or {}
+        if place in names:
+            return place
+        nameless = [d for d in datas if not d._name and getattr(d, "data", d) is d]
+        taken = symbol_at(self.account.venue, None, place) if len(nameless) > 1 else None
+        return name if name or "" in names or taken is None else place
 
     def symbol_named(self, name: str) -> str:
         """The symbol behind a feed's name or any spelling of it the venue knows; ``BTC`` is its perpetual."""
@@ -77,7 +88,7 @@ class Market(Base):
         raise UnknownSymbol(
             f"a feed has no name, and {venue.title} needs to know what it is; "
             'give it one (adddata(data, name="BTC/USDT:USDT")) or tell the broker: '
-            'names={"": "BTC/USDT:USDT"}'
+            'names={"data0": "BTC/USDT:USDT"}, by the place of the feed'
         )
 
     def instrument(self, data: Any) -> Instrument:

@@ -1,7 +1,8 @@
 """Telling strategies directly: ``notify_liquidation(event)`` and ``notify_margin_call(event)``.
 
 A small analyzer, present only when some strategy defines one of the two, tells its strategy of the bar's
-events after the order and trade notices and before ``next``, in both of backtrader's loops.
+events after the order and trade notices and before ``next``, in both of backtrader's loops. It is gone when
+the run is over, as is every analyzer that calls itself a ``helper``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ METHODS = {"liquidation": "notify_liquidation", "margin_call": "notify_margin_ca
 
 class Notices(bt.Analyzer):
     """Tells its strategy of each event it listens to, once."""
+
+    helper = True
 
     def start(self) -> None:
         """A run begins: nothing has been told yet."""
@@ -43,10 +46,23 @@ def install(broker: Any) -> None:
 
 
 def uninstall(broker: Any) -> None:
-    """Take the analyzer out again: the Cerebro is left as it was."""
+    """Take the analyzer out again: the Cerebro is left as it was, and so are the strategies."""
     cerebro = getattr(broker, "cerebro", None)
     if cerebro is not None:
         cerebro.analyzers[:] = [entry for entry in cerebro.analyzers if entry[0] is not Notices]
+        for strategy in getattr(cerebro, "runningstrats", ()):
+            _without_helpers(strategy.analyzers)
+
+
+def _without_helpers(analyzers: Any) -> None:
+    """Take out analyzers of ours; writers and scripts then find those the script has added."""
+    named = list(analyzers.getitems())
+    own = [(name, each) for name, each in named if not getattr(each, "helper", False)]
+    analyzers._names[:] = [name for name, _ in own]
+    analyzers._items[:] = [each for _, each in own]
+    for name, each in named:
+        if getattr(each, "helper", False):
+            delattr(analyzers, name)
 
 
 def _listens(cerebro: Any) -> bool:
