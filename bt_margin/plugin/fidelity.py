@@ -13,8 +13,8 @@ def fidelity_of(broker: Any) -> dict[str, Any]:
 
     ``bars`` that mattered (a position or an order could be touched), of which ``bars_with_mark`` had a
     mark of their own; ``mark_proxies`` per symbol the bars whose mark is an estimate;
-    ``funding_charged`` settlements; ``walked`` dangerous bars, ``walked_blind`` those (per symbol) without
-    finer bars; ``notes`` in words.
+    ``funding_charged`` settlements; ``walked`` dangerous bars, ``walked_blind`` those of them
+    (symbol, start, end) that had no finer bars; ``notes`` in words.
     """
     instruments = broker._instruments
     marked = sum(i.marked for i in instruments)
@@ -31,7 +31,7 @@ def fidelity_of(broker: Any) -> dict[str, Any]:
         "symbols_without_funding": tuple(broker._without_funding),
         "symbols_without_mark": tuple(broker._without_mark),
         "walked": broker._stepper.walked,
-        "walked_blind": len(broker._stepper.guessed),
+        "walked_blind": tuple(broker._stepper.guessed),
         "intrabar": broker.p.intrabar,
         "detail": tuple(sorted(broker._detail)),
         "proxy_tiers": tuple(proxies(broker)),

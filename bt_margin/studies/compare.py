@@ -13,6 +13,7 @@ from bt_margin._version import __version__
 from bt_margin.errors import InputError, message
 from bt_margin.studies.bounds import EXTREMES
 from bt_margin.studies.comparison import Comparison
+from bt_margin.studies.refine import refined
 from bt_margin.studies.result import Run
 from bt_margin.studies.run import complete, params_of, prepare, run_prepared
 
@@ -42,11 +43,18 @@ def compare(
     ``scenarios`` name → broker keywords that replace the common ones (mixed modes through ``symbols``,
     leverages, venues); cross and isolated by default. ``bounds=True`` also runs each scenario with the price
     path inside the bar at its worst and at its best, and labels every liquidation certain or path-dependent.
-    ``progress`` is called with the name of a run and the share of it done.
+    ``progress`` is called with the name of a run and the share of it done. ``detail`` may be a function
+    ``(symbol, spans) -> frame`` as :class:`bt_margin.FinerBars`: then the finer bars of exactly the dangerous
+    bars are asked for and the runs repeated along them (:mod:`bt_margin.studies.refine`).
 
     :raises InputError: what ``run`` refuses, or scenarios that cannot be meant.
     :raises InvariantError: episodes and stretches do not sum to the difference of the final equities.
     """
+    finer = broker.get("detail")
+    if callable(finer):
+        again = {"params": params, "scenarios": scenarios, "bounds": bounds, "progress": progress}
+        again |= {**broker, "command": command}
+        return refined(lambda found: compare(strategy, data, **{**again, "detail": found}), finer)
     chosen = _scenarios(scenarios, broker)
     cerebro, frames = prepare(strategy, data, params)
     for own in chosen.values():
