@@ -77,7 +77,8 @@ class Loopback:
     ) -> pd.DataFrame:
         """What the server holds of closed bars or settlements in [since, until), as a store reads."""
         stop = self.now + 1 if until is None else until
-        frame = self.hall.held(symbol, kind, timeframe, since or 0, stop)
+        start = max(since or 0, self.venue.oldest(kind, timeframe))
+        frame = self.hall.held(symbol, kind, timeframe, start, stop)
         unsaid = self.venue.unsaid(kind)
         return frame.assign(**{unsaid: float("nan")}) if unsaid else frame
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from market.loopback.faults import HTML, Answer, Fault
-from market.loopback.hall import Hall
+from market.loopback.hall import OVERLAP, Hall
 from market.loopback.history import Coin
-from market.loopback.wire import Reply, Request
+from market.loopback.wire import REASONS, Reply, Request
 
 Route = Callable[[Request], Answer]
 
@@ -48,6 +48,23 @@ class Venue:
             return None if self.marks_settlements else "mark"
         return None if kind == "ohlcv" or self.mark_volume else "volume"
 
+    def oldest(self, kind: str, timeframe: str) -> int:
+        """The time before which the venue shows nothing any more."""
+        return 0
+
+    def newest_first(
+        self, places: list[int], written: Callable[[int], str], head: str, tail: str
+    ) -> Answer:
+        """Rows of these places in falling order."""
+        older = range(max(0, places[0] - OVERLAP), places[0]) if places else range(0)
+        return Answer(
+            [written(i) for i in reversed(places)],
+            head,
+            tail,
+            before=[written(i) for i in reversed(older)],
+            newest_first=True,
+        )
+
     def table(self) -> dict[str, Route]:
         """The answering function of every path."""
         raise NotImplementedError
@@ -62,12 +79,18 @@ class Venue:
 
     def words(self, fault: Fault) -> Reply:
         """The refusal of a name in the venue's words."""
-        plain = {"502": "Bad Gateway", "503": "Service Unavailable", "500": "Internal Server Error"}
-        if fault.name in plain:
-            return Reply(int(fault.name), plain[fault.name], kind="text/plain")
-        if fault.name == "403":
-            return Reply(403, HTML.format("403 Forbidden"), kind="text/html")
-        raise ValueError(f"{self.names[0]} has no words for {fault.name!r}")
+        return self.said(fault, 0, None)
+
+    def said(self, fault: Fault, status: int, body: Any) -> Reply:
+        """A refusal with these words, or where the venue has none (status 0) what a proxy says."""
+        wait = fault.detail.get("retry_after")
+        headers = {} if wait is None else {"Retry-After": str(wait)}
+        if status:
+            return Reply(status, compact(body), headers)
+        if not fault.name.isdigit():
+            raise ValueError(f"{self.names[0]} has no words for {fault.name!r}")
+        text = f"{fault.name} {REASONS[int(fault.name)]}"
+        return Reply(int(fault.name), HTML.format(text), headers, kind="text/html")
 
     def missing(self, request: Request) -> Reply:
         """The answer to a path the venue does not have."""

@@ -131,11 +131,7 @@ class Binance(Venue):
                 "Too much request weight used; current limit is 2400 per 1 MINUTE.",
             ),
         }.get(fault.name, (0, 0, ""))
-        if not status:
-            return super().words(fault)
-        wait = fault.detail.get("retry_after")
-        headers = {} if wait is None else {"Retry-After": str(wait)}
-        return Reply(status, compact({"code": code, "msg": text}), headers)
+        return self.said(fault, status, {"code": code, "msg": text})
 
     # --- routes
 
