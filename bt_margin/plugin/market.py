@@ -67,7 +67,7 @@ class Market(Base):
         return self.symbol_named(self._label(source))
 
     def _label(self, source: Any) -> str:
-        """What a feed is called: its name; its place (``data0``) if ``names`` says so or several have none."""
+        """What a feed is called: its name, or its place (``data0``) where ``names`` or namesakes ask it."""
         datas = list(getattr(getattr(self, "cerebro", None), "datas", ()))
         place = next((f"data{n}" for n, d in enumerate(datas) if d is source), "")
         name, names = str(source._name or ""), self.p.names or {}

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import platform
 import sys
-import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
 from bt_margin._version import __version__
 from bt_margin.errors import InputError, message
-from bt_margin.studies.bounds import EXTREMES
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.refine import refined
 from bt_margin.studies.result import Run
-from bt_margin.studies.run import complete, params_of, prepare, run_prepared
+from bt_margin.studies.run import params_of, prepare
+from bt_margin.studies.scenarios import reporting, run_all
 
 #: What is compared when nothing else is said.
 SCENARIOS: Mapping[str, Mapping[str, Any]] = {
@@ -52,33 +51,24 @@ def compare(
     """
     finer = broker.get("detail")
     if callable(finer):
-        again = {"params": params, "scenarios": scenarios, "bounds": bounds, "progress": progress}
+        again: dict[str, Any] = {
+            "params": params,
+            "scenarios": scenarios,
+            "bounds": bounds,
+            "progress": progress,
+        }
         again |= {**broker, "command": command}
         return refined(lambda found: compare(strategy, data, **{**again, "detail": found}), finer)
     chosen = _scenarios(scenarios, broker)
     cerebro, frames = prepare(strategy, data, params)
-    for own in chosen.values():
-        complete({**broker, **own}, cerebro, frames is None)
-    started = time.perf_counter()
-
-    def once(label: str, name: str, keywords: Mapping[str, Any]) -> Run:
-        told = None if progress is None else (lambda share: progress(label, share))
-        return run_prepared(cerebro, frames, keywords, name, told)
-
-    runs = {name: once(name, name, {**broker, **own}) for name, own in chosen.items()}
-    extremes: dict[str, dict[str, Run]] = {}
-    for name, own in chosen.items() if bounds else ():
-        keywords = {**broker, **own}
-        extremes[name] = {
-            policy: runs[name]
-            if runs[name].settings.get("intrabar") == policy
-            else once(f"{name}, {policy}", name, {**keywords, "intrabar": policy})
-            for policy in EXTREMES
-        }
-    stamp = stamp_of(runs, time.perf_counter() - started, command)
-    comparison = Comparison(runs, stamp, extremes)
-    comparison.divergence.to_frame()  # the law is checked on every comparison, asked for or not
-    return comparison
+    return run_all(
+        cerebro,
+        frames,
+        {name: {**broker, **own} for name, own in chosen.items()},
+        bounds=bounds,
+        around=reporting(progress),
+        stamp=lambda runs, seconds: stamp_of(runs, seconds, command),
+    )
 
 
 def _scenarios(
