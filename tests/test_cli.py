@@ -335,7 +335,7 @@ def shown(result: Comparison, width: int) -> str:
     console = Console(width=width, record=True, file=io.StringIO(), highlight=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shell, "stdout", lambda: console)
-        compare_verb._show(result)
+        compare_verb.show(result)
     return console.export_text()
 
 

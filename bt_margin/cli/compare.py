@@ -77,7 +77,7 @@ def compare(
         place = None if out is None else shell.folder(out)
         frames = _market(data, symbols, since, until, (timeframe, source))
         keywords: dict[str, Any] = {
-            "venue": _venue(venue, rule, as_of),
+            "venue": chosen_venue(venue, rule, as_of),
             "leverage": leverage,
             "cash": cash,
             "as_of": as_of,
@@ -91,20 +91,20 @@ def compare(
         chosen = parse.scenarios(scenario or [])
         result = _run(strategy, frames, (params, chosen, bounds), keywords, quiet or as_json)
         if as_json:
-            shell.write_json(_document(result, _save(result, place)))
+            shell.write_json(document(result, _save(result, place)))
             return
         if quiet:
             from bt_margin.report.verdict import verdict
 
             typer.echo(verdict(result))
         else:
-            _show(result)
+            show(result)
         files = _save(result, place)
         if files and not quiet:
             typer.echo("\nwritten: " + ", ".join(str(path) for path in files))
 
 
-def _venue(name: str, rules: list[str] | None, as_of: str | None) -> Any:
+def chosen_venue(name: str, rules: list[str] | None, as_of: str | None) -> Any:
     """The venue by name, or built from the numbers given."""
     if not rules and name != "generic":
         return name
@@ -181,7 +181,7 @@ def _save(result: Comparison, out: Path | None) -> list[Path]:
     return written
 
 
-def _document(result: Comparison, files: list[Path]) -> dict[str, Any]:
+def document(result: Comparison, files: list[Path]) -> dict[str, Any]:
     """Everything a program wants to know."""
     from bt_margin.report.verdict import verdict
     from bt_margin.report.words import approximations, fidelity, liquidations
@@ -200,7 +200,7 @@ def _document(result: Comparison, files: list[Path]) -> dict[str, Any]:
     }
 
 
-def _show(result: Comparison) -> None:
+def show(result: Comparison) -> None:
     """Tables for people."""
     from rich.markup import escape
 
