@@ -71,8 +71,8 @@ class Coin:
     listed, delisted : the first base bar, and the time trading ended
     gone : whether the venue lists it no more (its history is refused as well)
     base_bar : the finest timeframe the server has; coarser ones are made of it
-    funding : (from, hours): the interval of settlements from that time on
-    jitter : settlements come up to so many milliseconds after their hour
+    funding : (from, hours): the interval of settlements from that time on; () as the venue has it
+    jitter : settlements come up to so many ms after their hour; None as the venue has it
     """
 
     base: str = "BTC"
@@ -87,8 +87,8 @@ class Coin:
     mark_digits: int = 8
     base_bar: str = "1m"
     outages: tuple[Outage, ...] = ()
-    funding: tuple[tuple[int, int], ...] = ((0, 8),)
-    jitter: int = 15
+    funding: tuple[tuple[int, int], ...] = ()
+    jitter: int | None = None
     unsettled: tuple[Span, ...] = ()
     tiers: tuple[Tier, ...] = TIERS
     contract_size: float | None = None
@@ -238,7 +238,7 @@ def settlements(coin: Coin, horizon: int, mark: Bars) -> Settlements:
     hours = np.unique(np.concatenate(pieces))
     for start, end in coin.unsettled:
         hours = hours[(hours < start) | (hours >= end)]
-    late = coin.generator("late").integers(0, coin.jitter + 1, len(hours))
+    late = coin.generator("late").integers(0, (coin.jitter or 0) + 1, len(hours))
     rates = np.rint(coin.generator("rate").normal(1e-4, 2e-4, len(hours)) * 1e8).astype(np.int64)
     place = np.clip(np.searchsorted(mark.times, hours), 0, max(0, len(mark.times) - 1))
     marks = mark.ticks[place, 0] * 10 ** (8 - mark.digits) if len(mark.times) else hours * 0

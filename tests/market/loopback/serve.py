@@ -24,7 +24,7 @@ CONTROL = "/_control"
 class Loopback:
     """A running server. `now` may be set; `skew` is how far its Date header is ahead of it [ms].
 
-    requests : how many requests came for each path (and the word of a body that names its route)
+    requests : how many requests came for each path
     asked : the last requests, as the client wrote them
     """
 
@@ -104,18 +104,19 @@ class Loopback:
         if request.path == CONTROL:
             return self._control(request)
         line = f"{request.line} {request.body}"
+        path = self.venue.route_of(request)
         with self._lock:
-            self.requests[request.path] += 1
+            self.requests[path] += 1
             self.asked.append(line)
-        reply = self._reply(request, line)
+        reply = self._reply(request, path, line)
         reply.headers.setdefault("Date", formatdate((self.now + self.skew) / 1000, usegmt=True))
         return reply
 
-    def _reply(self, request: Request, line: str) -> Reply:
+    def _reply(self, request: Request, path: str, line: str) -> Reply:
         fault = self.faults.take(line)
         if fault and fault.name not in OF_ROWS + OF_THE_LINE:
             return self.venue.words(fault)
-        route = self.venue.routes.get(request.path)
+        route = self.venue.routes.get(path)
         if route is None:
             return self.venue.missing(request)
         try:

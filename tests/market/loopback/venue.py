@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 from market.loopback.faults import HTML, Answer, Fault
@@ -12,6 +13,12 @@ from market.loopback.history import Coin
 from market.loopback.wire import REASONS, Reply, Request
 
 Route = Callable[[Request], Answer]
+
+
+def iso(time: int) -> str:
+    """An ISO date with milliseconds."""
+    seconds, rest = divmod(time, 1000)
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:03}Z"
 
 
 def compact(value: Any) -> str:
@@ -32,14 +39,21 @@ class Venue:
 
     marks_settlements : whether its funding rows carry the mark price
     mark_volume : whether its mark and index bars carry a volume (of zero)
+    hours, jitter : how far its settlements are apart, and how late they come [ms], where a coin does
+        not say otherwise
     """
 
     names: ClassVar[tuple[str, ...]] = ()
     marks_settlements: ClassVar[bool] = False
     mark_volume: ClassVar[bool] = False
+    hours: ClassVar[int] = 8
+    jitter: ClassVar[int] = 0
 
     def __init__(self, hall: Hall):
         self.hall = hall
+        for coin in hall.coins.values():
+            coin.funding = coin.funding or ((0, self.hours),)
+            coin.jitter = self.jitter if coin.jitter is None else coin.jitter
         self.routes: dict[str, Route] = self.table()
 
     def unsaid(self, kind: str) -> str | None:
@@ -92,17 +106,29 @@ class Venue:
         text = f"{fault.name} {REASONS[int(fault.name)]}"
         return Reply(int(fault.name), HTML.format(text), headers, kind="text/html")
 
+    def route_of(self, request: Request) -> str:
+        """The path a request is answered and counted under: without what it says at its end."""
+        path = request.path
+        while path not in self.routes and "/" in path:
+            path = path.rsplit("/", 1)[0]
+        return path or request.path
+
     def missing(self, request: Request) -> Reply:
         """The answer to a path the venue does not have."""
         return Reply(404, HTML.format("404 Not Found"), kind="text/html")
 
+    def trades(self, coin: Coin) -> bool:
+        """Whether the venue has this sort of market at all."""
+        return True
+
     def coin(self, found: str | None) -> Coin | None:
         """The coin of an id the venue still answers for."""
         for coin in self.hall.coins.values():
-            if self.id_of(coin) == found and not coin.gone:
+            if self.id_of(coin) == found and not coin.gone and self.trades(coin):
                 return coin
         return None
 
     def listed(self) -> list[Coin]:
         """The coins the venue lists: known, begun, and not gone."""
-        return [c for c in self.hall.coins.values() if not c.gone and c.listed <= self.hall.now]
+        coins = [c for c in self.hall.coins.values() if self.trades(c) and not c.gone]
+        return [c for c in coins if c.listed <= self.hall.now]

@@ -3,8 +3,11 @@
 from market.loopback.venue import Venue
 from market.loopback.venues.binance import Binance
 from market.loopback.venues.bybit import Bybit
+from market.loopback.venues.dydx import Dydx
+from market.loopback.venues.hyperliquid import Hyperliquid
+from market.loopback.venues.kraken import Kraken
+from market.loopback.venues.krakenfutures import KrakenFutures
 from market.loopback.venues.okx import Okx
 
-VENUES: dict[str, type[Venue]] = {
-    name: kind for kind in (Binance, Okx, Bybit) for name in kind.names
-}
+ALL = (Binance, Okx, Bybit, KrakenFutures, Kraken, Dydx, Hyperliquid)
+VENUES: dict[str, type[Venue]] = {name: kind for kind in ALL for name in kind.names}

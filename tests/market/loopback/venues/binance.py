@@ -76,6 +76,7 @@ class Binance(Venue):
     names = ("binanceusdm", "binancecoinm", "binance")
     marks_settlements = True
     mark_volume = True
+    jitter = 15
 
     def urls(self, base: str) -> Mapping[str, Any]:
         return {name: base + path for name, path in API.items()}
