@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bt_margin.plugin.broker import MarginBroker
     from bt_margin.plugin.commission import InversePerp, LinearPerp, SpotMargin
     from bt_margin.plugin.feeds import PerpData
+    from bt_margin.plugin.patch import patch
     from bt_margin.studies.compare import compare
     from bt_margin.studies.run import run
     from bt_margin.venues import venue, venues
@@ -43,6 +44,7 @@ __all__ = [
     "compare",
     "errors",
     "observers",
+    "patch",
     "run",
     "sample_market",
     "sizers",
@@ -63,6 +65,7 @@ _HOMES: dict[str, tuple[str, str | None]] = {
     "compare": ("bt_margin.studies.compare", "compare"),
     "errors": ("bt_margin.errors", None),
     "observers": ("bt_margin.plugin.observers", None),
+    "patch": ("bt_margin.plugin.patch", "patch"),
     "run": ("bt_margin.studies.run", "run"),
     "sample_market": ("bt_margin.market.synthetic", "sample_market"),
     "sizers": ("bt_margin.plugin.sizers", None),

@@ -25,6 +25,7 @@ PROMISED = {
     "compare",
     "errors",
     "observers",
+    "patch",
     "run",
     "sample_market",
     "sizers",

@@ -6,7 +6,7 @@ import io
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import IO, Any, TextIO
 
 _PIECE = 1 << 16  # characters read at once
@@ -27,15 +27,13 @@ class Speech(io.TextIOBase):
         self.run = main
         self.buffer = _Bytes(self)
         self._files: dict[str, IO[str]] = {}
-        self._open = ExitStack()
 
     def write(self, text: str) -> int:
         """Say something in the current run."""
         if self.kept:
             if self.run not in self._files:
-                self._files[self.run] = self._open.enter_context(
-                    tempfile.TemporaryFile("w+", encoding=self.encoding)
-                )
+                file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 # outlives this
+                self._files[self.run] = file
             self._files[self.run].write(text)
         if self.shown is not None and self.run == self.main:
             self.shown.write(text)

@@ -1,0 +1,290 @@
+"""``bt-margin run``: an unmodified script under both margin modes."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bt_margin.cli import compare as shown
+from bt_margin.cli import parse, shell
+
+if TYPE_CHECKING:
+    from bt_margin.studies.comparison import Comparison
+    from bt_margin.studies.optimisation import Optimisation
+    from bt_margin.studies.script import Outcome
+
+SCRIPT = "The script: a Python file that calls cerebro.run()."
+ARGUMENTS = "What the script is given, after --."
+MODE = "both, cross or isolated."
+CASH = "Cash at the start; without it what the script sets."
+SYMBOL = (
+    "What a feed of the script is: its name, or data0, data1, ... by place, as name=BTC/USDT:USDT."
+)
+DATA = "Market data whose mark prices and funding the account uses; prices stay the script's."
+OUT = "Write tables, picture and report, and what the script printed, into this folder."
+TOLD = "Whose results the script gets back and prints; default: the first."
+STAMPS = "Whether the script's bars carry their open or their close time."
+MOST = 12  # parameter sets in a table
+
+
+def run(
+    script: Annotated[Path, typer.Argument(help=SCRIPT)],
+    arguments: Annotated[list[str] | None, typer.Argument(help=ARGUMENTS)] = None,
+    venue: Annotated[str, typer.Option(help="Whose rules apply.")] = "binance",
+    margin_mode: Annotated[str, typer.Option(help=MODE)] = "both",
+    leverage: Annotated[
+        float, typer.Option(parser=shell.number, help="Leverage of every position.")
+    ] = 10.0,
+    cash: Annotated[float | None, typer.Option(parser=shell.number, help=CASH)] = None,
+    symbol: Annotated[list[str] | None, typer.Option(help=SYMBOL)] = None,
+    data: Annotated[list[Path] | None, typer.Option(help=DATA)] = None,
+    rule: Annotated[list[str] | None, typer.Option(help=shown.RULE)] = None,
+    as_of: Annotated[str | None, typer.Option(help="Pin the venue's tables to a date.")] = None,
+    intrabar: Annotated[
+        str, typer.Option(help="Path inside a bar: adverse, favourable or nearest.")
+    ] = "adverse",
+    timestamps: Annotated[str, typer.Option(help=STAMPS)] = "open",
+    scenario: Annotated[list[str] | None, typer.Option(help=shown.SCENARIO)] = None,
+    told: Annotated[str | None, typer.Option(help=TOLD)] = None,
+    bounds: Annotated[bool, typer.Option("--bounds", help=shown.BOUNDS)] = False,
+    plot: Annotated[bool, typer.Option("--plot", help="Let the script draw.")] = False,
+    out: Annotated[Path | None, typer.Option(help=OUT)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdicts.")] = False,
+) -> None:
+    """Run a script as it is, its account replaced by ours, under both margin modes, and compare.
+
+    Only name scripts you would run with python: the file is run.
+
+    Example: bt-margin run my_script.py --leverage 10 --symbol data0=BTC/USDT:USDT --out out
+
+    Example: bt-margin run my_script.py --margin-mode isolated -- --fast 10 --slow 30
+    """
+    with shell.plain_errors():
+        place = None if out is None else shell.folder(out)
+        rules = shown.chosen_venue(venue, rule, as_of)
+        keywords: dict[str, Any] = {
+            "venue": rules,
+            "leverage": leverage,
+            "as_of": as_of if isinstance(rules, str) else None,
+            "intrabar": intrabar,
+            "timestamps": timestamps,
+            "names": _names(symbol or []),
+            **({} if cash is None else {"cash": cash}),
+            **_series(data),
+        }
+        own = parse.scenarios(scenario or []) or _modes(margin_mode)
+        scenarios = {name: {**keywords, **each} for name, each in own.items()}
+        main = _told(told, scenarios)
+        outcome = _run(script, arguments or [], scenarios, main, (bounds, plot, quiet or as_json))
+        _print(outcome, _save(outcome, place), (quiet, as_json))
+        _end(outcome)
+
+
+def _modes(word: str) -> dict[str, dict[str, Any]]:
+    """The scenarios of ``--margin-mode``. :raises InputError: another word."""
+    from bt_margin.errors import InputError
+
+    modes = {"both": ("cross", "isolated"), "cross": ("cross",), "isolated": ("isolated",)}
+    if word not in modes:
+        raise InputError(f"--margin-mode {word!r} is not known; allowed: {', '.join(modes)}")
+    return {mode: {"margin_mode": mode} for mode in modes[word]}
+
+
+def _told(name: str | None, scenarios: Mapping[str, Any]) -> str:
+    """Whose results the script gets. :raises InputError: no such scenario."""
+    from bt_margin.errors import InputError
+
+    if name is not None and name not in scenarios:
+        raise InputError(f"--told {name!r} is not run; the scenarios are {', '.join(scenarios)}")
+    return name or next(iter(scenarios))
+
+
+def _names(texts: list[str]) -> dict[str, str] | None:
+    """``--symbol`` as names: the text after the last equals sign is the symbol.
+
+    >>> _names(["data0=BTC/USDT:USDT", "my=file.csv=ETH"])
+    {'data0': 'BTC/USDT:USDT', 'my=file.csv': 'ETH'}
+    """
+    from bt_margin.errors import InputError
+
+    names = {}
+    for text in texts:
+        name, equals, symbol = text.rpartition("=")
+        if not equals or not symbol:
+            raise InputError(f"--symbol {text!r} is not of the form name=BTC/USDT:USDT")
+        names[name] = symbol
+    return names or None
+
+
+def _series(data: list[Path] | None) -> dict[str, Any]:
+    """Marks and funding of the market data named, as the broker's keywords."""
+    if not data:
+        return {}
+    from bt_margin.market.files import load_market
+    from bt_margin.market.frames import FUNDING, MARK
+
+    frames = load_market(data[0] if len(data) == 1 else data)
+    found: dict[str, Any] = {"mark": {}, "funding": {}}
+    for symbol, frame in frames.items():
+        if set(MARK) <= set(frame.columns):
+            found["mark"][symbol] = frame[list(MARK)]
+        rates = frame.attrs.get("funding")
+        if rates is None and FUNDING in frame.columns:
+            rates = frame[FUNDING].dropna()
+        if rates is not None and len(rates):
+            found["funding"][symbol] = rates
+    return {what: series for what, series in found.items() if series}
+
+
+def _run(
+    script: Path,
+    arguments: list[str],
+    scenarios: dict[str, dict[str, Any]],
+    told: str,
+    flags: tuple[bool, bool, bool],
+) -> Outcome:
+    """The script under its scenarios; progress is shown while it is silent."""
+    from bt_margin.studies.script import Study, run_script
+
+    bounds, plots, silent = flags
+
+    @contextmanager
+    def watch(label: str) -> Iterator[Callable[[float], None] | None]:
+        with shell.progress(silent or label == told) as bar:
+            yield None if bar is None else lambda share: bar(label, share)
+
+    command = shlex.join(["bt-margin", *sys.argv[1:]])
+    study = Study(scenarios, told, watch, bounds, plots, shown=not silent, command=command)
+    return run_script(script, arguments, study)
+
+
+def _save(outcome: Outcome, out: Path | None) -> list[Path]:
+    """The files asked for: those of one run in the folder itself, of several in run1, run2, ..."""
+    if out is None or not outcome.runs:
+        return []
+    written = []
+    for number, each in enumerate(outcome.runs, 1):
+        place = out / f"run{number}" if len(outcome.runs) > 1 else out
+        written += _save_one(each, outcome if number == 1 else None, place)
+    return written
+
+
+def _save_one(each: Comparison | Optimisation, outcome: Outcome | None, out: Path) -> list[Path]:
+    from bt_margin.studies.optimisation import Optimisation
+    from bt_margin.studies.write import staged
+
+    comparison = _comparison(each)
+    with staged(out) as (place, written):
+        comparison.to_dir(place)
+        comparison.report(place / "report.html")
+        if isinstance(each, Optimisation):
+            each.table.to_csv(place / "parameter_sets.csv", index=False)
+        for name, pieces in (outcome.speech.said() if outcome else {}).items():
+            with (place / f"printed_{name.replace('/', '_')}.txt").open(
+                "w", encoding="utf-8"
+            ) as file:
+                file.writelines(pieces)
+    return written
+
+
+def _print(outcome: Outcome, files: list[Path], how: tuple[bool, bool]) -> None:
+    """The results for a program, in short, or whole."""
+    quiet, as_json = how
+    if as_json:
+        shell.write_json(_document(outcome, files))
+        return
+    for number, each in enumerate(outcome.runs, 1):
+        several = f"run {number} of {len(outcome.runs)}: " if len(outcome.runs) > 1 else ""
+        _show(outcome, each, several, quiet)
+    if files and not quiet:
+        typer.echo("\nwritten: " + ", ".join(str(path) for path in files))
+
+
+def _show(outcome: Outcome, each: Comparison | Optimisation, several: str, quiet: bool) -> None:
+    """One call of ``cerebro.run()``: its verdict alone, or everything."""
+    from bt_margin.report.verdict import verdict
+    from bt_margin.studies.optimisation import Optimisation
+
+    comparison = _comparison(each)
+    if quiet:
+        typer.echo(several + verdict(comparison))
+        return
+    heading = f"{several}{outcome.script.name}"
+    if len(comparison.runs) > 1:
+        heading += f"; what it prints and gets back is its run under {outcome.told}"
+    typer.echo(f"\n── {heading} ──")
+    if isinstance(each, Optimisation):
+        _show_sets(each, outcome.told)
+    shown.show(comparison)
+
+
+def _comparison(each: Comparison | Optimisation) -> Comparison:
+    """The comparison of a run, of an optimisation that of its best set."""
+    from bt_margin.studies.optimisation import Optimisation
+
+    return each.comparison if isinstance(each, Optimisation) else each
+
+
+def _show_sets(each: Optimisation, told: str) -> None:
+    """The parameter sets of an optimisation, the highest first."""
+    from bt_margin.cli import layout
+    from bt_margin.report import numbers as n
+
+    unit = each.comparison.first.currency
+    names = list(each.comparison.runs)
+    head = ["parameters", *names, *(f"liquidations, {name}" for name in names)]
+    ranked = sorted(each.trials, key=lambda trial: -trial.finals[told])
+    rows = [
+        [
+            _words(trial.params),
+            *(n.money(trial.finals[name], unit) for name in names),
+            *(n.count(trial.liquidations[name]) for name in names),
+        ]
+        for trial in ranked[:MOST]
+    ]
+    title = f"{n.plural(len(ranked), 'parameter set')}, final equity in {unit}"
+    layout.show_numbers(shell.stdout(), [head, *rows], title)
+    for name in names:
+        typer.echo(f"highest under {name}: {_words(each.best_of(name).params)}")
+    typer.echo(f"\nthe runs of {_words(each.best.params)}:")
+
+
+def _words(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in params.items()) or "defaults"
+
+
+def _document(outcome: Outcome, files: list[Path]) -> dict[str, Any]:
+    """Everything a program wants to know."""
+    from bt_margin.studies.optimisation import Optimisation
+
+    runs = []
+    for each in outcome.runs:
+        tried = each if isinstance(each, Optimisation) else None
+        own = shown.document(_comparison(each), [])
+        own["parameter_sets"] = tried.table.to_dict(orient="records") if tried else []
+        runs.append(own)
+    error = outcome.error
+    return {
+        "script": str(outcome.script),
+        "told": outcome.told,
+        "runs": runs,
+        "error": None if error is None else f"{type(error).__name__}: {error}",
+        "exit": outcome.code,
+        "files": [str(path) for path in files],
+    }
+
+
+def _end(outcome: Outcome) -> None:
+    """One line and exit code 1 for a script that failed or said it did."""
+    name = outcome.script.name
+    if outcome.error is not None and isinstance(outcome.error, Exception):
+        shell.strategy_failed(name, {}, outcome.error)
+    if outcome.code not in (None, 0):
+        shell.fail(f"{name} ended itself with sys.exit({outcome.code!r})", 1)
