@@ -10,6 +10,7 @@ from backtrader import Order
 from bt_margin.engine.preview import trim
 from bt_margin.errors import UnknownSymbol
 from bt_margin.plugin.instrument import utc_text
+from bt_margin.plugin.quick import clone, pin
 
 if TYPE_CHECKING:
     from bt_margin.engine.account import Account
@@ -23,6 +24,7 @@ SAME = 1e-12
 """A fill whose size differs from the open size by less than this part closes it exactly."""
 
 INF = float("inf")
+ALIVE = (Order.Created, Order.Submitted, Order.Accepted, Order.Partial)
 
 
 def _unbox(order: Any) -> None:
@@ -50,6 +52,7 @@ class Booking(Base):
 
     def submit(self, order: Any, check: bool = True) -> Any:
         """Round to the contract's steps, note the mark of the decision, and pass on."""
+        pin(order)
         quote = self.instrument(order.data)
         if order.data is not quote.data and order.data._compensate is None:
             order.data = quote.data  # a resampled or replayed clone: its market's own feed trades
@@ -162,9 +165,9 @@ class Booking(Base):
 
     def notify(self, order: Any) -> None:
         """Queue a notification; an order that is over holds no margin any longer."""
-        if not order.alive():
+        if order.status not in ALIVE:
             self.account.release(order.ref)
-        super().notify(order)
+        self.notifs.append(clone(order))
 
     # -- fills ----------------------------------------------------------------------------------
 
