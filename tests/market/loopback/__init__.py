@@ -9,7 +9,19 @@ What a server holds is invented from a seed; nothing here was ever downloaded. A
 its routes, its paging rule, its way of writing a row and of wording an error.
 """
 
+from market.loopback.apart import Remote, loopback_apart
 from market.loopback.history import HOUR, MINUTE, Coin, Outage, Tier, ms
 from market.loopback.serve import Loopback, loopback
 
-__all__ = ["HOUR", "MINUTE", "Coin", "Loopback", "Outage", "Tier", "loopback", "ms"]
+__all__ = [
+    "HOUR",
+    "MINUTE",
+    "Coin",
+    "Loopback",
+    "Outage",
+    "Remote",
+    "Tier",
+    "loopback",
+    "loopback_apart",
+    "ms",
+]

@@ -92,6 +92,12 @@ class Loopback:
         """Correct a closed bar of one series by so many ticks."""
         self.hall.bars(symbol, kind, timeframe).revise(time, ticks)
 
+    def warm(self, timeframe: str) -> None:
+        """Make and write the bars of a timeframe now: the first client to ask waits no longer."""
+        for coin in self.hall.coins.values():
+            bars = self.hall.bars(coin.symbol, "ohlcv", timeframe)
+            bars.rows(0, len(bars.clock), self.venue.writer(coin, "ohlcv", timeframe))
+
     def start(self) -> None:
         self._wire.start()
 

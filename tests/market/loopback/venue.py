@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 from market.loopback.faults import HTML, Answer, Fault
-from market.loopback.hall import OVERLAP, Hall
+from market.loopback.hall import OVERLAP, Hall, Render
 from market.loopback.history import Coin
 from market.loopback.wire import REASONS, Reply, Request
 
@@ -89,6 +89,10 @@ class Venue:
 
     def id_of(self, coin: Coin) -> str:
         """The venue's own name of a market."""
+        raise NotImplementedError
+
+    def writer(self, coin: Coin, kind: str, timeframe: str) -> Render:
+        """How the rows of a series are written."""
         raise NotImplementedError
 
     def words(self, fault: Fault) -> Reply:

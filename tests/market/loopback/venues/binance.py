@@ -84,6 +84,9 @@ class Binance(Venue):
     def id_of(self, coin: Coin) -> str:
         return f"{coin.base}{coin.quote}" + ("_PERP" if coin.inverse else "")
 
+    def writer(self, coin: Coin, kind: str, timeframe: str) -> Render:
+        return writer(coin, kind, timeframe)
+
     def table(self) -> dict[str, Route]:
         routes: dict[str, Route] = {}
         for house, path in SEGMENTS.items():
@@ -190,7 +193,7 @@ class Binance(Venue):
             start, end = self._window(start, end)
         cut = self.hall.cut(
             (coin.symbol, kind, timeframe),
-            writer(coin, kind, timeframe),
+            self.writer(coin, kind, timeframe),
             start=start,
             stop=None if end is None else end + 1,
             limit=self._limit(request, 500, 1000 if house == "spot" else 1500),

@@ -45,6 +45,9 @@ class Bybit(Venue):
     def id_of(self, coin: Coin) -> str:
         return f"{coin.base}{coin.quote}"
 
+    def writer(self, coin: Coin, kind: str, timeframe: str) -> Render:
+        return writer(coin, kind)
+
     def table(self) -> dict[str, Route]:
         routes: dict[str, Route] = {
             "/v5/market/instruments-info": self.instruments,
@@ -117,7 +120,7 @@ class Bybit(Venue):
         start, end = request.number("start"), request.number("end")
         cut = self.hall.cut(
             (coin.symbol, kind, timeframe),
-            writer(coin, kind),
+            self.writer(coin, kind, timeframe),
             start=start,
             stop=None if end is None else end + 1,
             limit=min(request.number("limit") or 200, 1000),

@@ -27,6 +27,7 @@ RESOLUTIONS = {
     "4HOURS": "4h",
     "1DAY": "1d",
 }
+LENGTHS = {timeframe: name for name, timeframe in RESOLUTIONS.items()}
 CANDLES = "/v4/candles/perpetualMarkets"
 FUNDING = "/v4/historicalFunding"
 
@@ -47,6 +48,9 @@ class Dydx(Venue):
 
     def trades(self, coin: Coin) -> bool:
         return not coin.spot and not coin.inverse
+
+    def writer(self, coin: Coin, kind: str, timeframe: str) -> Render:
+        return writer(coin, self.id_of(coin), LENGTHS[timeframe])
 
     def table(self) -> dict[str, Route]:
         return {
@@ -108,7 +112,7 @@ class Dydx(Venue):
         start, stop = when(request, "fromISO"), when(request, "toISO")
         cut = self.hall.cut(
             (coin.symbol, "ohlcv", RESOLUTIONS[resolution]),
-            writer(coin, self.id_of(coin), resolution),
+            self.writer(coin, "ohlcv", RESOLUTIONS[resolution]),
             start=start,
             stop=stop,
             limit=limit_of(request),

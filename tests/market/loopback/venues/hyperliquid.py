@@ -55,6 +55,9 @@ class Hyperliquid(Venue):
     def trades(self, coin: Coin) -> bool:
         return not coin.spot and not coin.inverse
 
+    def writer(self, coin: Coin, kind: str, timeframe: str) -> Render:
+        return writer(coin, timeframe)
+
     def table(self) -> dict[str, Route]:
         return {
             "/info metaAndAssetCtxs": self.markets,
@@ -124,7 +127,7 @@ class Hyperliquid(Venue):
         timeframe = asked["interval"]
         cut = self.hall.cut(
             (coin.symbol, "ohlcv", timeframe),
-            writer(coin, timeframe),
+            self.writer(coin, "ohlcv", timeframe),
             start=max(asked["startTime"], self.oldest("ohlcv", timeframe)),
             stop=None if asked.get("endTime") is None else asked["endTime"] + 1,
             limit=KEPT,

@@ -51,6 +51,9 @@ class Kraken(Venue):
     def trades(self, coin: Coin) -> bool:
         return coin.spot
 
+    def writer(self, coin: Coin, kind: str, timeframe: str) -> Render:
+        return writer(coin)
+
     def table(self) -> dict[str, Route]:
         return {
             "/0/public/AssetPairs": self.pairs,
@@ -113,7 +116,10 @@ class Kraken(Venue):
         start = self.oldest("ohlcv", timeframe)
         start = start if since is None else max(start, since * 1000 + 1)
         cut = self.hall.cut(
-            (coin.symbol, "ohlcv", timeframe), writer(coin), start=start, limit=KEPT
+            (coin.symbol, "ohlcv", timeframe),
+            self.writer(coin, "ohlcv", timeframe),
+            start=start,
+            limit=KEPT,
         )
         head = f'{{"error":[],"result":{{"{self.id_of(coin)}":['
         last = Grid.of(timeframe).floor(self.hall.now) // 1000 - Grid.of(timeframe).step // 1000

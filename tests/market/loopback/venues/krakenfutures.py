@@ -49,6 +49,9 @@ class KrakenFutures(Venue):
     def trades(self, coin: Coin) -> bool:
         return not coin.spot
 
+    def writer(self, coin: Coin, kind: str, timeframe: str) -> Render:
+        return writer(coin, kind)
+
     def table(self) -> dict[str, Route]:
         routes: dict[str, Route] = {
             "/derivatives/api/v3/instruments": self.instruments,
@@ -108,7 +111,9 @@ class KrakenFutures(Venue):
         start = None if start is None else start * 1000
         stop = None if end is None else end * 1000 + 1
         series = (coin.symbol, KINDS[price], timeframe)
-        cut = self.hall.cut(series, writer(coin, KINDS[price]), start=start, stop=stop, limit=MOST)
+        cut = self.hall.cut(
+            series, self.writer(coin, KINDS[price], timeframe), start=start, stop=stop, limit=MOST
+        )
         step = Grid.of(timeframe).step
         wanted = 0 if None in (start, stop) else ((stop or 0) - (start or 0)) // step
         more = len(cut.rows) == MOST and wanted > MOST

@@ -44,6 +44,9 @@ class Okx(Venue):
     def oldest(self, kind: str, timeframe: str) -> int:
         return self.hall.now - KEPT if kind == "funding" else 0
 
+    def writer(self, coin: Coin, kind: str, timeframe: str) -> Render:
+        return writer(coin, kind)
+
     def table(self) -> dict[str, Route]:
         routes: dict[str, Route] = {
             "/api/v5/public/instruments": self.instruments,
@@ -125,7 +128,7 @@ class Okx(Venue):
         most = 300 if kind == "ohlcv" else 100
         cut = self.hall.cut(
             (coin.symbol, kind, BARS[bar]),
-            writer(coin, kind),
+            self.writer(coin, kind, BARS[bar]),
             start=start,
             stop=after,
             limit=min(request.number("limit") or 100, most),
