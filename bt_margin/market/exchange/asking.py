@@ -1,0 +1,203 @@
+"""One stretch of bars, asked for until it is complete or what is missing is confirmed.
+
+An answer can be short for many reasons: an outage of years ago, a page smaller than it was said to
+be, a server that lost its thread. So what is missing is asked for again, exactly and alone; as long
+as that brings anything it goes on, and only answers that bring nothing count as a confirmation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bt_margin.errors import ExchangeRefused, ExchangeUnreachable, message
+from bt_margin.market.exchange.client import Client
+from bt_margin.market.exchange.habits import EXCLUSIVE, INCLUSIVE, ISO
+from bt_margin.market.exchange.rows import (
+    Bars,
+    Conflict,
+    bars_of,
+    columns_of_rows,
+    gaps,
+    rows_of,
+)
+from bt_margin.market.exchange.verdicts import Question, iso, minute
+from bt_margin.market.kinds import Grid, Span
+
+GRACE = 5_000  # a bar counts as closed this long after its end   [ms]
+PAUSE = 1.0  # before a hole is asked for the last time   [s]
+CONFIRMATIONS = 2  # answers without anything new that make a hole
+CALM_AFTER = 3  # pages in a row with nothing but confirmed holes: one confirmation will do
+FEW = 3  # so many holes are asked for one by one, more of them as one stretch
+SHORTEST_PAGE = 10  # a page is never taken to be smaller than this
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of one stretch: bars, what is missing, and how far the venue's closed bars reach."""
+
+    bars: Bars
+    missing: list[Span]
+    reach: int
+
+
+class Asker:
+    """Asks one venue for the bars of one symbol, kind and timeframe.
+
+    width : most bars of one request; it shrinks when the venue keeps sending fewer
+    """
+
+    def __init__(self, client: Client, symbol: str, kind: str, timeframe: str) -> None:
+        self.client = client
+        self.symbol = symbol
+        self.kind = kind
+        self.timeframe = timeframe
+        self.grid = Grid.of(timeframe)
+        self.width = client.habits.width(kind, client.limited)
+        self._calm = 0
+        self._short = 0
+
+    def closed(self) -> int:
+        """The end of the newest bar that is closed for sure   [ms]."""
+        return self.grid.floor(self.client.now() - GRACE)
+
+    def find(self, span: Span, *, head_only: bool = False) -> Found:
+        """The bars of a stretch of at most one page, complete or with confirmed holes.
+
+        head_only : only the hole before the first bar is of interest
+        Raises `ExchangeUnreachable` when two rows of one time differ however often it is asked.
+        """
+        bars, reach = self._bars(span)
+        stop = max(span[0], min(span[1], reach))
+        missing = gaps(bars.times, (span[0], stop), self.grid)
+        if head_only:
+            missing = [gap for gap in missing[:1] if gap[0] == span[0]]
+        if not missing:
+            self._calm = 0
+            return Found(bars, [], reach)
+        return self._completed(bars, missing, (span[0], stop), reach, head_only)
+
+    def _completed(
+        self, first: Bars, missing: list[Span], span: Span, reach: int, head_only: bool
+    ) -> Found:
+        rows = rows_of(first)
+        quiet = 0
+        while missing and quiet < (1 if self._calm >= CALM_AFTER else CONFIRMATIONS):
+            if quiet:
+                self.client.retry.sleep(PAUSE)
+            before = len(rows)
+            self._again(rows, missing)
+            quiet = 0 if len(rows) > before else quiet + 1
+            missing = gaps(sorted(rows), span, self.grid)
+            if head_only:
+                missing = [gap for gap in missing[:1] if gap[0] == span[0]]
+        self._learn(first, span, len(rows))
+        self._calm = self._calm + 1 if len(rows) == len(first.times) else 0
+        times = sorted(rows)
+        bars = Bars(times, columns_of_rows([rows[time] for time in times]), first.strays)
+        return Found(bars, missing, reach)
+
+    def _again(self, rows: dict[int, Any], missing: list[Span]) -> None:
+        """Ask for holes once more: few of them one by one, many as the stretch they lie in."""
+        if len(missing) > FEW:
+            hull = (missing[0][0], missing[-1][1])
+            inside = {time for time in rows if hull[0] <= time < hull[1]}
+            answer, _ = self._bars(hull)
+            rows |= rows_of(answer)
+            if inside <= set(answer.times):
+                return  # all that was known came again, so nothing was cut off
+        for gap in missing:
+            answer, _ = self._bars(gap)
+            rows |= rows_of(answer)
+
+    def _learn(self, first: Bars, span: Span, found: int) -> None:
+        """A page that is full at one end only, twice, and then grew: the venue's page is smaller."""
+        came = len(first.times)
+        whole = came and first.times[-1] - first.times[0] == (came - 1) * self.grid.step
+        at_an_end = whole and (
+            first.times[0] == span[0] or first.times[-1] + self.grid.step == span[1]
+        )
+        if at_an_end and found > came >= SHORTEST_PAGE:
+            if came == self._short:
+                self.width = min(self.width, came)
+            self._short = came
+
+    def _bars(self, span: Span) -> tuple[Bars, int]:
+        """One answer, and how far the venue's closed bars reached when it was asked for."""
+        for tries in range(1, CONFIRMATIONS + 2):
+            asked = self.client.local
+            rows = self._ask(span)
+            closed_by = self.client.safe(asked) - GRACE
+            try:
+                bars = bars_of(rows, span, self.grid, closed_by)
+            except Conflict as conflict:
+                if tries > CONFIRMATIONS:
+                    raise self._conflict(conflict, span, tries) from None
+                self.client.retry.sleep(PAUSE)
+                continue
+            if bars.strays and not bars.times:
+                raise self._off_grid(rows, span)
+            return bars, self.grid.floor(closed_by)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _ask(self, span: Span) -> Sequence[Sequence[Any]]:
+        start, stop = span
+        count = (stop - start) // self.grid.step
+        end = self.client.habits.end
+        params: dict[str, Any] = {} if self.kind == "ohlcv" else {"price": self.kind}
+        if end == INCLUSIVE:
+            params["until"] = stop - 1
+        elif end == EXCLUSIVE:
+            params["until"] = stop
+        elif end == ISO:
+            params |= {"fromISO": iso(start), "toISO": iso(stop)}
+        rows = self.client.call(
+            "fetch_ohlcv",
+            self.symbol,
+            self.timeframe,
+            start,
+            count,
+            params,
+            symbol=self.symbol,
+            kind=self.kind,
+            span=span,
+        )
+        return rows or []
+
+    def question(self, span: Span | None = None) -> Question:
+        """What is asked for, for messages."""
+        return Question(self.client.exchange, self.symbol, f"{self.kind} {self.timeframe}", span)
+
+    def _conflict(self, conflict: Conflict, span: Span, tries: int) -> ExchangeUnreachable:
+        text = message(
+            f"{self.client.exchange} sends two different bars of one time",
+            f"{minute(conflict.time)} UTC in each of {tries} answers",
+            "one bar a time",
+            str(self.question(span)),
+            "run it again later, or report it to the exchange",
+        )
+        return ExchangeUnreachable(
+            text,
+            exchange=self.client.exchange,
+            symbol=self.symbol,
+            kind=self.kind,
+            span=span,
+        )
+
+    def _off_grid(self, rows: Sequence[Sequence[Any]], span: Span) -> ExchangeRefused:
+        stray = next(row[0] for row in rows if not self.grid.on(row[0]))
+        text = message(
+            f"{self.client.exchange}'s bars of {self.timeframe} open at other times than expected",
+            f"{minute(stray)} UTC",
+            f"{minute(self.grid.floor(stray))} or {minute(self.grid.ceil(stray))} UTC",
+            str(self.question(span)),
+            "take a timeframe of a day or less",
+        )
+        return ExchangeRefused(
+            text,
+            exchange=self.client.exchange,
+            symbol=self.symbol,
+            kind=self.kind,
+            span=span,
+        )

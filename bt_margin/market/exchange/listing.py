@@ -1,0 +1,57 @@
+"""Where bars begin (or go on) in a long stretch without any: told by the venue's daily bars.
+
+A symbol listed yesterday must not cost a request for each of the thousand empty pages before it,
+and an empty page alone is no evidence. One page of daily bars is: it spans years. A market's own
+`created` date is not trusted where daily bars exist; Binance's is later than its first bars.
+"""
+
+from __future__ import annotations
+
+from bt_margin.market.exchange.asking import GRACE, Asker
+from bt_margin.market.exchange.client import Client
+from bt_margin.market.kinds import Span
+
+DAY = 86_400_000
+COARSE = "1d"
+
+
+class Listing:
+    """Knows the next day with bars of one symbol and kind, as far as it has looked."""
+
+    def __init__(self, client: Client, symbol: str, kind: str, step: int) -> None:
+        self._client = client
+        self._coarse: Asker | None = None
+        if step < DAY and COARSE in client.timeframes:
+            self._coarse = Asker(client, symbol, kind, COARSE)
+        self._created = _created(client, symbol)
+        self._known: Span | None = None
+
+    def resume(self, at: int, stop: int) -> int:
+        """Nothing is to be found from `at` up to the time returned, which is `stop` at most.
+
+        `at` itself when there is no evidence that anything can be skipped.
+        """
+        if self._coarse is None:
+            sane = self._created is not None and at < self._created < self._client.now() - DAY
+            return min(stop, self._created or at) if sane else at
+        if self._known is None or not self._known[0] <= at < self._known[1] + DAY:
+            self._known = (at, self._next_day(self._coarse, at, stop))
+        return min(stop, max(at, self._known[1]))
+
+    def _next_day(self, coarse: Asker, at: int, stop: int) -> int:
+        """The first day at or after `at` with a daily bar; else the first day not yet over."""
+        day = coarse.grid.floor(at)
+        over = coarse.grid.floor(self._client.now() - GRACE)
+        while day < min(over, coarse.grid.ceil(stop)):
+            end = min(day + coarse.width * DAY, over)
+            found = coarse.find((day, end), head_only=True)
+            if found.bars.times:
+                return found.bars.times[0]
+            day = end
+        return max(day, at)
+
+
+def _created(client: Client, symbol: str) -> int | None:
+    """The market's own date of listing   [ms]; None when it is not a date that can be."""
+    created = client.raw_market(symbol).get("created")
+    return created if isinstance(created, int) and created > 1_230_768_000_000 else None
