@@ -70,7 +70,9 @@ def loopback_apart(
         process.stdin.write(json.dumps({**told, "warm": warm}) + "\n")
         process.stdin.flush()
         base = process.stdout.readline().strip()
-        yield Remote(exchange, coins, now, base, process.pid)
+        remote = Remote(exchange, coins, now, base, process.pid)
+        yield remote
+        remote.here.close()
     finally:
         process.stdin.close()
         process.wait(10)

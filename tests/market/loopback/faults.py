@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,17 +55,23 @@ class Fault:
 
 
 class Faults:
-    """The faults still to come, oldest first; `fired` counts those that happened."""
+    """The faults still to come, oldest first; `fired` counts those that happened.
 
-    def __init__(self) -> None:
+    known : raises ValueError for a fault the venue has no words for
+    """
+
+    def __init__(self, known: Callable[[Fault], object]) -> None:
+        self._known = known
         self._lock = threading.Lock()
         self._pending: list[Fault] = []
         self.fired: Counter[str] = Counter()
 
     def add(self, name: str, times: int = 1, where: str = "", skip: int = 0, **detail: Any) -> None:
         """The next `times` matching answers go wrong, after `skip` matching ones that do not."""
+        fault = Fault(name, times, where, skip, detail)
+        self._known(fault)
         with self._lock:
-            self._pending.append(Fault(name, times, where, skip, detail))
+            self._pending.append(fault)
 
     def clear(self) -> None:
         with self._lock:

@@ -11,7 +11,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pandas as pd
-from market.loopback.faults import OF_ROWS, OF_THE_LINE, Faults, on_the_line, with_rows
+from market.loopback.faults import OF_ROWS, OF_THE_LINE, Fault, Faults, on_the_line, with_rows
 from market.loopback.hall import Hall
 from market.loopback.history import Coin
 from market.loopback.venue import Refused
@@ -32,7 +32,7 @@ class Loopback:
         self.exchange = exchange
         self.hall = Hall(coins or (Coin(),), now)
         self.venue = VENUES[exchange](self.hall)
-        self.faults = Faults()
+        self.faults = Faults(self._must_know)
         self.requests: Counter[str] = Counter()
         self.asked: deque[str] = deque(maxlen=20_000)
         self.skew = 0
@@ -104,7 +104,15 @@ class Loopback:
     def stop(self) -> None:
         self._wire.stop()
 
+    def close(self) -> None:
+        """Free the port of a server that was never started."""
+        self._wire.server_close()
+
     # --- answering
+
+    def _must_know(self, fault: Fault) -> None:
+        if fault.name not in OF_ROWS + OF_THE_LINE:
+            self.venue.words(fault)
 
     def _answering(self, request: Request) -> Reply:
         if request.path == CONTROL:

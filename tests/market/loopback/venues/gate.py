@@ -23,6 +23,7 @@ from bt_margin.market.kinds import Grid
 MOST = 2_000
 TIMEFRAMES = {t: t for t in ["1m", "5m", "15m", "30m", "1h", "4h", "8h", "1d"]} | {"7d": "1w"}
 EMPTY = (
+    "/api/v4/futures/btc/contracts",
     "/api/v4/spot/currencies",
     "/api/v4/spot/currency_pairs",
     "/api/v4/margin/currency_pairs",
