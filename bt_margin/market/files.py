@@ -11,6 +11,9 @@ A frame read from split files tells in `attrs` what the join found:
                        column cannot hold them: inside a bar, several in one, or without a bar
     funding_unplaced   settlements inside the data that no bar contains
     files              names of the files that were joined
+
+A folder of the store (`data`, `data/binanceusdm`), and split files read with a policy for what is
+missing, are joined by :mod:`bt_margin.market.align`, whose `attrs` say more.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -35,6 +38,9 @@ from bt_margin.market.names import (
 )
 from bt_margin.market.split import Source, join, pair_up
 from bt_margin.market.storage import read_meta, read_table, write_csv, write_parquet
+
+if TYPE_CHECKING:
+    from bt_margin.market.store import Store
 
 __all__ = ["load_frame", "load_market", "save_market", "unified_symbol"]
 
@@ -63,20 +69,32 @@ def load_market(
     until: str | pd.Timestamp | None = None,
     venue: str | None = None,
     timeframe: str | None = None,
+    missing_funding: str | tuple[str, float] | None = None,
+    missing_marks: str | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Read a market: symbol to canonical frame.
 
     data : a folder, one file, several files, or a mapping symbol to file. In a folder, files whose
         names fit none of the three patterns are left alone; named one by one, they are an error.
+        A folder without such files may be a store, or one exchange's folder in it.
     symbols : which to read, in this order, as `BTC/USDT:USDT` or `BTCUSDT`; default all found.
     since, until : keep bars whose open lies in [since, until); UTC when no zone is given.
     venue, timeframe : needed when the files of one symbol come from several venues or in several
-        timeframes. Without `timeframe`, the only one that has marks is taken.
+        timeframes. Without `timeframe`, the only one that has marks is taken. `venue` is the
+        exchange in a store.
+    missing_funding, missing_marks : policies, see :mod:`bt_margin.market.align`; by default `fail`
+        and `skip` for a store, while files are joined as they are and what is missing is counted.
 
     Raises `DataError` for missing, broken or ambiguous files, `InputError` for unreadable times.
     """
     if isinstance(symbols, str):
         symbols = [symbols]
+    policies = _policies(missing_funding, missing_marks)
+    stored = _stored(data, venue)
+    if stored is not None:
+        from bt_margin.market.align_store import load_store
+
+        return load_store(*stored, symbols, timeframe, since, until, **policies)
     found = _sources(data)
     if symbols is None:
         found = {s: rows for s, rows in found.items() if _fitting(rows, venue, timeframe)} or found
@@ -91,6 +109,9 @@ def load_market(
     frames = {}
     for symbol in wanted:
         source = _choose(symbol, found[symbol], venue, timeframe)
+        if policies:
+            frames[symbol] = _aligned(source, first, last, policies)
+            continue
         frame = join(source) if source.venue else load_frame(source.last, symbol)
         frames[symbol] = _between(frame, symbol, first, last)
     return frames
@@ -119,6 +140,44 @@ def save_market(
         write = write_parquet if kind == "parquet" else write_csv
         write(frame, symbol, written[symbol])
     return written
+
+
+def _policies(funding: str | tuple[str, float] | None, marks: str | None) -> dict[str, Any]:
+    """The policies that were given."""
+    given = {"missing_funding": funding, "missing_marks": marks}
+    return {name: policy for name, policy in given.items() if policy is not None}
+
+
+def _aligned(
+    source: Source,
+    since: pd.Timestamp | None,
+    until: pd.Timestamp | None,
+    policies: Mapping[str, Any],
+) -> pd.DataFrame:
+    from bt_margin.market.align_files import align_files
+
+    both = {"missing_marks": None, "missing_funding": None, **policies}
+    return align_files(source, since, until, **both)
+
+
+def _stored(data: object, venue: str | None) -> tuple[Store, str] | None:
+    """The store and the exchange a folder stands for; None when it is no store."""
+    if not isinstance(data, str | os.PathLike) or not Path(data).is_dir() or _files(data):
+        return None
+    from bt_margin.market.store import Store
+
+    folder = Path(data)
+    store, names = Store(folder), Store(folder).exchanges()
+    inside = [folder.resolve().name]
+    if not names and inside[0] in Store(folder.resolve().parent).exchanges():
+        store, names = Store(folder.resolve().parent), inside
+    if not names:
+        return None
+    if venue in names or (venue is None and len(names) == 1):
+        return store, venue or names[0]
+    todo = "give venue= (in the shell --source), or the folder of one exchange"
+    what = "several exchanges are stored" if venue is None else f"nothing of {venue} is stored"
+    raise DataError(message(what, ", ".join(names), "one", str(data), todo))
 
 
 def _sources(
@@ -223,6 +282,11 @@ def _between(
     if isinstance(funding, pd.Series):
         end = part.index[-1] + pd.Timedelta(bar_step(frame.index), "ns")
         attrs["funding"] = funding[(funding.index >= part.index[0]) & (funding.index < end)]
+    if "alignment" in attrs and len(part) < len(frame):
+        used = (
+            f"{symbol}: these counts are of {len(frame):,} bars, {len(part):,} of which are used."
+        )
+        attrs["notes"] = [*attrs.get("notes", []), used]
     part = part.copy()
     part.attrs = attrs
     return part

@@ -19,7 +19,10 @@ _RATE_COLUMNS = (FUNDING, "fundingrate", "rate")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The files of one symbol at one venue and timeframe; `venue` is "" for a canonical file."""
+    """The files of one symbol at one venue and timeframe; `venue` is "" for a canonical file.
+
+    other_marks : timeframe and file of marks of other timeframes, which only a policy can place
+    """
 
     symbol: str
     venue: str
@@ -27,6 +30,7 @@ class Source:
     last: Path
     mark: Path | None = None
     funding: Path | None = None
+    other_marks: tuple[tuple[str, Path], ...] = ()
 
     @property
     def label(self) -> str:
@@ -49,18 +53,20 @@ def pair_up(files: Iterable[tuple[Path, SplitName]]) -> list[Source]:
                 names = ", ".join(p.name for p in found)
                 raise DataError(message(f"several {kind} files", names, "one", name.symbol))
         mark, funding = next(iter(marks), None), next(iter(rates), None)
-        sources.append(Source(name.symbol, name.venue, name.timeframe, path, mark, funding))
+        others = tuple((n.timeframe, p) for p, n in own if n.kind == "mark" and p not in marks)
+        parts = (name.symbol, name.venue, name.timeframe, path, mark, funding, others)
+        sources.append(Source(*parts))
     return sources
 
 
 def join(source: Source) -> pd.DataFrame:
     """Read and join the files of one source into a canonical frame; see `files` for its attrs."""
-    last = _bars(source.last, source.symbol)
+    last = read_bars(source.last, source.symbol)
     notes: dict[str, object] = {"mark_missing": len(last)}
     parts = [last]
     used = [source.last]
     if source.mark is not None:
-        marks = _bars(source.mark, source.symbol)[list(LAST)].set_axis(list(MARK), axis=1)
+        marks = read_bars(source.mark, source.symbol)[list(LAST)].set_axis(list(MARK), axis=1)
         placed = marks.reindex(last.index)
         notes["mark_missing"] = int(placed[MARK[0]].isna().sum())
         parts.append(placed)
@@ -103,14 +109,17 @@ def read_funding(path: Path, symbol: str) -> pd.Series:
     return pd.Series(values, index, name=FUNDING)
 
 
-def place_funding(index: pd.Index, rates: pd.Series) -> tuple[pd.Series, int]:
+def place_funding(
+    index: pd.Index, rates: pd.Series, step: int | None = None
+) -> tuple[pd.Series, int]:
     """The rates on the bars that contain them, and how many settlements inside the data have none.
 
-    A bar covers [open, open + step), step being the usual distance of two bars. Several settlements
-    in one bar are added up. Settlements before the first bar or after the last are not counted.
+    A bar covers [open, open + step), step [ns] being the usual distance of two bars unless given.
+    Several settlements in one bar are added up. Settlements before the first bar or after the last
+    are not counted.
     """
     opens = pd.DatetimeIndex(index).asi8
-    step = bar_step(index)
+    step = step or bar_step(index)
     stamps = pd.DatetimeIndex(rates.index).asi8
     values = rates.to_numpy(dtype=np.float64)
     inside = (stamps >= opens[0]) & (stamps < opens[-1] + step)
@@ -123,16 +132,22 @@ def place_funding(index: pd.Index, rates: pd.Series) -> tuple[pd.Series, int]:
 
 
 def tells_all(column: pd.Series, rates: pd.Series) -> bool:
-    """Whether the column holds every settlement of the data at its own time.
+    """Whether the column alone says unmistakably which settlements there were.
 
-    False when settlements fall inside a bar, several into one, or where there is no bar.
+    False when settlements fall inside a bar, several into one, or where there is no bar; and when
+    they fill a row of bars without a gap, which could be read as one rate repeated on every bar.
     """
-    end = column.index[-1] + pd.Timedelta(bar_step(column.index), "ns")
-    inside = rates[(rates.index >= column.index[0]) & (rates.index < end)]
+    known = np.flatnonzero(column.notna().to_numpy())
+    if len(known) > 1 and known[-1] - known[0] == len(known) - 1:
+        return False
+    stamps = pd.DatetimeIndex(rates.index).asi8
+    opens = pd.DatetimeIndex(column.index).asi8
+    end = opens[-1] + bar_step(column.index)
+    inside = rates[(stamps >= opens[0]) & (stamps < end)]
     return bool(inside.index.isin(column.index).all())
 
 
-def _bars(path: Path, symbol: str) -> pd.DataFrame:
+def read_bars(path: Path, symbol: str) -> pd.DataFrame:
     """One file of bars, with a volume of zeros if it has none (marks are not traded)."""
     table = read_table(path)
     names = {str(name).lower() for name in table.columns}
