@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bt_margin import errors
     from bt_margin.engine.account import Account
     from bt_margin.engine.events import Event
+    from bt_margin.market.download import FinerBars, download
     from bt_margin.market.synthetic import sample_market
     from bt_margin.plugin import analyzers, observers, sizers
     from bt_margin.plugin.broker import MarginBroker
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Account",
     "Event",
+    "FinerBars",
     "InversePerp",
     "LinearPerp",
     "MarginBroker",
@@ -42,6 +44,7 @@ __all__ = [
     "__version__",
     "analyzers",
     "compare",
+    "download",
     "errors",
     "observers",
     "patch",
@@ -56,6 +59,7 @@ __all__ = [
 _HOMES: dict[str, tuple[str, str | None]] = {
     "Account": ("bt_margin.engine.account", "Account"),
     "Event": ("bt_margin.engine.events", "Event"),
+    "FinerBars": ("bt_margin.market.download", "FinerBars"),
     "InversePerp": ("bt_margin.plugin.commission", "InversePerp"),
     "LinearPerp": ("bt_margin.plugin.commission", "LinearPerp"),
     "MarginBroker": ("bt_margin.plugin.broker", "MarginBroker"),
@@ -63,6 +67,7 @@ _HOMES: dict[str, tuple[str, str | None]] = {
     "SpotMargin": ("bt_margin.plugin.commission", "SpotMargin"),
     "analyzers": ("bt_margin.plugin.analyzers", None),
     "compare": ("bt_margin.studies.compare", "compare"),
+    "download": ("bt_margin.market.download", "download"),
     "errors": ("bt_margin.errors", None),
     "observers": ("bt_margin.plugin.observers", None),
     "patch": ("bt_margin.plugin.patch", "patch"),

@@ -16,6 +16,7 @@ import bt_margin as btm
 PROMISED = {
     "Account",
     "Event",
+    "FinerBars",
     "InversePerp",
     "LinearPerp",
     "MarginBroker",
@@ -23,6 +24,7 @@ PROMISED = {
     "SpotMargin",
     "analyzers",
     "compare",
+    "download",
     "errors",
     "observers",
     "patch",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bt_margin._version import __version__
-from bt_margin.cli import calc, compare, run, sample
+from bt_margin.cli import calc, compare, download, run, sample
 
 EXAMPLES = """Cross or isolated margin? Run a backtrader strategy under both and see where they part.
 
@@ -46,5 +46,6 @@ def root(
 root.__doc__ = EXAMPLES
 app.command("compare")(compare.compare)
 app.command("run")(run.run)
+app.command("download")(download.download)
 app.command("sample")(sample.sample)
 app.command("calc")(calc.calc)

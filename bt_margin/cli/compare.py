@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bt_margin.cli import parse, shell
+from bt_margin.cli import download, parse, shell
+from bt_margin.cli import source as sources
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +21,7 @@ STRATEGY = "A file, file.py:Class, or a dotted path to a backtrader strategy."
 DATA = (
     "A folder, or files, of market data; may be repeated. Without it: the SYNTHETIC sample market."
 )
+VENUE = "Whose rules apply; default: those of --exchange, else binance."
 SET = "A parameter of the strategy as name=value; may be repeated."
 RULE = "A number of the venue as name=value, as --venue generic needs them; may be repeated."
 SCENARIO = "Compare these instead of cross and isolated: name:key=value,...; may be repeated."
@@ -33,7 +35,7 @@ def compare(
     leverage: Annotated[
         float, typer.Option(parser=shell.number, help="Leverage of every position.")
     ] = 10.0,
-    venue: Annotated[str, typer.Option(help="Whose rules apply.")] = "binance",
+    venue: Annotated[str | None, typer.Option(help=VENUE)] = None,
     cash: Annotated[float, typer.Option(parser=shell.number, help="Cash at the start.")] = 10_000.0,
     set_: Annotated[list[str] | None, typer.Option("--set", help=SET)] = None,
     symbols: Annotated[str | None, typer.Option(help="Only these, with commas.")] = None,
@@ -41,6 +43,13 @@ def compare(
     until: Annotated[str | None, typer.Option(help="Bars before this time (UTC).")] = None,
     timeframe: Annotated[str | None, typer.Option(help="Which files, if several, e.g. 1h.")] = None,
     source: Annotated[str | None, typer.Option(help="Whose files, if several, e.g. okx.")] = None,
+    exchange: Annotated[str | None, typer.Option(help=sources.EXCHANGE)] = None,
+    store: Annotated[Path, typer.Option(help=download.STORE)] = Path("data"),
+    exchange_options: Annotated[Path | None, typer.Option(help=download.OPTIONS)] = None,
+    offline: Annotated[bool, typer.Option("--offline", help=sources.OFFLINE)] = False,
+    missing_funding: Annotated[str | None, typer.Option(help=sources.FUNDING)] = None,
+    missing_marks: Annotated[str | None, typer.Option(help=sources.MARKS)] = None,
+    detail: Annotated[str | None, typer.Option(help=sources.DETAIL)] = None,
     rule: Annotated[list[str] | None, typer.Option(help=RULE)] = None,
     as_of: Annotated[str | None, typer.Option(help="Pin the venue's tables to a date.")] = None,
     intrabar: Annotated[
@@ -72,12 +81,20 @@ def compare(
     Example: bt-margin compare strategies/pairs.py --leverage 10 --out out
 
     Example: bt-margin compare my.py:Trend --data data/binance --since 2025-10-01 --set fast=20
+
+    Example: bt-margin compare my.py --exchange binanceusdm --symbols BTC/USDT:USDT --since 2025-01-01
     """
     with shell.plain_errors():
         place = None if out is None else shell.folder(out)
-        frames = _market(data, symbols, since, until, (timeframe, source))
+        market = sources.Source(
+            data, symbols, since, until, timeframe, source, exchange, store, exchange_options, offline,
+            missing_funding, missing_marks, detail,
+        )  # fmt: skip
+        rules = chosen_venue(market.venue(venue), rule, as_of)
+        frames = market.frames(quiet or as_json)
         keywords: dict[str, Any] = {
-            "venue": chosen_venue(venue, rule, as_of),
+            "venue": rules,
+            "detail": market.finer(quiet or as_json),
             "leverage": leverage,
             "cash": cash,
             "as_of": as_of,
@@ -111,29 +128,6 @@ def chosen_venue(name: str, rules: list[str] | None, as_of: str | None) -> Any:
     from bt_margin.venues import venue
 
     return venue(name, as_of=as_of, **parse.assignments(rules or [], "--rule"))
-
-
-def _market(
-    data: list[Path] | None,
-    symbols: str | None,
-    since: str | None,
-    until: str | None,
-    which: tuple[str | None, str | None],
-) -> dict[str, Any]:
-    """The market named by the options: files (of one timeframe and source), or the sample."""
-    wanted = parse.names(symbols)
-    if data:
-        from bt_margin.market.files import load_market
-
-        place = data[0] if len(data) == 1 else data
-        timeframe, source = which
-        return dict(
-            load_market(place, wanted, since=since, until=until, timeframe=timeframe, venue=source)
-        )
-    from bt_margin.market.synthetic import sample_market
-    from bt_margin.studies.pick import pick
-
-    return dict(pick(sample_market(), wanted, since, until))
 
 
 def _run(

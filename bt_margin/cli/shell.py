@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bt_margin.errors import BtMarginError, InvariantError
+from bt_margin.errors import BtMarginError, DownloadError, InvariantError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +36,8 @@ def plain_errors() -> Iterator[None]:
         fail("interrupted", 130)
     except InvariantError as error:
         fail(f"internal error: {error}", 1)
+    except DownloadError as error:
+        fail(str(error), 1)
     except BtMarginError as error:
         fail(str(error), 2)
     except BrokenPipeError:
@@ -49,9 +51,13 @@ def fail(text: str, code: int) -> None:
     """One line on stderr, and out."""
     if os.environ.get(DEBUG):
         traceback.print_exc()
-    line = " ".join(text.split())
-    typer.echo(f"bt-margin: error: {line}", err=True)
+    complain(text)
     raise typer.Exit(code)
+
+
+def complain(text: str) -> None:
+    """One line on stderr about what went wrong, while the rest goes on."""
+    typer.echo(f"bt-margin: error: {' '.join(text.split())}", err=True)
 
 
 def _place(error: BaseException) -> str:

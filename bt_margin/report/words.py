@@ -98,16 +98,24 @@ def _data_notes(run: Run) -> Iterator[str]:
         yield f"The first {run.warmup:,} bars were warm-up of the strategy's indicators: no orders."
     walked = int(facts.get("walked", 0) or 0)
     if walked:
-        policy = facts.get("intrabar", run.settings.get("intrabar"))
         were = "was" if walked == 1 else "were"
         bars_walked = plural(walked, "dangerous bar")
-        yield f"{run.name}: {bars_walked} {were} walked along the {policy} path."
+        yield f"{run.name}: {bars_walked} {were} walked along {_path(run, walked)}."
     late = after_death(run)
     if late:
         yield (
             f"{run.name}: {plural(late, 'order')} came after everything was lost; "
             "they do not count as rejected."
         )
+
+
+def _path(run: Run, walked: int) -> str:
+    """Which path the dangerous bars took: the policy's guess, or finer bars."""
+    guess = f"the {run.fidelity.get('intrabar', run.settings.get('intrabar'))} path"
+    blind = len({start for _, start, _ in run.fidelity.get("walked_blind", ())})
+    if "walked_blind" not in run.fidelity or blind >= walked:
+        return guess
+    return f"finer bars, {blind} of them along {guess}" if blind else "finer bars"
 
 
 def _bounds_notes(comparison: Comparison) -> Iterator[str]:

@@ -1,0 +1,115 @@
+"""Where the bars of a run come from: files, an exchange (through the store), or the sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bt_margin.cli import download, parse
+from bt_margin.errors import InputError, UnknownVenue, message
+
+EXCHANGE = "Run on this ccxt exchange's history; what the store lacks is downloaded first."
+OFFLINE = "Use the store as it is; nothing goes over the network."
+FUNDING = "Settlements that are missing: fail, skip, hold or constant=RATE."
+MARKS = "Marks that are missing: fail, skip, hold or clip."
+DETAIL = "Finer bars (e.g. 1m) of exactly the dangerous bars, downloaded when they are found."
+USUAL_VENUE = "binance"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The options that name the market of a run, as they were typed."""
+
+    data: list[Path] | None
+    symbols: str | None
+    since: str | None
+    until: str | None
+    timeframe: str | None
+    source: str | None
+    exchange: str | None
+    store: Path
+    exchange_options: Path | None
+    offline: bool
+    missing_funding: str | None
+    missing_marks: str | None
+    detail: str | None
+
+    def frames(self, quiet: bool) -> dict[str, Any]:
+        """The market: from the exchange, from files (of one timeframe and source), or the sample."""
+        if self.exchange is not None:
+            return self._downloaded(quiet)
+        if self.detail is not None or self.offline:
+            what = "--detail" if self.detail is not None else "--offline"
+            raise InputError(
+                message(what, "no --exchange", todo="name the exchange the store is of")
+            )
+        wanted = parse.names(self.symbols)
+        if self.data:
+            from bt_margin.market.files import load_market
+
+            place = self.data[0] if len(self.data) == 1 else self.data
+            return dict(
+                load_market(
+                    place,
+                    wanted,
+                    since=self.since,
+                    until=self.until,
+                    timeframe=self.timeframe,
+                    venue=self.source,
+                    missing_funding=self.missing_funding,
+                    missing_marks=self.missing_marks,
+                )
+            )
+        from bt_margin.market.synthetic import sample_market
+        from bt_margin.studies.pick import pick
+
+        return dict(pick(sample_market(), wanted, self.since, self.until))
+
+    def finer(self, quiet: bool) -> Any:
+        """Who delivers the finer bars of dangerous bars; None where none were asked for."""
+        if self.detail is None or self.exchange is None:
+            return None
+        from bt_margin.market.download import FinerBars
+
+        return FinerBars(
+            self.exchange, self.detail, store=self.store,
+            exchange_options=download.read(self.exchange_options), offline=self.offline,
+        )  # fmt: skip
+
+    def venue(self, name: str | None) -> str:
+        """Whose rules apply: those named, else the exchange's own.
+
+        :raises InputError: the exchange has no rule book here.
+        """
+        if name is not None:
+            return name
+        if self.exchange is None:
+            return USUAL_VENUE
+        from bt_margin.venues import venue, venues
+
+        try:
+            venue(self.exchange)
+        except UnknownVenue:
+            todo = "say whose rules apply with --venue, or state them: --venue generic --rule ..."
+            what, known = "no rule book of the exchange", ", ".join(venues())
+            raise InputError(message(what, self.exchange, known, todo=todo)) from None
+        return self.exchange
+
+    def _downloaded(self, quiet: bool) -> dict[str, Any]:
+        if self.data or self.source is not None:
+            what = "--data" if self.data else "--source"
+            raise InputError(f"{what} and --exchange name two markets; give one of them")
+        if self.symbols is None or self.since is None:
+            lacking = "--symbols" if self.symbols is None else "--since"
+            raise InputError(f"--exchange {self.exchange} needs {lacking} as well")
+        from bt_margin.market import download as market
+
+        with download.bars(quiet) as told:
+            return market.download(
+                self.exchange or "", self.symbols, self.timeframe or "1h", self.since, self.until,
+                store=self.store, exchange_options=download.read(self.exchange_options),
+                missing_funding=self.missing_funding or "fail",
+                missing_marks=self.missing_marks or "skip",
+                offline=self.offline, progress=told,
+            )  # fmt: skip

@@ -1,0 +1,309 @@
+"""Fetch what a store lacks: several datasets of a venue, and several venues, side by side.
+
+An `Order` says what is wanted. Each of its datasets (symbol and kind) is a `Job`: its dataset is locked,
+the spans the store does not cover are asked for page by page, and every page goes to the store as it
+comes, so that whatever ends the work (an error, Ctrl-C, a killed process) leaves what was fetched. The jobs
+of one venue share its rate limit; each worker has a client of its own, because ccxt's are not made for
+threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
+
+from bt_margin.errors import BtMarginError, DownloadError
+from bt_margin.market.exchange import Client, Retry, bar_pages, fetch_tiers, funding_pages
+from bt_margin.market.kinds import BAR_KINDS, Grid, Page, Span
+from bt_margin.market.store import Dataset, Store
+
+WORKERS = 4
+_RECENT = 3  # bars (or settlements) so new that the venue may not have them yet
+_SETTLEMENT = 28_800_000  # ms, the usual time between two settlements
+_POLL = 0.1  # seconds between two looks of the waiting main thread, which Ctrl-C wakes
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted from one venue.
+
+    spans : half-open stretches in UTC epoch ms; the end is cut to what has happened by then
+    kinds : those of `kinds.KINDS`; `demanded`: they were named by the caller, so one that the venue does
+        not have is told as a failure, not as a note
+    options : merged into the configuration of the ccxt class
+    """
+
+    exchange: str
+    symbols: tuple[str, ...]
+    timeframe: str
+    spans: tuple[Span, ...]
+    kinds: tuple[str, ...]
+    demanded: bool = False
+    options: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Job:
+    """One dataset on its way, and what became of it.
+
+    rows : rows that arrived; requests : calls they took; gaps : bars the venue confirmed not to have
+    lacking : stretches that were asked for and are not settled, though their time is over: the venue keeps
+        less, or may still deliver them
+    skipped : why nothing was asked; error : why it ended early
+    """
+
+    exchange: str
+    symbol: str
+    kind: str
+    timeframe: str
+    spans: tuple[Span, ...]
+    rows: int = 0
+    requests: int = 0
+    gaps: int = 0
+    revised: int = 0
+    lacking: tuple[Span, ...] = ()
+    skipped: str = ""
+    error: BaseException | None = None
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return " ".join(
+            part for part in (self.exchange, self.symbol, self.kind, self.timeframe) if part
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a job stands: `done` of `total` ms settled, the time reached, rows so far."""
+
+    job: Job
+    done: int
+    total: int
+    reached: int
+
+
+@dataclass(slots=True)
+class Report:
+    """What a fetch did: its jobs in the order they were wanted, and what must be said in words."""
+
+    jobs: list[Job] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def failures(self) -> list[Job]:
+        """The jobs that ended early."""
+        return [job for job in self.jobs if job.error is not None]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was wanted, and is over, is in the store."""
+        return not self.failures and not any(job.lacking for job in self.jobs)
+
+
+class Stopped(DownloadError):
+    """The work was called off; what was fetched is kept."""
+
+
+Told = Callable[[Progress], None]
+
+
+def fetch(
+    orders: Iterable[Order], store: Store, *, workers: int = WORKERS, told: Told | None = None
+) -> Report:
+    """Carry out orders, and return what became of every dataset.
+
+    Errors of one dataset do not end the others; an error that concerns the whole venue (unknown, blocked)
+    ends that venue's jobs. KeyboardInterrupt waits for the requests that are out, keeps what they brought,
+    and is raised again.
+
+    :raises InputError: an unknown exchange, kind or timeframe.
+    """
+    started, report, stop = time.monotonic(), Report(), threading.Event()
+    desks = [_Desk(order, store, report, stop, told) for order in orders]
+    report.jobs = [job for desk in desks for job in desk.jobs]
+    with ThreadPoolExecutor(max(1, len(desks))) as pool:
+        _await([pool.submit(desk.work, workers) for desk in desks], stop)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _await(futures: Sequence[Future[None]], stop: threading.Event) -> None:
+    """Wait for all; Ctrl-C calls the work off and is raised when the last page is stored."""
+    pending: set[Future[None]] = set(futures)
+    try:
+        while pending:
+            _, pending = wait(pending, _POLL, return_when=FIRST_EXCEPTION)
+    except KeyboardInterrupt:
+        stop.set()
+        wait(pending)
+        raise
+    for future in futures:
+        future.result()
+
+
+class _Desk:
+    """One venue's order being carried out."""
+
+    def __init__(
+        self, order: Order, store: Store, report: Report, stop: threading.Event, told: Told | None
+    ) -> None:
+        self.order, self.store, self.report, self.stop, self.told = order, store, report, stop, told
+        self.jobs = [
+            Job(
+                order.exchange,
+                symbol,
+                kind,
+                order.timeframe if kind in BAR_KINDS else "",
+                order.spans,
+            )
+            for symbol in order.symbols
+            for kind in order.kinds
+        ]
+        self.lock = threading.Lock()
+
+    def work(self, workers: int) -> None:
+        """Make the client, then share the jobs out among its twins."""
+        try:
+            client = self._client()
+            markets = {symbol: self._market(client, symbol) for symbol in self.order.symbols}
+        except BtMarginError as error:
+            for job in self.jobs:
+                job.error = error
+            return
+        queue: SimpleQueue[Job] = SimpleQueue()
+        for job in self.jobs:
+            market = markets[job.symbol]
+            if isinstance(market, BtMarginError):
+                job.error = market
+            elif self._possible(client, job, market):
+                queue.put(job)
+        clients = [client, *(client.twin() for _ in range(min(workers, queue.qsize()) - 1))]
+        with ThreadPoolExecutor(max(1, len(clients))) as pool:
+            for future in [pool.submit(self._serve, each, queue) for each in clients]:
+                future.result()
+
+    def _client(self) -> Client:
+        retry = Retry(sleep=self._sleep)
+        return Client(self.order.exchange, self.order.options, retry=retry, told=self._note)
+
+    def _market(self, client: Client, symbol: str) -> dict[str, Any] | BtMarginError:
+        """The contract's facts, which are kept; or why there is no such market."""
+        try:
+            market = client.market(symbol)
+        except DownloadError as error:
+            return error
+        self.store.put_market(self.order.exchange, market, client.now())
+        return market
+
+    def _possible(self, client: Client, job: Job, market: Mapping[str, Any]) -> bool:
+        """Whether the venue has this kind of data; if not, the job says why."""
+        if market.get("type") == "spot" and job.kind != "ohlcv":
+            job.skipped = f"{job.symbol} is a spot market and has no {job.kind} data"
+        elif not client.offers(job.kind):
+            job.skipped = client.why_not(job.kind)
+        if job.skipped and self.order.demanded:
+            job.error = DownloadError(
+                f"{job.label}: {job.skipped}",
+                exchange=job.exchange,
+                symbol=job.symbol,
+                kind=job.kind,
+            )
+        elif job.skipped:
+            self._note(f"{job.label}: {job.skipped}")
+        return not job.skipped
+
+    def _serve(self, client: Client, queue: SimpleQueue[Job]) -> None:
+        """One worker: take jobs until there are none."""
+        while not queue.empty():
+            try:
+                job = queue.get_nowait()
+            except Exception:  # another worker took the last one
+                return
+            try:
+                self._do(client, job)
+            except BtMarginError as error:
+                job.error = error
+
+    def _do(self, client: Client, job: Job) -> None:
+        before = client.requests
+        try:
+            if job.kind == "tiers":
+                tiers = fetch_tiers(client, job.symbol)
+                self.store.put_tiers(job.exchange, job.symbol, tiers.as_dict(), client.now())
+                job.rows = len(tiers.tiers)
+            else:
+                self._rows(client, job)
+        finally:
+            job.requests = client.requests - before
+
+    def _rows(self, client: Client, job: Job) -> None:
+        """Page after page into the dataset, which no other process writes meanwhile."""
+        dataset = self.store.dataset(job.exchange, job.symbol, job.kind, job.timeframe)
+        now, done = client.now(), 0
+        spans = [(start, min(stop, now)) for start, stop in job.spans if start < min(stop, now)]
+        total = sum(stop - start for start, stop in spans)
+        known = len(dataset.revisions)
+        with dataset.writing(told=self._note) as writer:
+            lacking = [gap for span in spans for gap in dataset.missing(span)]
+            done = total - sum(stop - start for start, stop in lacking)
+            self._tell(job, done, total, spans[0][0] if spans else now)
+            for gap in lacking:
+                for page in self._pages(client, job, _overlapping(dataset, job, gap)):
+                    if self.stop.is_set():
+                        raise Stopped("called off", exchange=job.exchange, symbol=job.symbol)
+                    writer.add(page)
+                    self._count(job, page)
+                    done += _settled(page, gap)
+                    self._tell(job, done, total, page.span[1])
+            writer.flush({"source": f"ccxt {client.version}, class {client.exchange}"})
+        job.revised = len(dataset.revisions) - known
+        recent = now - _RECENT * (Grid.of(job.timeframe).step if job.timeframe else _SETTLEMENT)
+        over = [(start, min(stop, recent)) for start, stop in spans if start < recent]
+        job.lacking = tuple(gap for span in over for gap in dataset.missing(span))
+
+    def _pages(self, client: Client, job: Job, span: Span) -> Iterator[Page]:
+        if job.kind == "funding":
+            return funding_pages(client, job.symbol, span)
+        return bar_pages(client, job.symbol, job.kind, job.timeframe, span)
+
+    def _count(self, job: Job, page: Page) -> None:
+        job.rows += len(page.times)
+        if job.kind in BAR_KINDS:
+            grid = Grid.of(job.timeframe)
+            job.gaps += sum(grid.count(hole) for hole in page.holes)
+
+    def _tell(self, job: Job, done: int, total: int, reached: int) -> None:
+        if self.told is not None:
+            self.told(Progress(job, done, total, reached))
+
+    def _note(self, text: str) -> None:
+        with self.lock:
+            if text not in self.report.notes:
+                self.report.notes.append(text)
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, unless the work is called off meanwhile."""
+        if self.stop.wait(seconds):
+            raise Stopped("called off", exchange=self.order.exchange)
+
+
+def _overlapping(dataset: Dataset, job: Job, gap: Span) -> Span:
+    """The span with one bar of what is stored before it, so that a revised candle is noticed."""
+    if job.kind not in BAR_KINDS:
+        return gap
+    start, stop = gap
+    follows = any(end == start for _, end in dataset.covered)
+    return (start - Grid.of(job.timeframe).step, stop) if follows else gap
+
+
+def _settled(page: Page, gap: Span) -> int:
+    """How many ms of a gap a page has settled."""
+    start, stop = max(page.span[0], gap[0]), min(page.span[1], gap[1])
+    return max(0, stop - start)
