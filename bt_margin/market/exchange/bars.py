@@ -44,6 +44,7 @@ class _Walk:
         self.stop = stop
         self.listing = Listing(asker.client, asker.symbol, asker.kind, asker.grid.step)
         self.seen = False
+        self.told = False
         self.kept_from = self._horizon()
 
     def _horizon(self) -> int | None:
@@ -122,6 +123,9 @@ class _Walk:
 
     def _tell_unknown(self, gap: Span) -> None:
         asker = self.asker
+        if self.told:
+            return
+        self.told = True
         asker.client.tell(
             f"{asker.client.exchange} gave no {asker.kind} {asker.timeframe} of {asker.symbol} "
             f"before {minute(gap[1])} UTC: not listed yet, or not kept; it is not recorded as a gap"

@@ -8,7 +8,7 @@ from typing import Any
 from bt_margin.errors import ExchangeRefused, message, near
 from bt_margin.market.exchange.clocks import Clock, VenueClock, wall
 from bt_margin.market.exchange.habits import Habits, habits_of
-from bt_margin.market.exchange.instance import Spy, library, make
+from bt_margin.market.exchange.instance import Spy, library, make, strange
 from bt_margin.market.exchange.metadata import tidy
 from bt_margin.market.exchange.options import secrets_of
 from bt_margin.market.exchange.retry import Pace, Retry
@@ -59,6 +59,8 @@ class Client:
         if clock is not None:
             self._ccxt.milliseconds = clock
         self.version = str(library().__version__)
+        for text in strange(self._ccxt, self._options):
+            self.tell(text)
         self.habits: Habits = habits_of(exchange, self._ccxt)
         if markets:
             self._ccxt.set_markets(list(markets.values()))
@@ -88,7 +90,7 @@ class Client:
     def markets(self) -> dict[str, Any]:
         """ccxt's market structures by symbol; loaded on first use."""
         if not self._ccxt.markets:
-            self._call(self._load, Question(self.exchange, kind="the list of markets"))
+            self._call(self._load, Question(self.exchange, kind="markets"))
         return dict(self._ccxt.markets)
 
     def has(self, method: str) -> Any:
@@ -146,9 +148,8 @@ class Client:
     def twin(self) -> Client:
         """Another client of the same settings for another thread; markets and pace are shared."""
         markets = self._ccxt.markets or self.markets
-        twin = Client(
-            self.exchange, self._options, retry=self.retry, pace=self._pace, told=self._told
-        )
+        twin = Client(self.exchange, self._options, retry=self.retry, pace=self._pace)
+        twin._told = self._told
         twin._clock = self._clock
         if self._clock.local is not wall:
             twin._ccxt.milliseconds = self._clock.local
@@ -183,8 +184,18 @@ class Client:
         Raises `ExchangeRefused` when asking again cannot help, `ExchangeUnreachable` when attempts
         and patience are used up. An empty answer was whole JSON.
         """
-        question = Question(self.exchange, symbol, kind, span)
-        return self._call(lambda: getattr(self._ccxt, method)(*args), question)
+
+        def do() -> Any:
+            answer = getattr(self._ccxt, method)(*args)
+            if (
+                not answer
+                and self._spy.reply.status is not None
+                and "[" not in self._spy.reply.body
+            ):
+                raise ValueError("an empty answer without an empty list in it")
+            return answer
+
+        return self._call(do, Question(self.exchange, symbol, kind, span))
 
     def _call(self, do: Callable[[], Any], question: Question) -> Any:
         def ask() -> Any:
@@ -205,6 +216,9 @@ class Client:
 
     def _heard(self, headers: Mapping[str, str]) -> None:
         self._clock.heard(headers)
+        apart = self._clock.apart()
+        if apart:
+            self.tell(f"{self.exchange}: {apart}")
 
     def _meant(self, symbol: str, markets: Mapping[str, Any]) -> str:
         """The full symbol ccxt would take for a short one; "" when it would take none."""

@@ -14,6 +14,8 @@ from email.utils import parsedate_to_datetime
 
 Clock = Callable[[], int]
 
+FAR = 60_000  # clocks further apart than this are worth a message   [ms]
+
 
 def wall() -> int:
     """The computer's clock   [UTC epoch ms]."""
@@ -36,6 +38,7 @@ class VenueClock:
     def __init__(self, local: Clock = wall) -> None:
         self.local = local
         self._ahead: int | None = None
+        self._told = False
         self._lock = threading.Lock()
 
     @property
@@ -49,6 +52,18 @@ class VenueClock:
         if said is not None:
             with self._lock:
                 self._ahead = self.local() - said
+
+    def apart(self) -> str:
+        """A sentence about clocks that are far apart, once; "" otherwise."""
+        with self._lock:
+            if self._told or self._ahead is None or abs(self._ahead) < FAR:
+                return ""
+            self._told = True
+        side = "ahead of" if self._ahead > 0 else "behind"
+        return (
+            f"this computer's clock is {abs(self._ahead) / 1_000:,.0f} s {side} the exchange's; "
+            "only bars that are closed by both are taken"
+        )
 
     def now(self) -> int:
         """The earlier of the two clocks   [UTC epoch ms]."""

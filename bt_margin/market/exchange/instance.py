@@ -74,6 +74,19 @@ def make(name: str, options: Mapping[str, Any], pace: Pace, spy: Spy, heard: Hea
     return exchange
 
 
+def strange(exchange: Any, options: Mapping[str, Any]) -> list[str]:
+    """A sentence for each option that ccxt does not know by this name."""
+    known = set(dir(type(exchange))) | set(exchange.describe())
+    said = []
+    for name in options:
+        if name not in known:
+            hint = near(name, [each for each in known if not each.startswith("_")])
+            said.append(
+                f"the exchange option {name!r} is none that ccxt knows; {hint}".rstrip("; ")
+            )
+    return said
+
+
 Heard = Callable[[Mapping[str, str]], None]
 
 

@@ -2,7 +2,8 @@
 
 A symbol listed yesterday must not cost a request for each of the thousand empty pages before it,
 and an empty page alone is no evidence. One page of daily bars is: it spans years. A market's own
-`created` date is not trusted where daily bars exist; Binance's is later than its first bars.
+`created` date serves only where a venue has no daily bars, and with a margin: some are later than
+the first bars.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from bt_margin.market.kinds import Span
 
 DAY = 86_400_000
 COARSE = "1d"
+FIRST_MARKET = 1_230_768_000_000  # 2009-01-01: nothing was traded before
+MARGIN = 60 * DAY  # so much earlier than its date of listing a market may have bars
 
 
 class Listing:
@@ -21,9 +24,11 @@ class Listing:
     def __init__(self, client: Client, symbol: str, kind: str, step: int) -> None:
         self._client = client
         self._coarse: Asker | None = None
+        self._created: int | None = None
         if step < DAY and COARSE in client.timeframes:
             self._coarse = Asker(client, symbol, kind, COARSE)
-        self._created = _created(client, symbol)
+        elif step < DAY:
+            self._created = _created(client, symbol)
         self._known: Span | None = None
 
     def resume(self, at: int, stop: int) -> int:
@@ -32,8 +37,7 @@ class Listing:
         `at` itself when there is no evidence that anything can be skipped.
         """
         if self._coarse is None:
-            sane = self._created is not None and at < self._created < self._client.now() - DAY
-            return min(stop, self._created or at) if sane else at
+            return at if self._created is None else max(at, min(stop, self._created - MARGIN))
         if self._known is None or not self._known[0] <= at < self._known[1] + DAY:
             self._known = (at, self._next_day(self._coarse, at, stop))
         return min(stop, max(at, self._known[1]))
@@ -54,4 +58,5 @@ class Listing:
 def _created(client: Client, symbol: str) -> int | None:
     """The market's own date of listing   [ms]; None when it is not a date that can be."""
     created = client.raw_market(symbol).get("created")
-    return created if isinstance(created, int) and created > 1_230_768_000_000 else None
+    sane = isinstance(created, int) and FIRST_MARKET < created < client.now() - DAY
+    return created if sane else None

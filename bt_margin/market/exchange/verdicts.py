@@ -179,7 +179,7 @@ def _by_class(error: Exception, names: set[str], reply: Reply, now: int) -> Verd
     plain = type(error).__name__ == "ExchangeError"
     if plain and _BUSY.search(f"{error} {reply.body}"):
         return Verdict(True, _facts(error, reply), most=6)
-    return None
+    return Verdict(True, _facts(error, reply), TODO_REQUEST, most=3, final=True) if plain else None
 
 
 def _rate_limited(error: Exception, reply: Reply, now: int, base: float) -> Verdict:
