@@ -16,6 +16,7 @@ import pandas as pd
 
 from bt_margin.errors import BtMarginError, DownloadError, InputError, MissingData, message, near
 from bt_margin.market.align import bars_within, load_store
+from bt_margin.market.exchange import Retry
 from bt_margin.market.fetch import WORKERS, Order, Report, Told, fetch
 from bt_margin.market.kinds import KINDS, Grid, Span
 from bt_margin.market.store import Store
@@ -41,6 +42,7 @@ def download(
     missing_marks: str = "skip",
     offline: bool = False,
     workers: int = WORKERS,
+    retry: Retry | None = None,
     progress: Told | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Frames by symbol, ready for :func:`bt_margin.compare`: last price, mark and funding from one venue.
@@ -55,6 +57,7 @@ def download(
     exchange_options : merged into the configuration of the ccxt class (proxies, ``urls``, headers, keys)
     missing_funding, missing_marks : what to do where the venue has none (:mod:`bt_margin.market.align`)
     offline : use the store alone; nothing goes over the network
+    retry : how patiently one question is asked again, ``Retry(attempts=3, patience=60)``
     progress : called with a :class:`~bt_margin.market.fetch.Progress` for every page
 
     :raises InputError: an argument that cannot be meant.
@@ -67,7 +70,7 @@ def download(
     if not offline:
         chosen, named = chosen_kinds(kinds), kinds is not None
         wanted = Order(exchange, names, timeframe, (span,), chosen, named, exchange_options)
-        report = fetch([wanted], place, workers=workers, told=progress)
+        report = fetch([wanted], place, workers=workers, told=progress, retry=retry)
         demand(report)
         notes = report.notes
     start, stop = span[0], None if until is None else span[1]

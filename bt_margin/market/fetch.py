@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -115,9 +115,16 @@ Told = Callable[[Progress], None]
 
 
 def fetch(
-    orders: Iterable[Order], store: Store, *, workers: int = WORKERS, told: Told | None = None
+    orders: Iterable[Order],
+    store: Store,
+    *,
+    workers: int = WORKERS,
+    told: Told | None = None,
+    retry: Retry | None = None,
 ) -> Report:
     """Carry out orders, and return what became of every dataset.
+
+    retry : how patiently one question is asked again (attempts, patience in seconds)
 
     Errors of one dataset do not end the others; an error that concerns the whole venue (unknown, blocked)
     ends that venue's jobs. KeyboardInterrupt waits for the requests that are out, keeps what they brought,
@@ -126,7 +133,7 @@ def fetch(
     :raises InputError: an unknown exchange, kind or timeframe.
     """
     started, report, stop = time.monotonic(), Report(), threading.Event()
-    desks = [_Desk(order, store, report, stop, told) for order in orders]
+    desks = [_Desk(order, store, report, stop, told, retry or Retry()) for order in orders]
     report.jobs = [job for desk in desks for job in desk.jobs]
     with ThreadPoolExecutor(max(1, len(desks))) as pool:
         _await([pool.submit(desk.work, workers) for desk in desks], stop)
@@ -152,8 +159,16 @@ class _Desk:
     """One venue's order being carried out."""
 
     def __init__(
-        self, order: Order, store: Store, report: Report, stop: threading.Event, told: Told | None
+        self,
+        order: Order,
+        store: Store,
+        report: Report,
+        stop: threading.Event,
+        told: Told | None,
+        retry: Retry,
     ) -> None:
+        self.wait = retry.sleep
+        self.retry = replace(retry, sleep=self._sleep)
         self.order, self.store, self.report, self.stop, self.told = order, store, report, stop, told
         self.jobs = [
             Job(
@@ -190,8 +205,7 @@ class _Desk:
                 future.result()
 
     def _client(self) -> Client:
-        retry = Retry(sleep=self._sleep)
-        return Client(self.order.exchange, self.order.options, retry=retry, told=self._note)
+        return Client(self.order.exchange, self.order.options, retry=self.retry, told=self._note)
 
     def _market(self, client: Client, symbol: str) -> dict[str, Any] | BtMarginError:
         """The contract's facts, which are kept; or why there is no such market."""
@@ -290,7 +304,9 @@ class _Desk:
 
     def _sleep(self, seconds: float) -> None:
         """Wait, unless the work is called off meanwhile."""
-        if self.stop.wait(seconds):
+        if self.wait is not time.sleep:
+            self.wait(seconds)
+        elif self.stop.wait(seconds):
             raise Stopped("called off", exchange=self.order.exchange)
 
 
