@@ -17,11 +17,11 @@ import pandas as pd
 from bt_margin.market.kinds import Span, columns_of
 from bt_margin.market.store import manifest as manifests
 from bt_margin.market.store.commit import sweep
-from bt_margin.market.store.disk import Told, damaged, locked, make_folder, writable
+from bt_margin.market.store.disk import Told, locked, make_folder, writable
 from bt_margin.market.store.gaps import Gap, painted
 from bt_margin.market.store.homes import claim
 from bt_margin.market.store.manifest import Manifest
-from bt_margin.market.store.parts import TIME, Rows, load, load_rows, no_rows
+from bt_margin.market.store.parts import TIME, PartGone, Rows, load, load_rows, no_rows
 from bt_margin.market.store.places import LATEST, LOCK, MANIFEST, PAGES
 from bt_margin.market.store.spans import Spans, minus, on_grid
 from bt_margin.market.store.verify import Problem, repair, verify
@@ -269,9 +269,9 @@ class Dataset:
             state = self.state()
             try:
                 return read(state)
-            except FileNotFoundError as error:
+            except PartGone:
                 if self.state().serial == state.serial:
-                    raise damaged("a file of the store is missing", Path(str(error))) from error
+                    raise
 
 
 def _frame(kind: str, pieces: list[Rows]) -> pd.DataFrame:

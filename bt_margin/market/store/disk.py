@@ -109,24 +109,24 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def read_bounded(path: Path, most: int) -> bytes:
+def read_bounded(path: Path, most: int, todo: str = REPAIR) -> bytes:
     """A file's bytes; `StoreDamaged` when there are more than `most`. A missing one is an OSError."""
     with open(path, "rb") as file:
         data = file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
     if len(data) > most:
-        raise damaged("a file is too large", path, f"more than {most:,} bytes")
+        raise damaged("a file is too large", path, f"more than {most:,} bytes", todo)
     return data
 
 
-def read_json(path: Path, most: int) -> dict[str, Any]:
+def read_json(path: Path, most: int, todo: str = REPAIR) -> dict[str, Any]:
     """A JSON object from a file of at most so many bytes, or `StoreDamaged` in one line."""
-    data = read_bounded(path, most)
+    data = read_bounded(path, most, todo)
     try:
         found = json.loads(data, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise damaged("a file is not JSON", path, first_line(error)) from error
+        raise damaged("a file is not JSON", path, first_line(error), todo) from error
     if not isinstance(found, dict):
-        raise damaged("a file is not a JSON object", path, type(found).__name__)
+        raise damaged("a file is not a JSON object", path, type(found).__name__, todo)
     return found
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bt_margin.errors import StoreDamaged
 from bt_margin.market.kinds import columns_of
 from bt_margin.market.store.disk import damaged, first_line
 from bt_margin.market.store.manifest import Part, file_name
@@ -41,6 +42,10 @@ class Revised(NamedTuple):
     seen: Times
     old: Values
     new: Values
+
+
+class PartGone(StoreDamaged):
+    """A file the manifest names is not there: a newer commit removed it, or somebody else did."""
 
 
 class Damaged(NamedTuple):
@@ -167,12 +172,12 @@ def check(folder: Path, family: str, period: str, part: Part) -> bytes | Damaged
 def load(
     folder: Path, family: str, kind: str, period: str, part: Part
 ) -> list[npt.NDArray[np.generic]]:
-    """The columns of a part; `FileNotFoundError` when it is gone, `StoreDamaged` when changed."""
+    """The columns of a part; `PartGone` when it is not there, `StoreDamaged` when it was changed."""
     path = folder / file_name(family, period, part.sha256)
     data = check(folder, family, period, part)
     if isinstance(data, Damaged):
         if data.gone:
-            raise FileNotFoundError(path)
+            raise PartGone(str(damaged("a file of the store is missing", path)))
         raise damaged("a file of the store is damaged", path, data.text)
     try:
         return decode(family, kind, data)

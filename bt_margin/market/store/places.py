@@ -67,7 +67,8 @@ def symbol_name(symbol: str) -> str:
         raise InputError(message("not a symbol", repr(symbol), "a name such as BTC/USDT:USDT"))
     if _PLAIN.fullmatch(symbol) and not _RESERVED.fullmatch(stem.split(".")[0]):
         return stem
-    return f"{stem}-{hashlib.sha256(symbol.encode()).hexdigest()[:6]}"
+    plain = stem.replace(".", "_")
+    return f"{plain}-{hashlib.sha256(symbol.encode()).hexdigest()[:6]}"
 
 
 def dataset_name(kind: str, timeframe: str) -> str:

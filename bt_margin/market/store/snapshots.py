@@ -12,7 +12,6 @@ from typing import Any
 
 from bt_margin.errors import InputError, message
 from bt_margin.market.store.disk import (
-    REPAIR,
     Told,
     damaged,
     first_line,
@@ -28,6 +27,7 @@ from bt_margin.market.store.places import LATEST, LOCK
 
 FORMAT = 1
 MOST_BYTES = 64_000_000
+AGAIN = "delete it; the next download asks for it again"
 
 Dated = list[dict[str, Any]]
 
@@ -51,11 +51,11 @@ def added(found: Dated, key: str, value: Mapping[str, Any], at: int) -> Dated:
 def read(path: Path, key: str) -> dict[str, Dated]:
     """The snapshots in a file, by symbol; {} without a file; `StoreDamaged` when malformed."""
     try:
-        body = read_json(path, MOST_BYTES)
+        body = read_json(path, MOST_BYTES, AGAIN)
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise damaged("a file cannot be read", path, first_line(error)) from error
+        raise damaged("a file cannot be read", path, first_line(error), AGAIN) from error
     if isinstance(body.get("format"), int) and body["format"] > FORMAT:
         allowed = f"up to {FORMAT}"
         raise InputError(
@@ -63,7 +63,7 @@ def read(path: Path, key: str) -> dict[str, Dated]:
         )
     found = body.get("snapshots")
     if not isinstance(found, dict) or not all(_is_dated(each, key) for each in found.values()):
-        raise damaged("a file is malformed", path, todo=f"delete it, or {REPAIR}")
+        raise damaged("a file is malformed", path, todo=AGAIN)
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from bt_margin.errors import DataError, InputError, message
 from bt_margin.market.kinds import Page, Span, columns_of
 from bt_margin.market.store.commit import Commit
-from bt_margin.market.store.disk import to_json, writable
+from bt_margin.market.store.disk import sync_folder, to_json, writable
 from bt_margin.market.store.gaps import Gap, painted
 from bt_margin.market.store.manifest import Manifest
 from bt_margin.market.store.parts import Revised, Rows, load, load_rows, merged, tidy
@@ -40,10 +40,17 @@ class _Told:
 
 @dataclass(slots=True)
 class _Batch:
-    """Pages that are committed together; `serial` is the commit they were last tried in."""
+    """Pages that are committed together; the first `tried` of them were to be commit `serial`."""
 
     pages: list[_Told] = field(default_factory=list)
-    serial: int | None = None
+    serial: int = 0
+    tried: int = 0
+
+    def land(self, serial: int) -> None:
+        """Forget what an interrupted commit did bring into the store, its number says so."""
+        if self.tried and serial == self.serial:
+            del self.pages[: self.tried]
+        self.tried = 0
 
     def rows(self) -> Rows:
         return Rows(
@@ -98,20 +105,27 @@ class Writer:
         if provenance is not None:
             to_json(provenance, "provenance")
             self._provenance.update(provenance)
-        if not self._batch.pages:
+        batch = self._batch
+        if not batch.pages and not self._provenance:
             return
         with writable(self._dataset.folder):
             state = self._dataset.state()
-            if self._batch.serial is None or self._batch.serial != state.serial:
-                self._batch.serial = state.serial + 1
-                self._commit(state, self._batch)
+            if batch.tried:
+                sync_folder(self._dataset.folder)
+                batch.land(state.serial)
+            if batch.pages:
+                batch.serial, batch.tried = state.serial + 1, len(batch.pages)
+                self._commit(state, batch)
+            elif state.serial and not self._provenance.items() <= state.provenance.items():
+                commit = Commit(self._dataset.folder, state)
+                commit.finish(state.covered, b"", {**state.provenance, **self._provenance})
         self._batch, self._rows = _Batch(), 0
 
     def forget(self, span: Span) -> None:
         """Take rows, coverage and gaps of a span out of the store, so that it is missing again.
 
         Revisions stay. Files that lie wholly inside the span are not read: a damaged one can be
-        forgotten by the span of its period. Inside a bar the span is widened to what it holds.
+        forgotten by the span of its period. Of bars go those that open inside the span.
         """
         self.flush()
         with writable(self._dataset.folder):
