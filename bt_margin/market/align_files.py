@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bt_margin.errors import InputError, message
+from bt_margin.errors import DataError, InputError, message
 from bt_margin.market.align_frame import align
 from bt_margin.market.kinds import Grid
 from bt_margin.market.split import Source, read_bars, read_funding
@@ -25,6 +25,7 @@ def align_files(
     Marks of the bars' own timeframe are taken, else the coarsest finer ones, else the finest coarser.
 
     :raises InputError: a canonical file: its marks and settlements have been placed already.
+    :raises DataError: no bars in the time asked.
     :raises MissingData: something is missing and the policy is `fail`.
     """
     if not source.venue:
@@ -42,7 +43,7 @@ def align_files(
     if part.empty:
         have = f"{last.index[0]} to {last.index[-1]}"
         what = "no bars in the time asked"
-        raise InputError(message(what, f"{since} to {until}", have, source.symbol))
+        raise DataError(message(what, f"{since} to {until}", have, source.symbol))
     timeframe, path = _marks(source)
     frame = align(
         part,

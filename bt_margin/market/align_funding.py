@@ -1,11 +1,12 @@
 """Settlements of a perpetual: which are missing, and what a policy puts in their place.
 
 A settlement is missing where the stamps themselves say so. The regular interval is taken from the
-neighbours (two equal distances in a row), never from a name: venues change it between 8, 4, 2 and
+neighbours (equal distances side by side), never from a name: venues change it between 8, 4, 2 and
 1 hours. A distance of more than one and a half times the regular intervals on both sides of it is a
-hole. Before the first and after the last settlement the interval next to it is carried on, but only
-over stretches the store never asked for (`covered`): where the venue was asked and had nothing,
-nothing was settled.
+hole, and so is one that is longer than both and than any venue's interval. What is missing at the
+very change of an interval can look like the change itself and is not found. Before the first and
+after the last settlement the interval next to it is carried on, but only over stretches the store
+never asked for (`covered`): where the venue was asked and had nothing, nothing was settled.
 
     fail          missing settlements are `MissingData`
     hold          the previous rate, repeated at each missing stamp; none before the first
@@ -181,14 +182,28 @@ def holes_between(stamps: Times, interval: int) -> Times:
     """
     apart = np.diff(stamps)
     before, after = regular(apart, interval)
+    limit = np.minimum(1.5 * np.maximum(before, after), max(LONGEST, _usual(apart, interval)))
     found: list[int] = []
-    for i in np.flatnonzero(apart > 1.5 * np.maximum(before, after)):
-        begin, length = int(stamps[i]), int(apart[i])
-        each = int(before[i])
-        if length % each and not length % int(after[i]):
-            each = int(after[i])
-        found.extend(range(begin + each, begin + length - each // 2, each))
+    for i in np.flatnonzero(apart > np.maximum(limit, np.maximum(before, after))):
+        ends = (int(stamps[i]), int(stamps[i + 1]))
+        found += between(*ends, int(before[i]), int(after[i]))
     return np.asarray(found, dtype=np.int64)
+
+
+def between(start: int, stop: int, before: int, after: int) -> list[int]:
+    """Stamps inside a hole: as few as the intervals on its two sides allow.
+
+    The longer interval is kept up from its own side for as long as it fits, the shorter one fills
+    the rest.
+
+    >>> between(8, 20, 8, 4), between(8, 20, 4, 8), between(0, 24, 8, 8)
+    ([16], [12], [8, 16])
+    """
+    if before < after:
+        return sorted(start + stop - time for time in between(start, stop, after, before))
+    turn = start + (stop - start) // before * before
+    whole = [time for time in range(start + before, turn + 1, before) if time < stop]
+    return whole + list(range(turn + after, stop - after // 2, after))
 
 
 def regular(apart: Times, interval: int) -> tuple[Times, Times]:
@@ -200,10 +215,7 @@ def regular(apart: Times, interval: int) -> tuple[Times, Times]:
     """
     if not len(apart):
         return apart, apart
-    lengths, counts = np.unique(apart, return_counts=True)
-    usual = int(lengths[np.argmax(counts)])
-    if counts.max() == 1 and usual > interval:
-        usual = interval
+    usual = _usual(apart, interval)
     sound = (_like(apart, 1) | _like(apart, 2)) & (apart <= max(LONGEST, usual))
     places = np.arange(len(apart))
     back = np.maximum.accumulate(np.where(sound, places, -1))
@@ -215,6 +227,15 @@ def regular(apart: Times, interval: int) -> tuple[Times, Times]:
     # A lone pair of equal distances is its own witness: nothing regular stands beside it.
     alone = np.where(sound, apart, usual)
     return np.where(before > 0, before, alone), np.where(after > 0, after, alone)
+
+
+def _usual(apart: Times, interval: int) -> int:
+    """The most common distance, unless it stands alone and is longer than the venue's interval."""
+    if not len(apart):
+        return interval
+    lengths, counts = np.unique(apart, return_counts=True)
+    usual = int(lengths[np.argmax(counts)])
+    return interval if counts.max() == 1 and usual > interval else usual
 
 
 def _like(apart: Times, places: int) -> npt.NDArray[np.bool_]:

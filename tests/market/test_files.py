@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bt_margin.errors import DataError, InputError
+from bt_margin.errors import DataError, InputError, MissingData
 from bt_margin.market import storage
 from bt_margin.market.files import load_frame, load_market, save_market, unified_symbol
 from bt_margin.market.frames import LAST, MARK, validate_frame
@@ -88,6 +88,49 @@ def test_marks_of_another_timeframe_are_not_joined(
     name = tmp_path / "binance_BTCUSDT_mark_1h.parquet"
     name.rename(tmp_path / "binance_BTCUSDT_mark_4h.parquet")
     assert "mark_close" not in load_market(tmp_path)[BTC].columns
+
+
+def test_policies_join_split_files_and_place_marks_of_another_timeframe(
+    tmp_path: Path, market: dict[str, pd.DataFrame]
+) -> None:
+    split(market[BTC], tmp_path)
+    whole = load_market(tmp_path, missing_marks="fail", missing_funding="fail")[BTC]
+    pd.testing.assert_frame_equal(whole, market[BTC], check_exact=True)
+    assert whole.attrs["alignment"]["marks"]["true"] == 240
+    (tmp_path / "binance_BTCUSDT_funding_8h.parquet").unlink()
+    with pytest.raises(MissingData, match="30 missing beside 0 found"):
+        load_market(tmp_path, missing_funding="fail")
+    filled = load_market(tmp_path, missing_funding="constant=0.0002", since="2024-01-02")[BTC]
+    assert (len(filled), filled["funding_rate"].count()) == (216, 27)
+    path = tmp_path / "binance_BTCUSDT_mark_1h.parquet"
+    marks = pd.read_parquet(path).set_index("timestamp").resample("4h")
+    rough = marks.agg({"open": "first", "high": "max", "low": "min", "close": "last"})
+    rough.reset_index().to_parquet(tmp_path / "binance_BTCUSDT_mark_4h.parquet")
+    path.unlink()
+    clip = load_market(tmp_path, missing_marks="clip")[BTC]
+    assert clip.attrs["alignment"]["marks"]["proxy"] == 240
+    assert clip.attrs["files"][1] == "binance_BTCUSDT_mark_4h.parquet"
+    assert (clip["mark_high"] <= rough["high"].reindex(clip.index, method="ffill")).all()
+    with pytest.raises(DataError, match="no bars in the time asked"):
+        load_market(tmp_path, missing_marks="clip", since="2031-01-01")
+
+
+def test_a_file_that_is_joined_already_takes_no_policy(
+    tmp_path: Path, market: dict[str, pd.DataFrame]
+) -> None:
+    save_market({BTC: market[BTC]}, tmp_path)
+    with pytest.raises(InputError, match=r"joined already: found BTC_USDT_USDT_1h\.parquet"):
+        load_market(tmp_path, missing_marks="hold")
+
+
+def test_settlements_on_every_bar_travel_with_their_times(tmp_path: Path) -> None:
+    """A full column of one rate could be read as a single rate that is repeated."""
+    index = pd.date_range("2024-01-01", periods=24, freq="h", tz="UTC", name="timestamp")
+    bars = pd.DataFrame(dict.fromkeys(LAST, 100.0) | {"volume": 1.0}, index)
+    bars.to_csv(tmp_path / "dydx_BTCUSD_ohlcv_1h.csv")
+    pd.DataFrame({"funding_rate": 1e-5}, index).to_csv(tmp_path / "dydx_BTCUSD_funding_1h.csv")
+    (frame,) = load_market(tmp_path).values()
+    assert len(frame.attrs["funding"]) == frame["funding_rate"].count() == 24
 
 
 def test_funding_stamps_off_by_milliseconds_fall_on_their_bar(
