@@ -24,7 +24,7 @@ from typing import Any
 from bt_margin.errors import BtMarginError, InputError, message
 from bt_margin.market.kinds import Grid
 from bt_margin.market.store.disk import damaged, first_line, read_json, to_json
-from bt_margin.market.store.places import LATEST, MANIFEST, period_span, unit_of
+from bt_margin.market.store.places import LATEST, MANIFEST, dataset_name, period_span, unit_of
 from bt_margin.market.store.spans import Spans, joined
 
 FORMAT = 1
@@ -178,6 +178,7 @@ def clash(folder: Path, found: str, wanted: str) -> InputError:
 def _manifest(body: Mapping[str, Any]) -> Manifest:
     names = ("exchange", "symbol", "kind", "timeframe")
     texts = {name: _text(body[name]) for name in names}
+    dataset_name(texts["kind"], texts["timeframe"])
     unit = unit_of(texts["kind"], texts["timeframe"])
     covered = tuple((_number(start), _number(stop)) for start, stop in body["covered"])
     if covered != joined(covered):

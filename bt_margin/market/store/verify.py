@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
+from os import SEEK_END
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,6 +34,8 @@ from bt_margin.market.store.writer import Writer
 
 if TYPE_CHECKING:
     from bt_margin.market.store.dataset import Dataset
+
+MOST_TAIL = 10_000_000  # bytes of a page log that are searched for the end of a line
 
 Columns = list[npt.NDArray[Any]]
 
@@ -180,10 +183,19 @@ def _filled(family: str, columns: Columns | Damaged, times: Times) -> Damaged | 
 
 def _shorten_log(dataset: Dataset) -> None:
     state = dataset.state()
-    log = dataset.folder / PAGES
-    size = log.stat().st_size if log.is_file() else 0
-    commit = Commit(dataset.folder, replace(state, log=min(size, state.log)))
+    length = min(_whole_lines(dataset.folder / PAGES), state.log)
+    commit = Commit(dataset.folder, replace(state, log=length))
     commit.finish(state.covered, b"", state.provenance)
+
+
+def _whole_lines(log: Path) -> int:
+    """How many bytes of the page log end in a whole line."""
+    if not log.is_file():
+        return 0
+    with open(log, "rb") as file:
+        start = max(0, file.seek(0, SEEK_END) - MOST_TAIL)
+        file.seek(start)
+        return start + file.read().rfind(b"\n") + 1
 
 
 def _salvage(dataset: Dataset) -> None:
@@ -200,8 +212,7 @@ def _salvage(dataset: Dataset) -> None:
             covered = joined([*covered, *_runs(rows.times, empty.step)])
     for period, columns in _whole_revisions(folder, empty):
         commit.put("revisions", period, columns)
-    log = folder / PAGES
-    commit.state = replace(empty, log=log.stat().st_size if log.is_file() else 0)
+    commit.state = replace(empty, log=_whole_lines(folder / PAGES))
     commit.finish(covered, b"", {"repaired": dataset.clock()})
 
 
