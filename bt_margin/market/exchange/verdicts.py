@@ -139,7 +139,7 @@ def _by_status(error: Exception, names: set[str], reply: Reply, now: int) -> Ver
         return None
     if status >= 500:
         return Verdict(True, _facts(error, reply))
-    if names & {"OperationFailed"} or not _is_json(body):
+    if "ExchangeNotAvailable" in names or not _is_json(body):
         return Verdict(True, _facts(error, reply), TODO_REQUEST, most=2, final=True)
     return None
 
