@@ -188,7 +188,7 @@ class _Desk:
         try:
             client = self._client()
             markets = {symbol: self._market(client, symbol) for symbol in self.order.symbols}
-        except BtMarginError as error:
+        except DownloadError as error:
             for job in self.jobs:
                 job.error = error
             return
