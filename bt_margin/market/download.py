@@ -8,7 +8,7 @@ The same call again fetches only what is missing: the time since, a hole, an ear
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -99,6 +99,35 @@ def demand(report: Report) -> None:
         f"{error} ({whole} of {len(report.jobs)} datasets are complete; the same call goes on from here)",
         exchange=error.exchange, symbol=error.symbol, kind=error.kind, span=error.span,
     ) from error  # fmt: skip
+
+
+def refetching(
+    store: Store,
+    *,
+    exchange_options: Mapping[str, Any] | None = None,
+    retry: Retry | None = None,
+    progress: Told | None = None,
+) -> Callable[[str, str, str, str, Sequence[Span]], None]:
+    """How :func:`bt_margin.market.check.repair` asks a venue again, whatever the store covers.
+
+    The function takes exchange, symbol, kind, timeframe and spans; what the venue answers is stored, and a
+    hole it confirms is recorded as one.
+    """
+
+    def again(exchange: str, symbol: str, kind: str, timeframe: str, spans: Sequence[Span]) -> None:
+        wanted = Order(
+            exchange,
+            (symbol,),
+            timeframe,
+            tuple(spans),
+            (kind,),
+            True,
+            exchange_options,
+            again=True,
+        )
+        demand(fetch([wanted], store, told=progress, retry=retry))
+
+    return again
 
 
 class FinerBars:

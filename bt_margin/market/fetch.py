@@ -36,6 +36,7 @@ class Order:
     kinds : those of `kinds.KINDS`; `demanded`: they were named by the caller, so one that the venue does
         not have is told as a failure, not as a note
     options : merged into the configuration of the ccxt class
+    again : ask for the spans even where the store covers them (repair)
     """
 
     exchange: str
@@ -45,6 +46,7 @@ class Order:
     kinds: tuple[str, ...]
     demanded: bool = False
     options: Mapping[str, Any] | None = None
+    again: bool = False
 
 
 @dataclass(slots=True)
@@ -265,7 +267,7 @@ class _Desk:
         total = sum(stop - start for start, stop in spans)
         known = len(dataset.revisions)
         with dataset.writing(told=self._note) as writer:
-            lacking = [gap for span in spans for gap in dataset.missing(span)]
+            lacking = [gap for span in spans for gap in self._wanted(dataset, span)]
             done = total - sum(stop - start for start, stop in lacking)
             self._tell(job, done, total, spans[0][0] if spans else now)
             for gap in lacking:
@@ -281,6 +283,9 @@ class _Desk:
         recent = now - _RECENT * (Grid.of(job.timeframe).step if job.timeframe else _SETTLEMENT)
         over = [(start, min(stop, recent)) for start, stop in spans if start < recent]
         job.lacking = tuple(gap for span in over for gap in dataset.missing(span))
+
+    def _wanted(self, dataset: Dataset, span: Span) -> list[Span]:
+        return [span] if self.order.again else dataset.missing(span)
 
     def _pages(self, client: Client, job: Job, span: Span) -> Iterator[Page]:
         if job.kind == "funding":

@@ -20,7 +20,7 @@ from bt_margin.errors import (
     MissingData,
     UnknownExchange,
 )
-from bt_margin.market.download import FinerBars, chosen_kinds, listed, span_of, time_of
+from bt_margin.market.download import FinerBars, chosen_kinds, listed, refetching, span_of, time_of
 from bt_margin.market.exchange import Retry
 from bt_margin.market.fetch import Order, Progress, fetch
 from bt_margin.market.store import Store
@@ -234,3 +234,19 @@ def test_times_and_names_as_people_write_them() -> None:
     )
     assert listed(["A", "A", " B "]) == ("A", "B")
     assert chosen_kinds(None) == ("ohlcv", "mark", "funding", "tiers")
+
+
+def test_what_is_doubted_is_asked_again_though_it_is_covered(
+    server: Loopback, tmp_path: Path
+) -> None:
+    get(server, tmp_path)
+    times = [SINCE + 5 * HOUR, SINCE + 6 * HOUR]
+    for time in times:
+        server.revise(BTC, "ohlcv", "1h", time)
+    ask = refetching(Store(tmp_path), exchange_options=server.exchange_options, retry=QUICK)
+    ask("binanceusdm", BTC, "ohlcv", "1h", [(times[0], times[1] + HOUR)])
+    data = Store(tmp_path).dataset("binanceusdm", BTC, "ohlcv", "1h")
+    assert [revision.time for revision in data.revisions] == times
+    pd.testing.assert_frame_equal(
+        data.read(), server.held(BTC, "ohlcv", "1h", SINCE), check_freq=False
+    )
