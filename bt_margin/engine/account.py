@@ -104,18 +104,23 @@ class Account(Book):
         *,
         reduce_only: bool = False,
         fee: FeeRule | None = None,
+        at_market: bool = False,
     ) -> Refusal | None:
         """Judge a new order and, when accepted, reserve its margin until :meth:`release`.
 
-        Orders that can only reduce the position reserve nothing and always pass.
+        Orders that can only reduce the position reserve nothing and always pass; ``at_market`` what they
+        free is counted for the orders after them.
         """
         settings.valid_size(symbol, size)
         settings.valid_price(symbol, price)
         p = self.position(symbol)
         refusal = self.verdict(symbol, size, price, reduce_only=reduce_only, fee=fee)
         if refusal is None:
-            entry = self.orders.price_in(self, p, size, price)
-            self.orders.add(p, ref, entry, reserving=not (reduce_only or reduces(p.size, size)))
+            only_reduces = reduce_only or reduces(p.size, size)
+            entry = self.orders.price_in(self, p, size, price)._replace(
+                ahead=at_market and only_reduces
+            )
+            self.orders.add(p, ref, entry, reserving=not only_reduces)
             return None
         self.record(
             "rejected", p, size=size, price=price, order=ref,

@@ -6,7 +6,8 @@ Bids and asks of a symbol are added up separately; with the signed notional ``n`
 
 so an order that only reduces a position reserves nothing, and the margin of a position covers its own
 reversal (an isolated one with what its pool gives back). An open loss is the immediate loss of an order
-priced beyond the mark (venues that ask for it).
+priced beyond the mark (venues that ask for it). A market order that reduces a position is filled before
+any order sent after it: what it will free counts for those.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 
 
 class Reserved(NamedTuple):
-    """One open order: signed size, unsigned notional at its price, open loss, whether it reserves."""
+    """One open order: signed size, unsigned notional at its price, open loss, whether it reserves.
+
+    ``ahead``: it reduces a position at the market, before any later order is filled.
+    """
 
     size: float
     notional: float
     loss: float
     reserving: bool
+    ahead: bool = False
 
 
 class Reservations:
@@ -99,6 +104,18 @@ class Reservations:
         found = [self.margin(book[s]) for s, o in self.by_symbol.items() if o and s != without]
         return sum(found)
 
+    def freed(self, book: dict[str, Position]) -> float:
+        """Margin that the orders ahead give back: initial margin of what they close, isolated its money."""
+        found = 0.0
+        for symbol, orders in self.by_symbol.items():
+            p = book[symbol]
+            closing = sum([abs(o.size) for o in orders.values() if o.ahead and o.size * p.size < 0])
+            if closing:
+                isolated = p.margin_mode == "isolated" and p.pool is not None
+                held = p.pool.equity() if isolated and p.pool else p.initial()
+                found += max(0.0, held) * min(1.0, closing / abs(p.size))
+        return found
+
     def over_cap(
         self, account: AccountView, p: Position, size: float, price: float
     ) -> Refusal | None:
@@ -123,6 +140,7 @@ class Reservations:
             needed += fee(abs(size), price)
         if p.margin_mode == "isolated":
             free = min(free, account.transferable())
+        free += self.freed(account.book)
         return Refusal("margin", needed, free) if needed > free + DUST * account.scale() else None
 
     def price_in(self, account: AccountView, p: Position, size: float, price: float) -> Reserved:

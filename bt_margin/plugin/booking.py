@@ -88,6 +88,7 @@ class Booking(Base):
             refusal = self.account.check_order(
                 order.ref, quote.symbol, order.executed.remsize, price,
                 reduce_only=reduce_only or child, fee=self._fee(order, "taker"),
+                at_market=order.exectype == Order.Market and not child,
             )  # fmt: skip
             if refusal is None:
                 return True

@@ -52,6 +52,29 @@ def test_the_margin_of_a_position_covers_its_own_reversal_and_no_more(side: int)
     assert a.available() == near(960 - 90)
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("side", SIDES)
+def test_a_market_order_that_closes_makes_room_for_the_orders_after_it(
+    side: int, mode: str
+) -> None:
+    """Out of one market and into another on one bar: the first is filled before the second."""
+    a = account(mode)
+    for symbol in (A, B):
+        a.mark(symbol, 100)
+    a.fill(A, 90 * side, 100)
+    assert a.check_order(1, B, 50, 100) is not None
+    assert a.check_order(2, A, -45 * side, 100) is None  # a limit order may rest for ever
+    assert a.check_order(3, B, 50, 100) is not None
+    a.release(2)
+    assert a.check_order(4, A, -45 * side, 100, at_market=True) is None
+    assert a.check_order(5, B, 50, 100) is None  # 100 free, 450 to come
+    assert a.check_order(6, B, 10, 100) is not None
+    a.release(4)
+    assert a.check_order(7, B, 1, 100) is not None
+    assert a.check_order(8, A, -90 * side, 100, at_market=True) is None
+    assert a.check_order(9, B, 40, 100) is None
+
+
 def test_a_held_position_and_both_sides_lock_the_larger_result() -> None:
     """4 long, bids 3, asks 12: max(4, 4 + 3, 12 − 4) − 4 = 4 → 40."""
     d = desk()
