@@ -93,7 +93,7 @@ def align(
     missing_marks : `skip`, `hold`, `clip` or `fail`: see :mod:`bt_margin.market.align_bars`
     missing_funding : `fail`, `hold`, `constant=0.0001` (or `("constant", 0.0001)`) or `skip`: see
         :mod:`bt_margin.market.align_funding`
-    covered : stretches [ms] the venue was asked about funding; None when that is not known
+    covered : stretches [ms] the venue has answered about funding; None when that is not known
     perpetual : False for a market without funding (spot, dated futures): then none is missing
     interval : the venue's usual distance of settlements, where the stamps cannot tell
     last_timeframe, mark_timeframe : of the input; default the usual distance of its bars
@@ -199,8 +199,8 @@ def _demand_funding(settled: Settled, rules: Rules) -> None:
     why = rules.absent.get("funding")
     found += f" ({why})" if why else ""
     todo = "choose missing_funding: " + ", ".join(FUNDING_POLICIES[1:])
-    if settled.uncovered:
-        todo = f"download the funding ({settled.uncovered:,} were never asked for), or {todo}"
+    if settled.unanswered:
+        todo = f"download the funding (the store has no answer about {settled.unanswered:,}), or {todo}"
     raise MissingData(message("funding settlements", found, None, rules.where, todo))
 
 

@@ -5,8 +5,8 @@ neighbours (equal distances side by side), never from a name: venues change it b
 1 hours. A distance of more than one and a half times the regular intervals on both sides of it is a
 hole, and so is one that is longer than both and than any venue's interval. What is missing at the
 very change of an interval can look like the change itself and is not found. Before the first and
-after the last settlement the interval next to it is carried on, but only over stretches the store
-never asked for (`covered`): where the venue was asked and had nothing, nothing was settled.
+after the last settlement the interval next to it is carried on, but only over stretches the store has
+no answer about (outside of `covered`): where the venue answered and had nothing, nothing was settled.
 
     fail          missing settlements are `MissingData`
     hold          the previous rate, repeated at each missing stamp; none before the first
@@ -53,7 +53,7 @@ class Settled:
     missing : stamps [ms] that should be there and are not, filled or not
     intervals : distance name to how often it occurs between published stamps
     jitter : furthest the published stamps lie from their minute [ms]
-    uncovered : how many of the missing ones the store never asked for; 0 when that is not known
+    unanswered : how many of the missing ones the store has no answer about; 0 when that is not known
     """
 
     times: Times
@@ -62,7 +62,7 @@ class Settled:
     missing: Times
     intervals: dict[str, int]
     jitter: int
-    uncovered: int
+    unanswered: int
 
     @property
     def filled(self) -> int:
@@ -115,14 +115,14 @@ def settle(
 ) -> Settled:
     """Settlements inside the span [ms], those missing filled as the policy says (not yet refused).
 
-    covered : stretches the venue was asked about; None when that is not known
+    covered : stretches the venue has answered about; None when that is not known
     interval : the venue's usual distance [ms], used where the stamps cannot tell
     """
     start, stop = span
     if funding is None or not len(funding):
         missing = np.arange(-(-start // interval) * interval, stop, interval, dtype=np.int64)
         none = np.empty(0, dtype=np.int64)
-        return _filled(none, np.empty(0), missing, policy, ({}, 0, _unasked(missing, covered)))
+        return _filled(none, np.empty(0), missing, policy, ({}, 0, _unanswered(missing, covered)))
     raw, rates = read_rates(funding, where)
     stamps = np.asarray(rates.index, dtype=np.int64)
     missing = np.concatenate(
@@ -135,7 +135,7 @@ def settle(
     found = {name_of(int(d)): int(n) for d, n in zip(distances, counts, strict=True)}
     raw = raw[(raw >= start - MINUTE) & (raw < stop)]
     jitter = int(np.abs(raw - _minute(raw)).max(initial=0))
-    facts = (found, jitter, _unasked(missing, covered))
+    facts = (found, jitter, _unanswered(missing, covered))
     known = stamps < stop  # those before the span are there for `hold`
     settled = _filled(stamps[known], rates.to_numpy()[known], missing, policy, facts)
     inside = settled.times >= start
@@ -154,8 +154,8 @@ def _minute(times: Times) -> Times:
     return (times + MINUTE // 2) // MINUTE * MINUTE
 
 
-def _unasked(times: Times, covered: Sequence[Span] | None) -> int:
-    """How many lie where the store never asked; 0 when that is not known."""
+def _unanswered(times: Times, covered: Sequence[Span] | None) -> int:
+    """How many lie where the venue has not answered; 0 when that is not known."""
     return 0 if covered is None else int((~_inside(times, covered)).sum())
 
 
@@ -248,7 +248,7 @@ def _like(apart: Times, places: int) -> npt.NDArray[np.bool_]:
 
 
 def _edges(stamps: Times, span: Span, interval: int, covered: Sequence[Span] | None) -> Times:
-    """Stamps the first and the last interval lead to, beyond the settlements, where never asked."""
+    """Stamps the first and the last interval lead to, beyond the settlements, where nobody answered."""
     start, stop = span
     before, after = regular(np.diff(stamps), interval)
     first = int(after[0]) if len(after) else interval

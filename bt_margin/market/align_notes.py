@@ -60,7 +60,7 @@ def funding_counts(settled: Settled, policy: Policy, unplaced: int) -> dict[str,
         "intervals_found": dict(settled.intervals),
         "share_missing": share(len(settled.missing), due),
         "share_filled": share(settled.filled, due),
-        "never_asked": settled.uncovered,
+        "unanswered": settled.unanswered,
         "unplaced": unplaced,
         "jitter_ms": settled.jitter,
     }

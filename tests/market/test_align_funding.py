@@ -134,8 +134,10 @@ def test_the_ends_are_missing_only_where_nobody_asked() -> None:
     half: Spans = [(START + 16 * HOUR, START + 56 * HOUR)]
     frame = joined(stamps, 72, "skip", covered=half)
     counts = frame.attrs["alignment"]["funding"]
-    assert (counts["missing"], counts["never_asked"]) == (4, 4)  # 0, 8, 56 and 64
-    with pytest.raises(MissingData, match=r"download the funding \(4 were never asked for\), or"):
+    assert (counts["missing"], counts["unanswered"]) == (4, 4)  # 0, 8, 56 and 64
+    with pytest.raises(
+        MissingData, match=r"download the funding \(the store has no answer about 4\), or"
+    ):
         joined(stamps, 72, "fail", covered=half)
     assert joined(stamps, 72, "skip").attrs["alignment"]["funding"]["missing"] == 6
 

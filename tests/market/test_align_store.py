@@ -188,7 +188,9 @@ def test_funding_the_store_never_asked_for_fails_and_says_so(tmp_path: Path) -> 
     store = Store(tmp_path)
     put(store, "ohlcv", "1h", (START, START + 4 * DAY))
     settle(store, (START + DAY, START + 2 * DAY))
-    with pytest.raises(MissingData, match=r"9 missing.*download the funding \(9 were never asked"):
+    with pytest.raises(
+        MissingData, match=r"9 missing.*download the funding \(the store has no answer about 9"
+    ):
         load_store(store, EXCHANGE)
     held = load_store(store, EXCHANGE, missing_funding="hold")[BTC]
     counts = held.attrs["alignment"]["funding"]
