@@ -6,6 +6,7 @@ they would go on where the first run ended.
 
 from __future__ import annotations
 
+import io
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import ModuleType
@@ -19,8 +20,9 @@ def keep(modules: Iterable[ModuleType]) -> PutBack:
     """Remember the values of these modules and of the classes they define; the result puts them back.
 
     Names are bound again to what they were, and lists, dicts, sets and deques (nested ones too, and the
-    attributes of plain objects of the modules' own classes) get their contents back. Anything else, such as
-    an array that is written into, stays as it is.
+    attributes of plain objects of the modules' own classes) get their contents back; files and streams that
+    are open go back to where they were, what was written since is cut off. Anything else, such as an array
+    that is written into, stays as it is.
 
     >>> book = ModuleType("book")
     >>> book.trades, book.count = [[1]], 0
@@ -70,6 +72,8 @@ class _Keeper:
         elif isinstance(value, set):
             members = set(value)
             self.undo.append(lambda: _refill(value, value.update, members))
+        elif isinstance(value, io.IOBase):
+            self._stream(value)
         elif isinstance(value, type) and value.__module__ in self.own:
             inside = self._attributes(value)
         elif type(type(value)) is type and type(value).__module__ in self.own:
@@ -78,6 +82,20 @@ class _Keeper:
             inside = list(own.values())
         for each in inside:
             self.look(each)
+
+    def _stream(self, stream: Any) -> None:
+        """An open file: where it stands."""
+        if stream.closed or not stream.seekable():
+            return
+        place = stream.tell()
+
+        def undo() -> None:
+            if not stream.closed and stream.tell() != place:
+                stream.seek(place)
+                if stream.writable():
+                    stream.truncate()
+
+        self.undo.append(undo)
 
     def _attributes(self, kind: type) -> list[Any]:
         """The data attributes of a class of the script."""

@@ -8,9 +8,10 @@ or returns afterwards is that scenario's.
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +111,7 @@ class _Director:
     def __init__(self, study: Study, outcome: Outcome, speech: tuple[Speech, Speech]) -> None:
         self.study, self.outcome, self.speech = study, outcome, speech
         self.busy = self.empty = False
+        self.before = frozenset(sys.modules)
 
     def __call__(self, cerebro: Any, run: Callable[..., Any], keywords: dict[str, Any]) -> Any:
         """One call of the script, or one of our own runs under a scenario."""
@@ -151,7 +153,7 @@ class _Director:
     def _compare(self, cerebro: Any) -> Comparison:
         """The Cerebro under every scenario, the told one last."""
         study = self.study
-        keepsakes = keep(_own_modules(self.outcome.script))
+        keepsakes = keep(_own_modules(self.outcome.script, self.before))
 
         @contextmanager
         def around(label: str) -> Iterator[Callable[[float], None] | None]:
@@ -247,12 +249,14 @@ def _as_main(file: Path, arguments: Sequence[str]) -> Iterator[None]:
         sys.argv, sys.path[:] = words, places
 
 
-def _own_modules(script: Path) -> list[ModuleType]:
-    """The running script and the modules beside it that it has imported."""
-    folder = str(script.resolve().parent)
-    beside = [
-        module
-        for name, module in list(sys.modules.items())
-        if name != "__main__" and str(getattr(module, "__file__", "") or "").startswith(folder)
-    ]
-    return [sys.modules["__main__"], *beside]
+def _own_modules(script: Path, before: Collection[str]) -> list[ModuleType]:
+    """The running script and what it has imported from its own folder; installed packages are not its own."""
+    folder = script.resolve().parent
+    own = [sys.modules["__main__"]]
+    for name, module in list(sys.modules.items()):
+        place = str(getattr(module, "__file__", None) or "")
+        if name not in before and name != "__main__" and place.startswith(f"{folder}{os.sep}"):
+            inside = Path(place).relative_to(folder).parts
+            if not {"site-packages", "dist-packages"} & set(inside):
+                own.append(module)
+    return own
