@@ -9,6 +9,7 @@ threads.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from bt_margin.errors import BtMarginError, DownloadError
-from bt_margin.market.exchange import Client, Retry, bar_pages, fetch_tiers, funding_pages
+from bt_margin.market.exchange import Client, Retry, Tiers, bar_pages, fetch_tiers, funding_pages
 from bt_margin.market.kinds import BAR_KINDS, Grid, Page, Span
 from bt_margin.market.store import Dataset, Store
 
@@ -252,12 +253,20 @@ class _Desk:
         try:
             if job.kind == "tiers":
                 tiers = fetch_tiers(client, job.symbol)
-                self.store.put_tiers(job.exchange, job.symbol, tiers.as_dict(), client.now())
+                self._keep(tiers)
                 job.rows = len(tiers.tiers)
             else:
                 self._rows(client, job)
         finally:
             job.requests = client.requests - before
+
+    def _keep(self, tiers: Tiers) -> None:
+        """A snapshot where the venue's own numbers are news: those in contracts move with the price."""
+        value = tiers.as_dict()
+        at = value.pop("at")
+        kept = self.store.tiers(tiers.exchange, tiers.symbol)
+        if not kept or kept[-1]["tiers"]["raw"] != json.loads(json.dumps(value["raw"])):
+            self.store.put_tiers(tiers.exchange, tiers.symbol, value, at)
 
     def _rows(self, client: Client, job: Job) -> None:
         """Page after page into the dataset, which no other process writes meanwhile."""

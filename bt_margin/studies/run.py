@@ -15,6 +15,7 @@ from bt_margin.market.frames import validate_frame, validate_frames
 from bt_margin.plugin import assemble
 from bt_margin.plugin.broker import MarginBroker
 from bt_margin.studies.result import Run, events_frame, positions_frame
+from bt_margin.studies.rules import downloaded_tiers
 from bt_margin.studies.tracks import stamps
 
 Progress = Callable[[float], None]
@@ -101,7 +102,8 @@ def run_prepared(
 ) -> Run:
     """Run a prepared Cerebro once under a new broker made from ``keywords``."""
     title = assemble.strategy_names(cerebro)
-    broker = MarginBroker(**complete(keywords, cerebro, frames is None))
+    settings, said = downloaded_tiers(complete(keywords, cerebro, frames is None), frames)
+    broker = MarginBroker(**settings)
     started = time.perf_counter()
     strategy, record = assemble.run_with(cerebro, broker, progress)
     seconds = time.perf_counter() - started
@@ -116,12 +118,16 @@ def run_prepared(
         events=events_frame(broker.events, name),
         positions=positions_frame(record.rows),
         bars=_bars(record, broker),
-        fidelity=dict(broker.fidelity),
+        fidelity=_with_notes(broker.fidelity, said),
         synthetic=_synthetic(cerebro, frames),
         data_hash=assemble.data_hash(cerebro),
         seconds=seconds,
         warmup=warmup_of(strategy),
     )
+
+
+def _with_notes(fidelity: Mapping[str, Any], said: list[str]) -> dict[str, Any]:
+    return {**fidelity, "notes": (*said, *fidelity["notes"])}
 
 
 def warmup_of(strategy: Any) -> int:
