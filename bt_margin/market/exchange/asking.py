@@ -55,6 +55,13 @@ class Asker:
         self.timeframe = timeframe
         self.grid = Grid.of(timeframe)
         self.width = client.habits.width(kind, client.limited)
+        side = "inverse" if client.raw_market(symbol).get("inverse") else "linear"
+        longest = client.habits.longest.get(side)
+        if longest is not None:
+            self.width = max(1, min(self.width, longest // self.grid.step))
+        self._early = self.grid.anchor % self.grid.step
+        if self._early:
+            self.width = max(1, self.width - 1)
         self._calm = 0
         self._short = 0
 
@@ -144,6 +151,8 @@ class Asker:
     def _ask(self, span: Span) -> Sequence[Sequence[Any]]:
         start, stop = span
         count = (stop - start) // self.grid.step
+        if self._early:  # ccxt may round a start up to whole steps since 1970, past a Monday's bar
+            start, count = start - self._early, count + 1
         end = self.client.habits.end
         params: dict[str, Any] = {} if self.kind == "ohlcv" else {"price": self.kind}
         if end == INCLUSIVE:

@@ -46,6 +46,7 @@ class Habits:
     page : most bars of one request, by kind
     limited_page : most bars of one request while the rate limit is kept (Binance weighs a page of
         499 so much less than one of 1,000 that it is a quarter faster)
+    longest : most time one request for bars may span   [ms], by the key "inverse" or "linear"
     end : how the end of a span is said
     depth : bars the venue keeps per timeframe; None: all of them
     funding, funding_page : how settlements are walked, and how many come at once
@@ -61,6 +62,7 @@ class Habits:
 
     page: Mapping[str, int]
     limited_page: int | None = None
+    longest: Mapping[str, int] = field(default_factory=dict)
     end: str = INCLUSIVE
     depth: int | None = None
     funding: str = FORWARD
@@ -94,6 +96,7 @@ def _binance(name: str, tiers: str) -> Habits:
     return Habits(
         page={"ohlcv": 1_000},
         limited_page=499,
+        longest={"inverse": 200 * 24 * HOUR},
         funding=FORWARD,
         funding_page=1_000,
         tiers=tiers,

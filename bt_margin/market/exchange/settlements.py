@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import nan
-from statistics import median
 from typing import Any
 
 from bt_margin.errors import ExchangeUnreachable, message
@@ -142,25 +141,27 @@ def doubtful(stamps: Sequence[int], span: Span, head: bool, tail: bool) -> list[
     """
     steps = [second - first for first, second in pairwise(stamps)]
     found: list[Span] = []
-    usual = median(steps) if steps else DAY
-    if head and stamps[0] - span[0] > LONGER * usual:
+    if head and _longer(stamps[0] - span[0], steps[:NEIGHBOURS]):
         found.append((span[0], stamps[0]))
     for place, step in enumerate(steps):
         sooner = steps[max(0, place - NEIGHBOURS) : place]
         later = steps[place + 1 : place + 1 + NEIGHBOURS]
-        alone = not sooner and not later
-        if step > DAY if alone else _longer(step, sooner) and _longer(step, later):
+        if _longer(step, sooner or later) and _longer(step, later or sooner):
             found.append((stamps[place] + 1, stamps[place + 1]))
-    if tail and span[1] - stamps[-1] > LONGER * usual:
+    if tail and _longer(span[1] - stamps[-1], steps[-NEIGHBOURS:]):
         found.append((stamps[-1] + 1, span[1]))
     inside = [(max(start, span[0]), min(stop, span[1])) for start, stop in found]
     return [each for each in inside if each[0] < each[1]]
 
 
 def _longer(step: int, around: Sequence[int]) -> bool:
-    """Whether a step is longer than steps on one side of it usually are."""
-    alike = sum(1 for other in around if other * LONGER >= step)
-    return alike < min(2, len(around)) or not around
+    """Whether a step is longer than the steps on one side of it; a day where there are none.
+
+    Two of them as long (one, where there is but one) are enough to make it usual.
+    """
+    beside = around or (DAY,)
+    alike = sum(1 for other in beside if other * LONGER >= step)
+    return alike < min(2, len(beside))
 
 
 def _settled(rows: Any, span: Span, mark: str) -> Rates:
