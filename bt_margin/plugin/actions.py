@@ -40,6 +40,7 @@ class Actions(Base):
         """
         symbol = self._symbol(data)
         event = self.account.set_leverage(symbol, leverage)
+        self._margins.pop(symbol, None)
         self._forget_schemes()
         self._keep(symbol, leverage=leverage)
         return self._and_refresh(event)

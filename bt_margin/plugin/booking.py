@@ -9,7 +9,7 @@ from backtrader import Order
 
 from bt_margin.engine.preview import trim
 from bt_margin.errors import UnknownSymbol
-from bt_margin.plugin.instrument import utc_text
+from bt_margin.plugin.instrument import priced, utc_text
 from bt_margin.plugin.quick import clone, pin
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ SAME = 1e-12
 
 INF = float("inf")
 ALIVE = (Order.Created, Order.Submitted, Order.Accepted, Order.Partial)
+
+
+def as_asked(size: float, order: Any) -> float:
+    """A filled size as a whole number where the order asked for one: scripts print it with ``%d``."""
+    return int(size) if isinstance(order.size, int) and size == int(size) else size
 
 
 def _unbox(order: Any) -> None:
@@ -162,7 +167,7 @@ class Booking(Base):
 
     def getposition(self, data: Any) -> Any:
         """backtrader's position of a feed; clones of a market share the one there is."""
-        return self.positions[self.instrument(data).data]
+        return self.positions[self.instrument(data).data if priced(data) else data]
 
     def notify(self, order: Any) -> None:
         """Queue a notification; an order that is over holds no margin any longer."""
@@ -208,6 +213,7 @@ class Booking(Base):
         resting = order.exectype == Order.Limit and price == order.created.price
         before = self.positions[quote.data].price
         self._mark_of_fill(quote, price)
+        self._follow_margin(quote, price)
         fill = self.account.fill(
             quote.symbol, size, price, fee=self._fee(order, "maker" if resting else "taker"),
             liquidity="maker" if resting else "taker", order=order.ref,
@@ -266,32 +272,40 @@ class Booking(Base):
     ) -> None:
         """backtrader's side of a fill: position, order, notification."""
         data, comminfo = quote.data, self.getcommissioninfo(order.data)
-        self._raw_scheme(order.data).confirmexec(fill.opened + fill.closed, price)
-        self._mirror(quote, fill.opened + fill.closed, price)
+        opened, closed = as_asked(fill.opened, order), as_asked(fill.closed, order)
+        self._raw_scheme(order.data).confirmexec(opened + closed, price)
+        self._mirror(quote, opened + closed, price)
+        held = self.positions[data]
         closing_fee = fill.closing_fee + self._funding_share(quote, fill)
         order.execute(
-            dtcoc or data.datetime[ago], fill.opened + fill.closed, price,
-            fill.closed, comminfo.getvaluesize(-fill.closed, before or price), closing_fee,
-            fill.opened, comminfo.getvaluesize(fill.opened, price), fill.opening_fee,
-            comminfo.margin, fill.realised, quote.position.size, quote.position.entry,
+            dtcoc or data.datetime[ago], opened + closed, price,
+            closed, self._paid(comminfo, -closed, before or price), closing_fee,
+            opened, self._paid(comminfo, opened, price), fill.opening_fee,
+            comminfo.margin, fill.realised, held.size, held.price,
         )  # fmt: skip
         if order.status == Order.Partial and abs(order.executed.remsize) <= SAME * abs(order.size):
             order.executed.remsize = 0.0
             order.completed()
         if order.status == Order.Partial:
             self._reserve_rest(order, quote)
-        order.addcomminfo(comminfo)
-        self._note_lot(order, fill.opened + fill.closed)
+        order.addcomminfo(comminfo.told)
+        self._note_lot(order, opened + closed)
         self.notify(order)
         self._ococheck(order)
 
+    def _paid(self, comminfo: Any, size: float, price: float) -> float:
+        """The value of a part of a fill as orders and trades tell it."""
+        value = float(comminfo.told.getvaluesize(size, price))
+        return value if self.p.shortcash else abs(value)
+
     def _mirror(self, quote: Instrument, size: float, price: float) -> None:
-        """backtrader's position becomes the account's."""
-        held = self.positions[quote.data]
+        """backtrader's position becomes the account's; whole sizes stay whole numbers."""
+        held, own = self.positions[quote.data], quote.position
+        whole = isinstance(held.size, int) and isinstance(size, int)
         held.update(size, price, quote.data.datetime.datetime())
-        held.size, held.price = quote.position.size, quote.position.entry
+        held.size, held.price = (int(own.size) if whole else own.size), own.entry
         if not held.size:
-            held.price = 0.0
+            held.size, held.price = 0, 0.0
 
     def _funding_share(self, quote: Instrument, fill: Any) -> float:
         """Funding paid on the closed part, so that a trade's ``pnlcomm`` contains it (``int2pnl``)."""
@@ -330,7 +344,7 @@ class Booking(Base):
         data = order.data if other is None else other
         key = (id(owner), id(data), order.tradeid)
         old = self._lots.get(key)
-        total = size + (old[3] if old is not None else 0.0)
+        total = size + (old[3] if old is not None else 0)
         if abs(total) <= SAME * abs(size):
             self._lots.pop(key, None)
         else:

@@ -189,6 +189,8 @@ class MarginBroker(Actions, Booking, Forced, Market, bt.brokers.BackBroker):
     def _close_books(self) -> None:
         """Value, cash and fund figures of this bar, and what strategies must be told."""
         account = self.account
+        if self._margins:
+            self._follow_margins()
         if account.exposed():
             equity = account.equity()
             self.cash = max(0.0, account.available())
@@ -327,7 +329,9 @@ class MarginBroker(Actions, Booking, Forced, Market, bt.brokers.BackBroker):
 
     def cancel(self, order: Any, bracket: bool = False) -> bool:
         """Cancel an order, submitted or accepted; False when it is neither."""
-        for queue in (self.pending, self.submitted):
+        # children submitted with a parent nobody can pay are left there, to be rejected
+        unpaid = bracket and getattr(order.parent, "status", None) == Order.Margin
+        for queue in [self.pending] if unpaid else [self.pending, self.submitted]:
             if order in queue:
                 queue.remove(order)
                 break

@@ -82,6 +82,11 @@ class _MarginInfo(bt.CommInfoBase):
         """The size with a notional of ``cash``: leverage plays no part, nothing is cut off."""
         return cash / self.unit(price)
 
+    @property
+    def told(self) -> Any:
+        """What orders and trades are given to value themselves by."""
+        return self
+
     def get_margin(self, price: float) -> float:
         """Initial margin of one contract: its notional / leverage."""
         return self.unit(price) / float(self.p.leverage)
@@ -249,6 +254,15 @@ class SchemeInfo(LinearPerp):
         if self._inverse:
             return size * self._size * (1.0 / price - 1.0 / newprice)
         return size * self._size * (newprice - price)
+
+    @property
+    def told(self) -> Any:
+        """The script's own scheme, as from the stock broker, where it knows what the contract is.
+
+        ``order.executed.value`` and ``trade.value`` are then what the scheme says: for a futures-like one
+        the margin.
+        """
+        return self if self._inverse or self._size != float(self.scheme.p.mult) else self.scheme
 
     def get_leverage(self) -> float:
         """The scheme's own answer."""

@@ -77,20 +77,21 @@ class Forced(Base):
         self.d_credit[quote.data] = 0.0 if whole else self.d_credit[quote.data] * (1.0 - closed)
         fee = (event.fee or 0.0) + funding * closed
         comminfo = self.getcommissioninfo(quote.data)
-        before = self.positions[quote.data].price
+        held = self.positions[quote.data]
+        before = held.price
         self._mirror(quote, size, event.price or 0.0)
-        for owner, data, tradeid, held in lots:
-            part = -held if whole else size * held / total
+        for owner, data, tradeid, lot in lots:
+            part = -lot if whole else size * lot / total
             share = part / size if size else 0.0
             order = self._forced_order(owner, data, tradeid, part, event, told)
             order.execute(
                 quote.data.datetime[0], part, event.price,
-                part, comminfo.getvaluesize(-part, before), fee * share,
+                part, self._paid(comminfo, -part, before), fee * share,
                 0.0, 0.0, 0.0, comminfo.margin, (event.realised or 0.0) * share,
-                quote.position.size, quote.position.entry,
+                held.size, held.price,
             )  # fmt: skip
             order.completed()
-            order.addcomminfo(comminfo)
+            order.addcomminfo(comminfo.told)
             self._note_lot(order, part)
             self.notify(order)
 

@@ -98,6 +98,11 @@ class Instrument(Quote):
         self.data = data
         self.symbol = position.symbol
         lines = data.lines
+        if not priced(data):
+            raise DataError(
+                f"the feed {data._name or self.symbol!r} has no open, high, low and close; "
+                "a feed without them can be looked at, not traded"
+            )
         self.times = lines.datetime
         own = [getattr(lines, f"mark_{n}", None) for n in ("open", "high", "low", "close")]
         self.lines = (lines.open, lines.high, lines.low, lines.close, *own)
@@ -151,7 +156,7 @@ class Instrument(Quote):
             observed = round((number - before) * DAY_MS)
             if observed < self.step:
                 self.step = observed
-        elif not self.replay:
+        elif not self.replay and not (number == before and is_ticks(self.data)):
             kind = "appears twice" if number == before else "comes after a later one"
             raise DataError(
                 f"the time {utc_text(time)} of {self.symbol} {kind}; bars must be in rising order "
@@ -268,6 +273,16 @@ class Instrument(Quote):
             bar = self.marks.get(start)
             mark = bar[which] if bar is not None else mark
         return float(mark if mark == mark else self.lines[which][ago])
+
+
+def priced(data: Any) -> bool:
+    """Whether a feed has the lines an order is matched on; some have others (bid and ask alone)."""
+    return all(hasattr(data.lines, name) for name in ("open", "high", "low", "close"))
+
+
+def is_ticks(data: Any) -> bool:
+    """Whether a feed's bars are ticks, of which several may have the same time."""
+    return bool(data._timeframe == bt.TimeFrame.Ticks)
 
 
 def previous(line: Any) -> float | None:

@@ -10,7 +10,7 @@ from bt_margin.core.funding import FundingStamp, stamps_from_pairs
 from bt_margin.engine.step import Stepper
 from bt_margin.errors import InputError, MissingData, UnknownSymbol
 from bt_margin.plugin.commission import from_scheme, of_contract
-from bt_margin.plugin.instrument import Instrument, bar_length, to_ms
+from bt_margin.plugin.instrument import Instrument, bar_length, priced, to_ms
 from bt_margin.plugin.series import by_symbol, funding_column, marks_of, stamps_of, thinned
 from bt_margin.plugin.valid import SERIES, demanded
 
@@ -38,6 +38,7 @@ class Market(Base):
         self._rules: dict[int, Any] = {}
         self._ready = False
         self._interest_due = False
+        self._margins: dict[str, tuple[Instrument, Any]] = {}
         self._time = 0
         self._without_funding: list[str] = []
         self._without_mark: list[str] = []
@@ -108,7 +109,8 @@ class Market(Base):
         named = {id(d): self.name_of(d) for d in datas}
         self._rebuild(datas, named)
         for data in sorted(datas, key=_coarseness):  # a market's finest feed, no clone, trades it
-            self._enter_data(data, named[id(data)])
+            if priced(data):
+                self._enter_data(data, named[id(data)])
         self._instruments.sort(key=lambda i: [d is i.data for d in datas].index(True))
         traded = set(named.values())
         venue, names = self.account.venue, self.p.names
@@ -160,13 +162,43 @@ class Market(Base):
         made.ends_at = self._end_of(data, symbol)
         self._await_end(made)
         info = from_scheme(self._raw_scheme(data), position.contract)
-        stated = getattr(info, "leverage_at", None)
-        prices = data.lines.close.array
-        leverage = stated(float(prices[0])) if stated is not None and prices else None
-        if leverage and not self._leverage_given(symbol):
-            position.leverage = leverage
+        self._take_leverage(made, info)
         self._interest_due = self._interest_due or bool(getattr(info.p, "interest", 0.0))
         return made
+
+    def _take_leverage(self, quote: Instrument, info: Any) -> None:
+        """The leverage a script's scheme states, unless ``symbols`` does.
+
+        A margin that is no fixed share of the price (so many dollars a contract) is followed from bar to
+        bar and at each fill, so that a contract always takes the margin the script has written.
+        """
+        stated = getattr(info, "leverage_at", None)
+        if stated is None or self._leverage_given(quote.symbol):
+            return
+        prices = quote.data.lines.close.array
+        known = bool(prices) and prices[0] > 0.0
+        low, high = (float(prices[0]), 2.0 * float(prices[0])) if known else (1.0, 1e12)
+        leverage, later = stated(low), stated(high)
+        if leverage and known:
+            quote.position.leverage = leverage
+        if later and (not known or leverage is None or abs(later - leverage) > 1e-9 * later):
+            self._margins[quote.symbol] = (quote, stated)
+
+    def _follow_margin(self, quote: Instrument, price: float) -> None:
+        found = self._margins.get(quote.symbol)
+        leverage = found[1](price) if found is not None and price > 0.0 else None
+        if leverage:
+            quote.position.leverage = leverage
+
+    def posts_by_price(self, quote: Instrument) -> bool:
+        """Whether a fill's price decides the leverage its own pool is given: such a bar is walked."""
+        return quote.symbol in self._margins and quote.position.margin_mode == "isolated"
+
+    def _follow_margins(self) -> None:
+        """At the close of a bar, for schemes that demand so much a contract."""
+        for quote, _ in self._margins.values():
+            if quote.fresh:
+                self._follow_margin(quote, float(quote.lines[3][0]))
 
     def _leverage_given(self, symbol: str) -> bool:
         """Whether ``symbols`` states the leverage of a symbol, under any of its names."""

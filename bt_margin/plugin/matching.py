@@ -52,6 +52,7 @@ class Matching:
             if reach is None:
                 continue
             size, high, low, walk = reach
+            walk = walk or self.broker.posts_by_price(quote)
             fee = abs(self.broker.fee_of(order, size, high))
             old, count = found.get(quote.symbol), 1
             inside = order.exectype not in (Order.Market, Order.Historical)

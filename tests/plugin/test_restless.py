@@ -35,9 +35,9 @@ TOLD = [
     *((seed, True) for seed in range(6, 6 + STORIES // 4)),
 ]
 FIRST = {"Submitted", "Accepted"}
-OVER = {"Completed", "Canceled", "Expired", "Margin"}
+OVER = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
 FOLLOWS = {
-    "Submitted": {"Accepted", "Canceled", "Margin"},
+    "Submitted": {"Accepted", "Canceled", "Margin", "Rejected"},
     "Accepted": {"Partial", *OVER},
     "Partial": {"Partial", *OVER},
 }
