@@ -149,6 +149,7 @@ def _by_name(file: Path) -> str | None:
     if file.suffix in (".parquet", ".csv") and split_name(file):
         return "split"
     if name.endswith(".feather"):
+        freqtrade.of_path(file)  # refuses a premium index
         return "freqtrade"
     if name.endswith(".parquet"):
         return "freqtrade" if freqtrade.fits(file) else "parquet"

@@ -53,12 +53,12 @@ _BARS = ("open_time", *BAR_COLUMNS)
 
 
 def fits(path: Path) -> bool:
-    """Whether name and first line are those of the archive."""
+    """Whether name and first line are those of the archive. Raises `InputError` for a premium index."""
+    named = names.of_path(path) is not None
     cells = first_line(head(path))
     if not cells:
-        return names.of_path(path) is not None
+        return named
     if is_number(cells[0]):
-        named = names.of_path(path) is not None
         return len(cells) in (11, 12) or (named and len(cells) in (3, 6))
     lower = [cell.lower() for cell in cells]
     return lower[0] in ("open_time", "calc_time")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bt_margin.errors import InputError, message
+from bt_margin.market.shapes.piece import NotListed
 
 _FILE = re.compile(r"(.+?)-(\d+(?:mo|[smhdw])|fundingRate)-(\d{4}-\d{2}(?:-\d{2})?)")
 _KINDS = {
@@ -80,7 +81,7 @@ def symbols(named: Named, exchange: str | None, markets: frozenset[str]) -> list
     own = _OWN_MARKET.get(exchange or "")
     if own and named.market and own != named.market:
         todo = "name the exchange these files are of"
-        raise InputError(
+        raise NotListed(
             message(f"files of {named.market} are not of {exchange}", named.native, todo=todo)
         )
     only = named.market or own

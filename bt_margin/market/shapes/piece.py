@@ -67,6 +67,10 @@ class Piece:
     notes: tuple[str, ...] = ()
 
 
+class NotListed(InputError):
+    """The rows are of a market the exchange named has not: spot, linear or inverse."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the user says about files that do not tell it themselves; None where nothing is said.
