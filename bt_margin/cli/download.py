@@ -14,7 +14,8 @@ import typer
 from bt_margin.cli import shell
 
 if TYPE_CHECKING:
-    from bt_margin.market.fetch import Job, Order, Progress, Report, Told
+    from bt_margin.market.fetch import Order, Report
+    from bt_margin.market.filling import Job, Progress, Told
     from bt_margin.market.store import Store
 
 EXCHANGE = "A ccxt class, e.g. binanceusdm, bybit, okx, hyperliquid; several with commas."

@@ -17,7 +17,8 @@ import pandas as pd
 from bt_margin.errors import BtMarginError, DownloadError, InputError, MissingData, message, near
 from bt_margin.market.align import bars_within, load_store
 from bt_margin.market.exchange import Retry
-from bt_margin.market.fetch import WORKERS, Order, Report, Told, fetch
+from bt_margin.market.fetch import WORKERS, Order, Report, fetch
+from bt_margin.market.filling import Told
 from bt_margin.market.kinds import KINDS, Grid, Span
 from bt_margin.market.store import Store
 
@@ -58,7 +59,7 @@ def download(
     missing_funding, missing_marks : what to do where the venue has none (:mod:`bt_margin.market.align`)
     offline : use the store alone; nothing goes over the network
     retry : how patiently one question is asked again, ``Retry(attempts=3, patience=60)``
-    progress : called with a :class:`~bt_margin.market.fetch.Progress` for every page
+    progress : called with a :class:`~bt_margin.market.filling.Progress` for every page
 
     :raises InputError: an argument that cannot be meant.
     :raises DownloadError: data that did not come; what came is kept, the same call goes on from there.

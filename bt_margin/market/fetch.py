@@ -12,20 +12,19 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from bt_margin.errors import BtMarginError, DownloadError
-from bt_margin.market.exchange import Client, Retry, Tiers, bar_pages, fetch_tiers, funding_pages
-from bt_margin.market.kinds import BAR_KINDS, Grid, Page, Span
-from bt_margin.market.store import Dataset, Store
+from bt_margin.market.exchange import Client, Retry, Tiers, fetch_tiers
+from bt_margin.market.filling import Job, Stopped, Told, fill
+from bt_margin.market.kinds import BAR_KINDS, Span
+from bt_margin.market.store import Store
 
 WORKERS = 4
-_RECENT = 3  # bars (or settlements) so new that the venue may not have them yet
-_SETTLEMENT = 28_800_000  # ms, the usual time between two settlements
 _POLL = 0.1  # seconds between two looks of the waiting main thread, which Ctrl-C wakes
 
 
@@ -51,47 +50,6 @@ class Order:
 
 
 @dataclass(slots=True)
-class Job:
-    """One dataset on its way, and what became of it.
-
-    rows : rows that arrived; requests : calls they took; gaps : bars the venue confirmed not to have
-    lacking : stretches that were asked for and are not settled, though their time is over: the venue keeps
-        less, or may still deliver them
-    skipped : why nothing was asked; error : why it ended early
-    """
-
-    exchange: str
-    symbol: str
-    kind: str
-    timeframe: str
-    spans: tuple[Span, ...]
-    rows: int = 0
-    requests: int = 0
-    gaps: int = 0
-    revised: int = 0
-    lacking: tuple[Span, ...] = ()
-    skipped: str = ""
-    error: BaseException | None = None
-
-    @property
-    def label(self) -> str:
-        """How messages call it."""
-        return " ".join(
-            part for part in (self.exchange, self.symbol, self.kind, self.timeframe) if part
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a job stands: `done` of `total` ms settled, the time reached, rows so far."""
-
-    job: Job
-    done: int
-    total: int
-    reached: int
-
-
-@dataclass(slots=True)
 class Report:
     """What a fetch did: its jobs in the order they were wanted, and what must be said in words."""
 
@@ -108,13 +66,6 @@ class Report:
     def complete(self) -> bool:
         """Whether everything that was wanted, and is over, is in the store."""
         return not self.failures and not any(job.lacking for job in self.jobs)
-
-
-class Stopped(DownloadError):
-    """The work was called off; what was fetched is kept."""
-
-
-Told = Callable[[Progress], None]
 
 
 def fetch(
@@ -241,7 +192,7 @@ class _Desk:
         while not queue.empty():
             try:
                 job = queue.get_nowait()
-            except Exception:  # another worker took the last one
+            except Empty:  # another worker took the last one
                 return
             try:
                 self._do(client, job)
@@ -256,7 +207,10 @@ class _Desk:
                 self._keep(tiers)
                 job.rows = len(tiers.tiers)
             else:
-                self._rows(client, job)
+                dataset = self.store.dataset(job.exchange, job.symbol, job.kind, job.timeframe)
+                fill(
+                    client, dataset, job, again=self.order.again, check=self._check, told=self.told
+                )
         finally:
             job.requests = client.requests - before
 
@@ -268,48 +222,10 @@ class _Desk:
         if not kept or kept[-1]["tiers"]["raw"] != json.loads(json.dumps(value["raw"])):
             self.store.put_tiers(tiers.exchange, tiers.symbol, value, at)
 
-    def _rows(self, client: Client, job: Job) -> None:
-        """Page after page into the dataset, which no other process writes meanwhile."""
-        dataset = self.store.dataset(job.exchange, job.symbol, job.kind, job.timeframe)
-        now, done = client.now(), 0
-        spans = [(start, min(stop, now)) for start, stop in job.spans if start < min(stop, now)]
-        total = sum(stop - start for start, stop in spans)
-        known = len(dataset.revisions)
-        with dataset.writing(told=self._note) as writer:
-            lacking = [gap for span in spans for gap in self._wanted(dataset, span)]
-            done = total - sum(stop - start for start, stop in lacking)
-            self._tell(job, done, total, spans[0][0] if spans else now)
-            for gap in lacking:
-                for page in self._pages(client, job, _overlapping(dataset, job, gap)):
-                    if self.stop.is_set():
-                        raise Stopped("called off", exchange=job.exchange, symbol=job.symbol)
-                    writer.add(page)
-                    self._count(job, page)
-                    done += _settled(page, gap)
-                    self._tell(job, done, total, page.span[1])
-            writer.flush({"source": f"ccxt {client.version}, class {client.exchange}"})
-        job.revised = len(dataset.revisions) - known
-        recent = now - _RECENT * (Grid.of(job.timeframe).step if job.timeframe else _SETTLEMENT)
-        over = [(start, min(stop, recent)) for start, stop in spans if start < recent]
-        job.lacking = tuple(gap for span in over for gap in dataset.missing(span))
-
-    def _wanted(self, dataset: Dataset, span: Span) -> list[Span]:
-        return [span] if self.order.again else dataset.missing(span)
-
-    def _pages(self, client: Client, job: Job, span: Span) -> Iterator[Page]:
-        if job.kind == "funding":
-            return funding_pages(client, job.symbol, span)
-        return bar_pages(client, job.symbol, job.kind, job.timeframe, span)
-
-    def _count(self, job: Job, page: Page) -> None:
-        job.rows += len(page.times)
-        if job.kind in BAR_KINDS:
-            grid = Grid.of(job.timeframe)
-            job.gaps += sum(grid.count(hole) for hole in page.holes)
-
-    def _tell(self, job: Job, done: int, total: int, reached: int) -> None:
-        if self.told is not None:
-            self.told(Progress(job, done, total, reached))
+    def _check(self) -> None:
+        """:raises Stopped: the work was called off."""
+        if self.stop.is_set():
+            raise Stopped("called off", exchange=self.order.exchange)
 
     def _note(self, text: str) -> None:
         with self.lock:
@@ -322,18 +238,3 @@ class _Desk:
             self.wait(seconds)
         elif self.stop.wait(seconds):
             raise Stopped("called off", exchange=self.order.exchange)
-
-
-def _overlapping(dataset: Dataset, job: Job, gap: Span) -> Span:
-    """The span with one bar of what is stored before it, so that a revised candle is noticed."""
-    if job.kind not in BAR_KINDS:
-        return gap
-    start, stop = gap
-    follows = any(end == start for _, end in dataset.covered)
-    return (start - Grid.of(job.timeframe).step, stop) if follows else gap
-
-
-def _settled(page: Page, gap: Span) -> int:
-    """How many ms of a gap a page has settled."""
-    start, stop = max(page.span[0], gap[0]), min(page.span[1], gap[1])
-    return max(0, stop - start)

@@ -22,7 +22,8 @@ from bt_margin.errors import (
 )
 from bt_margin.market.download import FinerBars, chosen_kinds, listed, refetching, span_of, time_of
 from bt_margin.market.exchange import Retry
-from bt_margin.market.fetch import Order, Progress, fetch
+from bt_margin.market.fetch import Order, fetch
+from bt_margin.market.filling import Progress
 from bt_margin.market.store import Store
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
