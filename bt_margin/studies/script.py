@@ -31,6 +31,8 @@ from bt_margin.studies.run import complete
 from bt_margin.studies.scenarios import Around, Scenarios, run_all
 from bt_margin.studies.speech import Speech, speaking
 
+_BACKEND = "MPLBACKEND"  # where matplotlib looks for what draws
+
 
 @dataclass(frozen=True)
 class Study:
@@ -75,7 +77,10 @@ def run_script(script: str | Path, arguments: Sequence[str], study: Study) -> Ou
     with speaking(study.told, sys.stdout if study.shown else None) as (out, err):
         outcome = Outcome(file, study.told, out)
         director = _Director(study, outcome, (out, err))
-        with _as_main(file, arguments), interception.intercepted(director, plots=study.plots):
+        with (
+            _as_main(file, arguments, study.plots),
+            interception.intercepted(director, plots=study.plots),
+        ):
             try:
                 runpy.run_path(str(file), run_name="__main__")
             except SystemExit as leaving:
@@ -238,15 +243,19 @@ def _file(script: str | Path) -> Path:
 
 
 @contextmanager
-def _as_main(file: Path, arguments: Sequence[str]) -> Iterator[None]:
-    """``sys.argv`` and ``sys.path`` as a script finds them; afterwards as they were."""
-    words, places = sys.argv, list(sys.path)
+def _as_main(file: Path, arguments: Sequence[str], plots: bool) -> Iterator[None]:
+    """``sys.argv`` and ``sys.path`` as a script finds them, no windows of matplotlib; then as before."""
+    words, places, drawn = sys.argv, list(sys.path), os.environ.get(_BACKEND)
     sys.argv = [str(file), *arguments]
     sys.path.insert(0, str(file.resolve().parent))
+    if not plots and drawn is None:
+        os.environ[_BACKEND] = "Agg"
     try:
         yield
     finally:
         sys.argv, sys.path[:] = words, places
+        if not plots and drawn is None:
+            os.environ.pop(_BACKEND, None)
 
 
 def _own_modules(script: Path, before: Collection[str]) -> list[ModuleType]:
