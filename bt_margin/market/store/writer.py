@@ -208,8 +208,10 @@ class Writer:
         if len(revised.times):
             self._keep(commit, period, revised)
         if gaps or period in state.parts["gaps"]:
-            gaps = painted([*load_gaps(commit, period), *gaps], rows.times, state.step)
-            put_gaps(commit, period, gaps)
+            known = load_gaps(commit, period)
+            found = painted([*known, *gaps], rows.times, state.step)
+            if found != known:
+                put_gaps(commit, period, found)
 
     def _keep(self, commit: Commit, period: str, revised: Revised) -> None:
         """Add to a period's revisions, by time and then in the order they were seen."""

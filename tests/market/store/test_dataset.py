@@ -130,11 +130,17 @@ def test_a_row_told_otherwise_is_replaced_and_the_old_one_kept(tmp_path: Path) -
     with dataset.writing() as writer:
         writer.add(HOURLY.page(8, 9, changed={8: 6.0}))
         writer.add(HOURLY.page(2, 3, changed={2: 7.0}))
-    assert bars(dataset, HOURLY) == {bar: HOURLY.value(bar) for bar in range(12)} | {8: 6.0, 2: 7.0}
+        writer.add(HOURLY.page(6, 7, changed={6: 9.0}))
+    assert bars(dataset, HOURLY) == {bar: HOURLY.value(bar) for bar in range(12)} | {
+        8: 6.0,
+        2: 7.0,
+        6: 9.0,
+    }
     found = [(r.time, r.old[0], r.new[0], r.seen) for r in dataset.revisions]
-    two, eight = HOURLY.span(2, 3)[0], HOURLY.span(8, 9)[0]
+    two, six, eight = (HOURLY.span(bar, bar + 1)[0] for bar in (2, 6, 8))
     assert found == [
         (two, HOURLY.value(2), 7.0, 300),
+        (six, HOURLY.value(6), 9.0, 300),
         (eight, HOURLY.value(8), 5.0, 200),
         (eight, 5.0, 6.0, 300),
     ]

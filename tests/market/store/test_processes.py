@@ -104,18 +104,21 @@ def test_killed_fifty_times_and_resumed_the_store_is_that_of_one_download(
 ) -> None:
     chance = random.Random(4)
     dataset = VENUE.dataset(tmp_path)
-    unfinished = 0
+    unfinished = grown = 0
     for seed in range(50):
+        before = dataset.state().serial
         with forked(tmp_path, seed):
             threading.Event().wait(chance.uniform(0.001, 0.03))
         rows = bars(dataset, VENUE)
         assert all(value == VENUE.value(bar) for bar, value in rows.items())
+        grown += dataset.state().serial > before
         unfinished += bool(dataset.missing(VENUE.span(0, BARS)))
         if not dataset.missing(VENUE.span(0, BARS)):
             with dataset.writing() as writer:
                 writer.forget(VENUE.span(chance.randrange(BARS), BARS))
     download(tmp_path, chance)
     assert unfinished > 10
+    assert grown > 10
     assert contents(dataset) == whole
     assert strangers(dataset) == set()
     assert dataset.verify() == []
@@ -224,6 +227,22 @@ def test_a_writer_that_may_not_wait_longer_says_who_holds_it_up(
         VENUE.dataset(tmp_path).writing(wait=wait),
     ):
         pass
+
+
+def test_facts_put_by_many_at_once_are_all_kept(tmp_path: Path) -> None:
+    def put(name: str) -> None:
+        for number in range(12):
+            store = Store(tmp_path)
+            store.put_market("okx", {"symbol": f"{name}{number}/USDT:USDT"}, 1)
+            store.put_tiers("okx", "BTC/USDT:USDT", {name: number}, 100 * number + ord(name))
+
+    threads = [threading.Thread(target=put, args=(name,)) for name in "AB"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(Store(tmp_path).markets("okx")) == 24
+    assert len(Store(tmp_path).tiers("okx", "BTC/USDT:USDT")) == 24
 
 
 def test_other_datasets_are_not_held_up(tmp_path: Path) -> None:
