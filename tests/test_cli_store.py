@@ -203,6 +203,38 @@ def test_a_store_of_nothing_says_what_fills_it(tmp_path: Path) -> None:
         assert document(call("list", *words, "--json"))["datasets"] == []
 
 
+def test_damaged_tiers_are_listed_and_told(filled: Path) -> None:
+    Store(filled / "data").put_tiers(EXCHANGE, PERP, {"tiers": []}, START)
+    (tiers,) = (filled / "data").rglob("*tiers.json")
+    tiers.write_text("{")
+    result = call("list", "--store", filled / "data")
+    assert result.exit_code == 2
+    assert "tiers" in result.stdout
+
+
+def test_a_name_ccxt_does_not_know_is_remarked_on(place: Path) -> None:
+    words = ("import", place / "in", "--store", place / "data", "--exchange")
+    assert "no ccxt class" not in call(*words, EXCHANGE).stdout
+    assert "did you mean binanceusdm" in " ".join(call(*words, "binanceusd").stdout.split())
+
+
+def test_another_writer_is_waited_for_with_a_word(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bt_margin.market.store import Dataset
+
+    own = Dataset.writing
+
+    def busy(dataset: Dataset, **told: Any) -> Any:
+        told["told"]("waiting for another writer")
+        return own(dataset, **told)
+
+    monkeypatch.setattr(Dataset, "writing", busy)
+    result = call("import", filled / "in", "--exchange", EXCHANGE, "--store", filled / "data")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == ["bt-margin: waiting for another writer"] * 3
+
+
 def test_a_damaged_dataset_is_listed_and_told(filled: Path) -> None:
     folder = Store(filled / "data").dataset(EXCHANGE, PERP, "ohlcv", "1h").folder
     (folder / "_manifest.json").write_text("{")

@@ -27,15 +27,24 @@ def list_rows(store: Store, exchange: str | None) -> Iterator[dict[str, Any]]:
     names = store.exchanges() if exchange is None else [exchange]
     for name in names:
         for symbol in store.symbols(name):
-            dated = store.tiers(name, symbol)
-            if dated:
-                yield {
-                    **_named(name, symbol, "tiers", ""),
-                    "first": _time(dated[0]["at"]),
-                    "last": _time(dated[-1]["at"]),
-                    "rows": len(dated),
-                    "last_download": _time(dated[-1]["at"]),
-                }
+            row = _tiers_row(store, name, symbol)
+            if row:
+                yield row
+
+
+def _tiers_row(store: Store, exchange: str, symbol: str) -> dict[str, Any] | None:
+    """The dated tiers of a symbol; None without any."""
+    from bt_margin.errors import StoreDamaged
+
+    row = _named(exchange, symbol, "tiers", "")
+    try:
+        dated = store.tiers(exchange, symbol)
+    except StoreDamaged as error:
+        return {**row, "damaged": str(error)}
+    if not dated:
+        return None
+    first, last = _time(dated[0]["at"]), _time(dated[-1]["at"])
+    return {**row, "first": first, "last": last, "rows": len(dated), "last_download": last}
 
 
 def _named(exchange: str, symbol: str, kind: str, timeframe: str) -> dict[str, Any]:
@@ -153,7 +162,7 @@ def _label_of(group: list[Taken]) -> str:
     return _label(group[0].symbol, group[0].kind, group[0].timeframe)
 
 
-def show_taken(store: Path, taken: list[Taken], left: list[str]) -> None:
+def show_taken(store: Path, taken: list[Taken], left: list[str], stranger: str | None) -> None:
     """What came in, dataset by dataset, and what has to be known about it."""
     from bt_margin.cli import layout
     from bt_margin.report import numbers as n
@@ -172,7 +181,8 @@ def show_taken(store: Path, taken: list[Taken], left: list[str]) -> None:
             counts = (sum(getattr(e, name) for e in group) for name in ("rows", "new", "changed"))
             table.append([*cells, *(n.count(count) for count in counts)])
         layout.show_numbers(console, table)
-    for note in [*_import_notes(taken), *_left_note(left)]:
+    named = [stranger] if stranger and taken else []
+    for note in [*named, *_import_notes(taken), *_left_note(left)]:
         console.print(layout.hanging(f"· {note}", console.width), style="dim", markup=False)
     if taken:
         console.print(f"kept in: {store / taken[0].exchange}", markup=False)

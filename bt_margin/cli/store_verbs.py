@@ -82,21 +82,20 @@ def import_(
     """
     with shell.plain_errors():
         from bt_margin.market.shapes import Asked, check_words
-        from bt_margin.market.shapes.intake import Failed, take_files
+        from bt_margin.market.shapes.intake import Failed, take_files, unknown
         from bt_margin.market.store import Store
 
         check_words(shape, [kind] if kind else [])
         asked, place, left = Asked(symbol, kind, timeframe, exchange), Store(store), list[str]()
         with _told(quiet or as_json) as told:
-            found = list(
-                take_files(place, exchange, files, asked, shape, told=told, left=left.append)
-            )
+            known = {"told": told, "left": left.append, "waits": _waits}
+            found = list(take_files(place, exchange, files, asked, shape, **known))
         taken = [each for each in found if not isinstance(each, Failed)]
         failed = [each for each in found if isinstance(each, Failed)]
         if as_json:
             shell.write_json(store_tables.import_document(store, taken, failed, left))
         elif not quiet:
-            store_tables.show_taken(store, taken, left)
+            store_tables.show_taken(store, taken, left, unknown(exchange))
         for each in failed:
             shell.complain(str(each.error))
         if not found:
@@ -144,6 +143,11 @@ def export(
             store_tables.show_written(written)
         if not any(each.files for each in written):
             shell.fail("nothing written: the store has no rows in the time asked", 2)
+
+
+def _waits(sentence: str) -> None:
+    """Say on stderr what is being waited for."""
+    typer.echo(f"bt-margin: {sentence}", err=True)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAGIC = b"ARROW1"
+MOST_CELLS = 1 << 28  # of a Parquet file: 2 GB as numbers
 _RECORD_BATCH = 3  # MessageHeader.RecordBatch; 2 is a dictionary
 
 
@@ -70,25 +71,34 @@ def read_parquet_columns(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return frame
 
 
-def check_parquet(path: Path) -> list[str]:
-    """The column names of a Parquet file; `DataError` when it is damaged or too big."""
+def check_parquet(path: Path, *, plain: bool = False) -> list[str]:
+    """The column names of a Parquet file; `DataError` when it is damaged or too big.
+
+    plain : every column must hold numbers or times (texts may unpack without bound)
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         meta = pq.read_metadata(path)
-        names: list[str] = list(meta.schema.to_arrow_schema().names)
+        schema = meta.schema.to_arrow_schema()
     except FileNotFoundError as error:
         raise fault("file not found", where=str(path)) from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise fault("file cannot be read", error, where=str(path)) from error
     check_rows(meta.num_rows, str(path))
+    if plain:
+        _plain(schema, path)
+    cells = meta.num_rows * len(schema)
+    if cells > MOST_CELLS:
+        todo = "cut it into several files"
+        raise fault("file is too big", f"{cells:,} values", f"{MOST_CELLS:,}", str(path), todo)
     groups = [meta.row_group(number) for number in range(meta.num_row_groups)]
     size = sum(group.total_byte_size for group in groups)
     if size > MOST_BYTES:
         found, most = f"{size:,} bytes unpacked", f"{MOST_BYTES:,} bytes"
         raise fault("file is too big", found, most, str(path), "cut it into several files")
-    return names
+    return list(schema.names)
 
 
 def unpacked(source: Any) -> tuple[int, int]:

@@ -11,6 +11,7 @@ two stamps in one minute are the same settlement, and the stored stamp stays.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bt_margin.errors import BtMarginError, InputError, message
+from bt_margin.errors import BtMarginError, InputError, message, near
 from bt_margin.market.kinds import Grid, Page, Span, columns_of
 from bt_margin.market.names import META_SUFFIX, split_name
 from bt_margin.market.shapes import SUFFIXES, Asked, Piece, read_foreign, sniff
@@ -93,11 +94,13 @@ def take_files(
     *,
     told: Told | None = None,
     left: Told | None = None,
+    waits: Told | None = None,
 ) -> Iterator[Taken | Failed]:
     """Import files and folders, file by file; a broken file does not stop the others.
 
     told : gets each file's name before it is read; left : the names of files in folders that were
-        left alone, because they are of no shape or of another venue
+        left alone, because they are of no shape or of another venue; waits : a sentence when another
+        process is writing
     """
     wanted = Asked(asked.symbol, asked.kind, asked.timeframe, exchange)
     for file, named in _files(places):
@@ -108,7 +111,7 @@ def take_files(
                 continue
             if told:
                 told(str(file))
-            yield from _take_file(store, file, shape, wanted)
+            yield from _take_file(store, file, shape, wanted, waits)
         except BtMarginError as error:
             if isinstance(error, NotListed) and not named:
                 if left:
@@ -117,8 +120,19 @@ def take_files(
             yield Failed(str(file), error)
 
 
-def take(store: Store, exchange: str, piece: Piece, file: Path, *, now: int | None = None) -> Taken:
-    """One piece into the store; with equal rows stored already nothing is written."""
+def take(
+    store: Store,
+    exchange: str,
+    piece: Piece,
+    file: Path,
+    *,
+    now: int | None = None,
+    waits: Told | None = None,
+) -> Taken:
+    """One piece into the store; with equal rows stored already nothing is written.
+
+    now : the time [ms] bars must have closed by; default: the clock's
+    """
     _check_listed(exchange, piece.symbol)
     dataset = store.dataset(exchange, piece.symbol, piece.kind, piece.timeframe)
     written = int(file.stat().st_mtime * 1000) if file.exists() else None
@@ -127,7 +141,7 @@ def take(store: Store, exchange: str, piece: Piece, file: Path, *, now: int | No
     if frame.empty:
         todo = "import it again when its bar has closed"
         raise InputError(message("no closed bar in the file", where=str(file), todo=todo))
-    with dataset.writing() as writer:
+    with dataset.writing(told=waits) as writer:
         joint = _Joint(dataset, frame)
         origin = {"file": file.name[-200:], "shape": piece.shape}
         pages = [page for page in joint.pages() if joint.brings(page)]
@@ -214,6 +228,17 @@ class _Joint:
         return joined(spans)
 
 
+def unknown(exchange: str) -> str | None:
+    """A sentence about an exchange that is no ccxt class, or None; ccxt itself is not loaded."""
+    found = importlib.util.find_spec("ccxt")
+    places = found.submodule_search_locations if found else None
+    names = {path.stem for place in places or () for path in Path(place).glob("*.py")}
+    if not names or exchange in names:
+        return None
+    hint = near(exchange, sorted(names))
+    return f"{exchange} is no ccxt class, a download cannot go on from here{f'; {hint}' if hint else ''}"
+
+
 def holes_between(minutes: Times) -> Mask:
     """For each distance of two settlements [ms]: whether one may be missing in it.
 
@@ -274,7 +299,9 @@ def _missing(times: Times, piece: Piece) -> int:
     return int((times[-1] - times[0]) // step) + 1 - len(times)
 
 
-def _take_file(store: Store, file: Path, shape: str | None, asked: Asked) -> Iterator[Taken]:
+def _take_file(
+    store: Store, file: Path, shape: str | None, asked: Asked, waits: Told | None
+) -> Iterator[Taken]:
     pieces = read_foreign(
         file,
         shape,
@@ -284,7 +311,7 @@ def _take_file(store: Store, file: Path, shape: str | None, asked: Asked) -> Ite
         exchange=asked.exchange,
     )
     for piece in pieces:
-        yield take(store, asked.exchange or "", piece, file)
+        yield take(store, asked.exchange or "", piece, file, waits=waits)
 
 
 def _files(places: list[Path]) -> Iterator[tuple[Path, bool]]:

@@ -203,6 +203,16 @@ def test_a_parquet_bomb_is_refused_before_it_unpacks(
         read_foreign(path)
 
 
+def test_a_parquet_file_of_texts_is_refused_before_it_unpacks(tmp_path: Path) -> None:
+    """A dictionary of one long text may stand for any number of rows."""
+    path = tmp_path / "BTC_USDT_USDT_1h.parquet"
+    frame = candles(1000).assign(remark="x" * 1_000_000)
+    frame.to_parquet(path)
+    assert path.stat().st_size < 300_000
+    with pytest.raises(DataError, match="column remark holds no numbers"):
+        read_foreign(path)
+
+
 @pytest.mark.parametrize("place", range(8, 400, 13))
 def test_a_feather_file_with_a_bad_byte_is_read_or_refused_but_never_breaks(
     tmp_path: Path, place: int
