@@ -96,6 +96,7 @@ def test_modes_cash_leverage_and_who_is_told(place: Path) -> None:
     (own,) = json.loads(script(place, PAIR, "--cash", "500", "--json").stdout)["runs"]
     assert own["settings"]["cross"]["cash"] == 500.0
     assert "difference" not in one.stdout
+    assert "MarginBroker cross" in script(place, body).stdout
     two = script(place, body, "--told", "isolated")
     assert "MarginBroker isolated" in two.stdout
     assert "its run under isolated" in two.stdout
