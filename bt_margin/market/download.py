@@ -73,7 +73,8 @@ def download(
         wanted = Order(exchange, names, timeframe, (span,), chosen, named, exchange_options)
         report = fetch([wanted], place, workers=workers, told=progress, retry=retry)
         demand(report)
-        notes = report.notes
+        absent = [job.skipped for job in report.jobs if job.skipped]  # which the frames tell themselves
+        notes = [note for note in report.notes if not any(text in note for text in absent)]
     start, stop = span[0], None if until is None else span[1]
     try:
         frames = load_store(

@@ -82,23 +82,25 @@ def proxies(broker: Any) -> list[str]:
 
 def notes(broker: Any) -> list[str]:
     """What a reader should know, one sentence each."""
+    told = {q.symbol for q in broker._instruments if attribute_of(q.data, "alignment")}
     said = []
-    if broker._without_mark:
+    bare = [symbol for symbol in broker._without_mark if symbol not in told]
+    if bare:
         said.append(
-            f"No mark prices for {', '.join(broker._without_mark)}: "
-            "liquidations were triggered by the last price."
+            f"No mark prices for {', '.join(bare)}: liquidations were triggered by the last price."
         )
     if broker._idle_symbols:
         said.append(f"symbols= names {', '.join(broker._idle_symbols)}, which no feed trades.")
-    holes = [q for q in broker._instruments if q.unmarked and q.symbol not in broker._without_mark]
-    for quote in holes:
+    silent = {*broker._without_mark, *told}  # where aligned frames say themselves what they lack
+    for quote in [q for q in broker._instruments if q.unmarked and q.symbol not in silent]:
         share = quote.marked / (quote.marked + quote.unmarked)
         said.append(
             f"{quote.unmarked} bars of {quote.symbol} had no mark and were judged by the last price "
             f"({share:.1%} had one)."
         )
-    if broker._without_funding:
-        said.append(f"No funding rates for {', '.join(broker._without_funding)}: none was charged.")
+    unfunded = [symbol for symbol in broker._without_funding if symbol not in told]
+    if unfunded:
+        said.append(f"No funding rates for {', '.join(unfunded)}: none was charged.")
     for symbol, every in broker._repeating_funding.items():
         said.append(
             f"The funding column of {symbol} repeats a rate on every bar; one charge per "
@@ -107,6 +109,8 @@ def notes(broker: Any) -> list[str]:
             "if every bar settles."
         )
     for symbol, gone in missing_settlements(broker).items():
+        if symbol in told:
+            continue
         said.append(
             f"{gone} funding settlements of {symbol} are missing; nothing was charged there."
         )
