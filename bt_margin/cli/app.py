@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bt_margin._version import __version__
-from bt_margin.cli import calc, compare, download, run, sample
+from bt_margin.cli import calc, check, compare, download, run, sample, store_verbs
 
 EXAMPLES = """Cross or isolated margin? Run a backtrader strategy under both and see where they part.
 
@@ -47,5 +47,9 @@ root.__doc__ = EXAMPLES
 app.command("compare")(compare.compare)
 app.command("run")(run.run)
 app.command("download")(download.download)
+app.command("check")(check.check)
+app.command("list")(store_verbs.list_)
+app.command("import")(store_verbs.import_)
+app.command("export")(store_verbs.export)
 app.command("sample")(sample.sample)
 app.command("calc")(calc.calc)

@@ -1,0 +1,147 @@
+"""bt-margin download, and compare on an exchange: against a server that answers as the venue does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from market.loopback import Coin, Loopback, loopback, ms
+from typer.testing import CliRunner, Result
+
+from bt_margin.cli.app import app
+from bt_margin.market.store import Store
+
+BTC = "BTC/USDT:USDT"
+NOW = ms("2024-03-01 00:30")
+TURNS = """
+import backtrader as bt
+
+class Turns(bt.Strategy):
+    "Long and short in turns, with many times its money."
+
+    params = (("exposure", 9.0),)
+
+    def next(self):
+        if len(self) % 48 == 1:
+            side = 1 if len(self) % 96 == 1 else -1
+            self.order_target_percent(target=side * self.p.exposure)
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with loopback("binanceusdm", Coin("BTC", listed=ms("2024-01-01")), now=NOW) as running:
+        yield running
+
+
+@pytest.fixture
+def place(tmp_path: Path, server: Loopback) -> Path:
+    """A folder with the options that lead to the server, and a strategy."""
+    (tmp_path / "options.json").write_text(json.dumps(server.exchange_options))
+    (tmp_path / "turns.py").write_text(TURNS)
+    return tmp_path
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def market(
+    place: Path, *words: str, exchange: str = "binanceusdm", since: str = "2024-02-01"
+) -> list[str]:
+    return [
+        "--exchange", exchange, "--symbols", BTC, "--since", since, "--store", str(place / "data"),
+        "--exchange-options", str(place / "options.json"), *words,
+    ]  # fmt: skip
+
+
+def test_a_download_says_what_came_and_the_second_one_that_nothing_is_new(place: Path) -> None:
+    first = call("download", *market(place))
+    assert first.exit_code == 0, first.output
+    assert "binanceusdm BTC/USDT:USDT mark 1h" in first.stdout
+    assert "apiKey" in first.stdout  # why there are no tiers
+    assert Store(place / "data").dataset("binanceusdm", BTC, "ohlcv", "1h").rows == 696
+    second = call("download", *market(place, "--until", "2024-02-20"))
+    assert second.exit_code == 0
+    assert second.stdout.count("nothing new") == 3
+
+
+def test_json_is_one_document_and_quiet_is_silent(place: Path) -> None:
+    told = json.loads(call("download", *market(place, "--json", "--kinds", "ohlcv,funding")).stdout)
+    assert told["complete"] is True
+    assert [row["rows_fetched"] for row in told["datasets"]] == [696, 88]
+    assert [row["error"] for row in told["datasets"]] == [None, None]
+    assert call("download", *market(place, "--quiet")).output == ""
+
+
+def test_exit_codes_tell_all_some_nothing_and_a_mistake(place: Path, server: Loopback) -> None:
+    some = call("download", *market(place, "--kinds", "ohlcv,tiers"))
+    assert some.exit_code == 3
+    assert "API key" in some.stderr
+    assert some.stderr.count("bt-margin: error:") == 1
+    server.faults.add("451", times=50)
+    nothing = call("download", *market(place, since="2024-01-01"))
+    assert nothing.exit_code == 1
+    assert "restricted" in nothing.stderr or "451" in nothing.stderr
+    mistake = call("download", *market(place, exchange="binanceusd"))
+    assert mistake.exit_code == 2
+    assert "binanceusdm" in mistake.stderr
+
+
+def test_compare_on_an_exchange_is_one_command(place: Path, server: Loopback) -> None:
+    strategy = str(place / "turns.py")
+    found = call(
+        "compare", strategy, *market(place, "--leverage", "10", "--out", str(place / "out"))
+    )
+    assert found.exit_code == 0, found.output
+    assert "isolated" in found.stdout
+    assert (place / "out" / "report.html").is_file()
+    count = sum(server.requests.values())
+    again = call(
+        "compare", strategy, *market(place, "--offline", "--until", "2024-03-01", "--quiet")
+    )
+    assert again.exit_code == 0, again.output
+    assert sum(server.requests.values()) == count
+
+
+def test_finer_bars_come_for_dangerous_bars_alone(place: Path, server: Loopback) -> None:
+    words = market(place, "--leverage", "25", "--set", "exposure=24", "--detail", "1m")
+    found = call("compare", str(place / "turns.py"), *words)
+    assert found.exit_code == 0, found.output
+    assert "walked along finer bars." in found.stdout
+    minutes = Store(place / "data").dataset("binanceusdm", BTC, "ohlcv", "1m")
+    assert 0 < minutes.rows < 60 * 60  # far fewer than the month's 41,760
+    assert minutes.rows % 60 == 0
+
+
+def test_a_venue_without_a_rule_book_is_asked_for(place: Path) -> None:
+    found = call("compare", str(place / "turns.py"), *market(place, exchange="gate"))
+    assert found.exit_code == 2
+    assert "no rule book" in found.stderr
+    assert "--venue" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--exchange", "okx"], "needs --symbols as well"),
+        (["--exchange", "okx", "--symbols", BTC], "needs --since as well"),
+        (["--exchange", "okx", "--data", "."], "name two markets"),
+        (["--offline"], "name the exchange"),
+        (["--detail", "1m"], "name the exchange"),
+    ],
+)
+def test_options_that_do_not_go_together(place: Path, words: list[str], told: str) -> None:
+    found = call("compare", str(place / "turns.py"), "--venue", "binance", *words)
+    assert found.exit_code == 2
+    assert told in found.stderr
+
+
+def test_an_options_file_that_is_none_is_one_line(place: Path) -> None:
+    (place / "options.json").write_text("{")
+    found = call("download", *market(place))
+    assert found.exit_code == 2
+    assert len(found.stderr.splitlines()) == 1
+    assert "options.json" in found.stderr
