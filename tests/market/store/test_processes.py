@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from bt_margin.market.store import Dataset, Store
 ROOT = Path(__file__).resolve().parents[3]
 VENUE = Venue(timeframe="30m", holes=frozenset({*range(40, 44), 333, 334, 700}))
 BARS = 1_500  # a month and a bit: three parts
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that can be forked")
 CHILD = """
 import random, sys
 from pathlib import Path
@@ -31,8 +32,14 @@ download(Path(sys.argv[1]), chance)
 """
 
 
-def download(folder: Path, chance: random.Random) -> None:
-    """Fetch what is missing in pages of a random width, committed every few of them."""
+def download(
+    folder: Path, chance: random.Random, pipe: int | None = None, pace: int | None = None
+) -> None:
+    """Fetch what is missing in pages of a random width, committed every few of them.
+
+    pipe : told one byte for each page taken
+    pace : asked for one byte before each page
+    """
     dataset = VENUE.dataset(folder)
     while dataset.missing(VENUE.span(0, BARS)):
         with dataset.writing() as writer:
@@ -41,7 +48,11 @@ def download(folder: Path, chance: random.Random) -> None:
             for start, stop in spans[:3]:
                 first, last = ((edge - VENUE.start) // VENUE.step for edge in (start, stop))
                 width = chance.randint(1, 120)
+                if pace is not None:
+                    os.read(pace, 1)
                 writer.add(VENUE.page(first, min(last, first + width)))
+                if pipe is not None:
+                    os.write(pipe, b".")
                 if chance.random() < 0.7:
                     writer.flush()
 
@@ -83,21 +94,25 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 @contextmanager
 def forked(folder: Path, seed: int) -> Iterator[int]:
-    """A child that downloads; killed and waited for at the end of the block."""
+    """A child that downloads and tells of each page; killed and waited for at the end of the block."""
+    heard, told = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            download(folder, random.Random(seed))
+            os.close(heard)
+            download(folder, random.Random(seed), told)
         finally:
             os._exit(0)
+    os.close(told)
     try:
-        yield child
+        yield heard
     finally:
+        os.close(heard)
         os.kill(child, 9)
         os.waitpid(child, 0)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+@FORKS
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_killed_fifty_times_and_resumed_the_store_is_that_of_one_download(
     tmp_path: Path, whole: dict[str, object]
@@ -107,8 +122,10 @@ def test_killed_fifty_times_and_resumed_the_store_is_that_of_one_download(
     unfinished = grown = 0
     for seed in range(50):
         before = dataset.state().serial
-        with forked(tmp_path, seed):
-            threading.Event().wait(chance.uniform(0.001, 0.03))
+        with forked(tmp_path, seed) as heard:
+            for _ in range(chance.randint(1, 6)):
+                os.read(heard, 1)
+            threading.Event().wait(chance.uniform(0, 0.01))
         rows = bars(dataset, VENUE)
         assert all(value == VENUE.value(bar) for bar, value in rows.items())
         grown += dataset.state().serial > before
@@ -138,20 +155,39 @@ def test_two_processes_that_write_the_same_dataset_end_as_one(
     assert dataset.verify() == []
 
 
+def paced(folder: Path, pace: int, heard: int) -> int:
+    """A child that downloads one page for each byte it is sent; its number."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(heard)
+            download(folder, random.Random(7), pace=pace)
+        finally:
+            os._exit(0)
+    os.close(pace)
+    return child
+
+
+@FORKS
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_reader_sees_only_committed_states_while_others_write(
     tmp_path: Path, whole: dict[str, object]
 ) -> None:
-    child = start(tmp_path, 7)
-    go(child)
+    pace, go_on = os.pipe()
+    child = paced(tmp_path, pace, go_on)
     dataset, states = VENUE.dataset(tmp_path), set()
-    while child.poll() is None:
-        found = bars(dataset, VENUE)
-        assert all(value == VENUE.value(bar) for bar, value in found.items())
-        states.add(len(found))
-        assert sum(len(frame) for frame in dataset.frames()) >= len(found)
-        assert all(gap.stop - gap.start <= 4 * VENUE.step for gap in dataset.gaps)
-        assert dataset.verify() == []
-    assert end(child) == 0
+    try:
+        while os.waitpid(child, os.WNOHANG)[0] == 0:
+            with suppress(BrokenPipeError):
+                os.write(go_on, b".")
+            found = bars(dataset, VENUE)
+            assert all(value == VENUE.value(bar) for bar, value in found.items())
+            states.add(len(found))
+            assert sum(len(frame) for frame in dataset.frames()) >= len(found)
+            assert all(gap.stop - gap.start <= 4 * VENUE.step for gap in dataset.gaps)
+            assert dataset.verify() == []
+    finally:
+        os.close(go_on)
     assert len(states) > 3
     assert contents(dataset) == whole
 
