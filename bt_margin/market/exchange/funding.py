@@ -72,8 +72,7 @@ class _Walk:
         if not self.seen and not self.client.habits.known:
             still_open, holes = (span,), []  # not listed yet, or forgotten: nobody knows
         elif not after:
-            begin = max(rates, default=span[0] - 1) + 1
-            begin = max(begin, self.young) if not rates else begin
+            begin = max(self.young, span[0], max(rates, default=0) + 1)
             if span[1] > self.young and begin < span[1]:
                 still_open = ((begin, span[1]),)
                 holes = [(hole[0], min(hole[1], begin)) for hole in holes if hole[0] < begin]

@@ -15,8 +15,9 @@ from bt_margin.errors import InputError, UnknownExchange, message, near
 from bt_margin.market.exchange.retry import Pace
 from bt_margin.market.exchange.verdicts import Reply
 
-# Markets nobody downloads with this package: options (one request per coin on Bybit).
-_MARKET_TYPES = {
+# Not asked for: options (one request per coin on Bybit), and lists that need a key (Binance).
+_OURS: dict[str, dict[str, Any]] = {
+    "binance": {"fetchMargins": False},
     "bybit": {"fetchMarkets": {"types": ["spot", "linear", "inverse"]}},
     "okx": {"fetchMarkets": {"types": ["spot", "future", "swap"]}},
 }
@@ -60,8 +61,9 @@ def make(name: str, options: Mapping[str, Any], pace: Pace, spy: Spy, heard: Hea
                 todo=near(name, ccxt.exchanges) or None,
             )
         )
+    _shaped(name, options)
     try:
-        ours = {"options": _MARKET_TYPES.get(name, {})}
+        ours = {"options": _OURS.get(name, {})}
         exchange = getattr(ccxt, name)(ccxt.Exchange.deep_extend(ours, dict(options)))
     except (TypeError, ValueError, AttributeError, KeyError, ccxt.BaseError) as error:
         text = message(f"ccxt cannot take these options for {name}", type(error).__name__)
@@ -74,18 +76,39 @@ def make(name: str, options: Mapping[str, Any], pace: Pace, spy: Spy, heard: Hea
     return exchange
 
 
+def _shaped(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse a plain value where ccxt has a table: it would break something else later on."""
+    if not options:
+        return
+    described = getattr(library(), name)().describe()
+    for option, value in options.items():
+        if isinstance(described.get(option), dict) and not isinstance(value, Mapping):
+            raise InputError(
+                message(
+                    f"the exchange option {option!r} has the wrong shape",
+                    f"a value of type {type(value).__name__}",
+                    "a table of names and values",
+                    f"options for {name}",
+                )
+            )
+
+
 def strange(exchange: Any, options: Mapping[str, Any]) -> list[str]:
     """A sentence for each option that ccxt does not know by this name."""
-    known = set(dir(type(exchange))) | set(exchange.describe())
-    said = []
-    for name in options:
-        if name not in known:
-            hint = near(name, [each for each in known if not each.startswith("_")])
-            said.append(
-                f"the exchange option {name!r} is none that ccxt knows; {hint}".rstrip("; ")
-            )
-    return said
+    if not options:
+        return []
+    described = exchange.describe()
+    known = set(dir(type(exchange))) | set(described)
+    names = [*described, *described.get("requiredCredentials", {}), *_MORE]
+    return [
+        f"the exchange option {name!r} is none that ccxt knows; {near(name, names)}".rstrip("; ")
+        for name in options
+        if name not in known and name not in names
+    ]
 
+
+# Settings of ccxt that its classes do not list, for hints at a misspelt name.
+_MORE = ("headers", "proxies", "httpProxy", "httpsProxy", "socksProxy", "proxyUrl", "userAgent")
 
 Heard = Callable[[Mapping[str, str]], None]
 

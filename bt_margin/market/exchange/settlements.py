@@ -25,6 +25,7 @@ DAY = 86_400_000
 PAUSE = 1.0  # before a stretch is asked for the last time   [s]
 CONFIRMATIONS = 2  # answers without anything new that make a hole
 CALM_AFTER = 3  # holes in a row that were only confirmed: one confirmation will do
+FEW = 3  # so many doubtful stretches are asked for one by one
 LONGER = 1.5  # a distance this many times its neighbours may hide a settlement
 NEIGHBOURS = 3
 
@@ -67,12 +68,25 @@ class SettlementAsker:
             if quiet:
                 self.client.retry.sleep(PAUSE)
             known = len(rates)
-            for doubt in doubts:
-                rates |= self._rates(doubt, self.client.habits.funding_page, False)
+            self._again(rates, doubts)
             quiet = 0 if len(rates) > known else quiet + 1
             doubts = doubtful([*before, *sorted(rates), *after], span, not before, not after)
         self._calm = self._calm + 1 if doubts else 0
         return rates, doubts
+
+    def _again(self, rates: Rates, doubts: Sequence[Span]) -> None:
+        """Ask for doubtful stretches: few one by one, many (or all there is) with one request."""
+        whole = self.client.habits.funding == WHOLE
+        limit = None if whole else self.client.habits.funding_page
+        if whole or len(doubts) > FEW:
+            hull = (doubts[0][0], doubts[-1][1])
+            inside = {time for time in rates if hull[0] <= time < hull[1]}
+            answer = self._rates(hull, limit, False)
+            rates |= answer
+            if whole or inside <= answer.keys():
+                return  # all that was known came again, so nothing was cut off
+        for doubt in doubts:
+            rates |= self._rates(doubt, limit, False)
 
     def _rates(self, span: Span, limit: int | None, reaching_back: bool) -> Rates:
         """One answer; two different settlements of one stamp are asked for again, then an error."""
