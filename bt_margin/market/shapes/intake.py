@@ -221,10 +221,7 @@ class _Joint:
         own = np.isin(self.stamps, self.times)
         whole = ~holes_between(minutes) & (own[1:] | own[:-1])
         spans = [(int(minute), int(minute) + MINUTE) for minute in minutes[own]]
-        spans += [
-            (int(minutes[place]), int(minutes[place + 1]) + MINUTE)
-            for place in np.flatnonzero(whole)
-        ]
+        spans += [(int(minutes[place]), int(minutes[place + 1])) for place in np.flatnonzero(whole)]
         return joined(spans)
 
 

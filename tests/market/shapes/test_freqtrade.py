@@ -104,6 +104,7 @@ def test_feather_is_written_as_freqtrade_writes_it(tmp_path: Path) -> None:
     assert table.schema.names == ["date", "open", "high", "low", "close", "volume"]
     assert table.schema.field("date").type == pa.timestamp("ms", tz="UTC")
     assert {str(field.type) for field in list(table.schema)[1:]} == {"double"}
+    assert b"\x04\x22\x4d\x18" in path.read_bytes()  # an lz4 frame
     frame = feather.read_feather(path)
     assert isinstance(frame.index, pd.RangeIndex)
 

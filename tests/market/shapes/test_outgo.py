@@ -77,6 +77,8 @@ def test_a_stretch_of_time(tmp_path: Path, store: Store) -> None:
     assert span == (START + 5 * HOUR, START + 7 * HOUR)
     (written,) = export(store, found, span, "ccxt", tmp_path)
     assert written.rows == {"ohlcv": 2}
+    (whole,) = export(store, found, span, "parquet", tmp_path)
+    assert whole.rows == {"ohlcv": 2}
     late = span_of("2030-01-01", None)
     for shape in ("ccxt", "parquet"):
         (nothing,) = export(store, found, late, shape, tmp_path)
