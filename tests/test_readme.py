@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
+from market.loopback import Coin, loopback, ms
+from typer.testing import CliRunner
 
 import bt_margin as btm
+from bt_margin.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+COINS = tuple(Coin(name, listed=ms("2024-01-01")) for name in ("BTC", "ETH"))
 COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if line]
 
 
@@ -50,58 +55,39 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
-    for kind, text in BLOCKS:
-        if kind == "python":
-            exec(compile(text, "README.md", "exec"), names)
+    with loopback("binanceusdm", *COINS, now=ms("2025-02-01")) as server:
+        for name in ("download", "FinerBars"):
+            there = partial(getattr(btm, name), exchange_options=server.exchange_options)
+            monkeypatch.setattr(btm, name, there)
+        for kind, text in BLOCKS:
+            if kind == "python":
+                exec(compile(text, "README.md", "exec"), names)
     assert "isolated" in capsys.readouterr().out
+    assert len(names["frames"]["ETH/USDT:USDT"]) == 31 * 24 - 1  # the last one is not closed yet
+
+
+def test_the_commands_on_real_data_run_on_a_server_that_answers_as_the_venue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "strategies").symlink_to(ROOT / "strategies")
+    verbs = ("--exchange", "bt-margin check", "bt-margin list")
+    lines = [line for line in COMMANDS if any(verb in line for verb in verbs)]
+    for line in lines:
+        words = shlex.split(line)[1:]
+        exchange = words[words.index("--exchange") + 1] if "--exchange" in words else ""
+        if exchange:
+            with loopback(exchange, *COINS, now=ms("2025-02-01")) as server:
+                (tmp_path / "options.json").write_text(json.dumps(server.exchange_options))
+                found = CliRunner().invoke(app, [*words, "--exchange-options", "options.json"])
+        else:
+            found = CliRunner().invoke(app, words)
+        assert found.exit_code == 0, found.output
+    assert sum("--exchange" in line for line in lines) == 2
+    assert {"check", "list", "download", "compare"} <= {line.split()[1] for line in lines}
 
 
 def test_pictures_and_local_links_exist() -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", README)
     local = [target for target in targets if "://" not in target]
     assert [target for target in local if not (ROOT / target).exists()] == []
-
-
-class Venue:
-    """Answers like a ccxt exchange: bars forward from ``since``, funding every eight hours, some ms late."""
-
-    def __init__(self, first: int, bars: int) -> None:
-        self.first, self.bars = first, bars
-        self.asked: list[tuple[int, int]] = []
-
-    def parse_timeframe(self, timeframe: str) -> int:
-        return {"1h": 3_600}[timeframe]
-
-    def fetch_ohlcv(
-        self, symbol: str, timeframe: str, since: int, limit: int, params: dict[str, str]
-    ) -> list[list[float]]:
-        self.asked.append((since, limit))
-        price = 99.0 if params.get("price") == "mark" else 100.0
-        times = [self.first + i * 3_600_000 for i in range(self.bars)]
-        rows = [[t, price, price + 1, price - 1, price, 5.0] for t in times if t >= since]
-        return rows[:limit]
-
-    def fetch_funding_rate_history(
-        self, symbol: str, since: int, limit: int
-    ) -> list[dict[str, float]]:
-        times = [self.first + i * 28_800_000 + 7 for i in range(1 + self.bars // 8)]
-        return [{"timestamp": t, "fundingRate": 0.0001} for t in times if t >= since][:limit]
-
-
-def test_the_ccxt_history_of_the_readme_is_a_frame_the_feed_takes() -> None:
-    block = next(text for kind, text in BLOCKS if kind == "python" and "def history(" in text)
-    names: dict[str, Any] = {}
-    exec(compile(block, "README.md", "exec"), names)
-    start = 1_704_067_200_000
-    venue = Venue(start, 1_200)
-    frame = names["history"](venue, "BTC/USDT:USDT", "1h", start, start + 1_000 * 3_600_000)
-    assert len(frame) == 1_000
-    assert frame.index.is_monotonic_increasing
-    assert frame.index.is_unique
-    assert (frame["mark_close"] == 99.0).all()
-    assert frame["funding_rate"].count() == 125
-    assert frame["funding_rate"].first_valid_index() == frame.index[0]
-    assert all(limit == 499 for _, limit in venue.asked)
-    feed = btm.PerpData(dataname=frame, name="BTC/USDT:USDT")
-    assert feed.mark_available
-    assert len(feed.funding_stamps()) == 125
