@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -101,6 +101,39 @@ class Finding:
             "count": self.count,
             "text": self.text,
         }
+
+
+# Stretches of one kind in one dataset that are told one by one; of more, all but the longest become
+# one finding. Errors are always told one by one, because a repair needs each.
+MOST = 200
+
+
+def folded(findings: Sequence[Finding], most: int = MOST) -> list[Finding]:
+    """The findings with what is beyond the `most` longest of a kind in a dataset told as one.
+
+    >>> many = [Finding("gap", "info", "", "A", "a", i, i, i, "...") for i in range(1, 5)]
+    >>> [(each.start, each.stop, each.count, each.text) for each in folded(many, most=2)]
+    [(3, 3, 3, '...'), (4, 4, 4, '...'), (1, 2, 3, '2 more stretches, none longer than 2')]
+    """
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for each in findings:
+        key = (each.exchange, each.symbol, each.data, each.kind, each.severity)
+        groups.setdefault(key, []).append(each)
+    out: list[Finding] = []
+    for group in groups.values():
+        if len(group) <= most or group[0].severity == "error":
+            out += group
+            continue
+        ranked = sorted(range(len(group)), key=lambda place: -group[place].count)
+        kept = set(ranked[:most])
+        rest = [group[place] for place in ranked[most:]]
+        text = f"{plural(len(rest), 'more stretch', 'more stretches')}"
+        text += f", none longer than {rest[0].count:,}"
+        first, last = min(each.start for each in rest), max(each.stop for each in rest)
+        out += [each for place, each in enumerate(group) if place in kept]
+        count = sum(each.count for each in rest)
+        out.append(replace(rest[0], start=first, stop=last, count=count, text=text))
+    return out
 
 
 def worst(findings: Iterable[Finding]) -> Severity | None:

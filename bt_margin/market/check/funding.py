@@ -22,7 +22,7 @@ from bt_margin.market.check.findings import (
     runs,
     when,
 )
-from bt_margin.market.check.rows import Floats, Mask, Rows, Times
+from bt_margin.market.check.rows import Floats, Mask, Rows, Times, distinct
 
 # Venues stamp a settlement some ms (Binance) to about a second (dYdX) after the hour; loaders join
 # by the minute. Beyond a minute from the full hour a stamp is wrong.
@@ -72,7 +72,7 @@ def check_stamps(rows: Rows) -> Iterator[Finding]:
         text = f"{plural(last - first + 1, 'settlement')} within a minute of the one before"
         span = int(times[first]), int(times[last + 1])
         yield rows.say("duplicate", "error", span, last - first + 1, text)
-    stamps = np.unique(nearest[~off])
+    stamps = distinct(nearest[~off])
     if len(stamps) > 1:
         yield from _distances(rows, stamps)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -17,7 +18,7 @@ from bt_margin.market.check.findings import (
     runs,
     when,
 )
-from bt_margin.market.check.rows import Rows, Times, origin, phase_of
+from bt_margin.market.check.rows import Rows, Times, distinct, origin, phase_of
 from bt_margin.market.kinds import Span
 
 # A stretch of missing bars that nobody asked the venue about is an error from this length on:
@@ -59,7 +60,7 @@ def check_grid(rows: Rows) -> Iterator[Finding]:
         return  # months have no fixed length
     phase = phase_of(rows)
     off = (rows.times - origin(rows)) % rows.step != phase
-    times = np.unique(rows.times[off])
+    times = distinct(rows.times[off])
     for part in _stretches(times, rows.step):
         text = f"{plural(len(part), 'bar')} that open between the opens of the others"
         yield rows.say("off grid", "error", _span(part), len(part), text)
@@ -106,7 +107,7 @@ def gaps_of(rows: Rows) -> list[Span]:
     A bar whose values are no good is there all the same; it was told as what it is.
     """
     base, step = origin(rows) + phase_of(rows), rows.step
-    slots = np.unique((rows.told - base) // step)
+    slots = distinct((rows.told - base) // step)
     holes = np.flatnonzero(np.diff(slots) > 1)
     return [
         (int(slots[place] + 1) * step + base, int(slots[place + 1]) * step + base)
@@ -121,7 +122,8 @@ def judge_gap(rows: Rows, span: Span, kind: str) -> Iterator[Finding]:
     error, since the history has a hole that a download would fill. In files nobody knows: a
     warning, an error when longer than `LONG_GAP`.
     """
-    for part in subtract(span, rows.holes):
+    holes = _near(rows.holes, span)
+    for part in subtract(span, holes):
         if rows.covered is None:
             yield _unknown(rows, part, kind)
             continue
@@ -133,9 +135,15 @@ def judge_gap(rows: Rows, span: Span, kind: str) -> Iterator[Finding]:
                 f"{_missing(rows, gone)}, though they were fetched once; repair fetches them again"
             )
             yield _gap(rows, gone, kind, "error", text)
-    for hole in intersect(span, rows.holes):
+    for hole in intersect(span, holes):
         text = f"{_missing(rows, hole)}: the venue has none, asked again and confirmed"
         yield _gap(rows, hole, kind, "info", text)
+
+
+def _near(spans: tuple[Span, ...], span: Span) -> tuple[Span, ...]:
+    """Of sorted spans that lie apart, those that could touch this one."""
+    first = max(0, bisect_left(spans, (span[0], 0)) - 1)
+    return spans[first : bisect_left(spans, (span[1], 0))]
 
 
 def subtract(span: Span, others: Iterable[Span]) -> list[Span]:

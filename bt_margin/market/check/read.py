@@ -14,7 +14,7 @@ from bt_margin.errors import BtMarginError, DataError, InputError, message
 from bt_margin.market import shapes
 from bt_margin.market.check.findings import Finding
 from bt_margin.market.check.order import intersect
-from bt_margin.market.check.rows import PRICES, Floats, Rows, Times
+from bt_margin.market.check.rows import PRICES, Floats, Rows, Times, distinct
 from bt_margin.market.frames import FUNDING, MARK, TIME_COLUMNS, to_utc
 from bt_margin.market.kinds import BAR_KINDS, columns_of
 from bt_margin.market.names import META_SUFFIX, split_name, symbol_of, timeframe_of, unified_symbol
@@ -270,7 +270,7 @@ def _ms(index: pd.DatetimeIndex) -> Times:
 
 def _step_name(times: Times) -> str:
     """`1h`, `15m` ... from the most common distance; "" when there is none."""
-    gaps = np.diff(np.unique(times))
+    gaps = np.diff(distinct(times))
     if not len(gaps):
         return ""
     sizes, counts = np.unique(gaps, return_counts=True)

@@ -53,7 +53,7 @@ class Rows:
     @property
     def told(self) -> Times:
         """The times that had a row, sorted and unique."""
-        return np.unique(self.times) if self.seen is None else self.seen
+        return distinct(self.times) if self.seen is None else self.seen
 
     @property
     def bars(self) -> bool:
@@ -78,7 +78,7 @@ class Rows:
 
     def distance(self) -> int:
         """The most common distance of two neighbouring times [ms]; an hour for fewer than two."""
-        gaps = np.diff(np.unique(self.times))
+        gaps = np.diff(distinct(self.times))
         if not len(gaps):
             return HOUR
         sizes, counts = np.unique(gaps, return_counts=True)
@@ -108,6 +108,18 @@ class Rows:
         if until is not None:
             keep &= self.times < until
         return self.kept(keep)
+
+
+def distinct(times: Times) -> Times:
+    """The times sorted, each once; those that are so already come back as they are.
+
+    >>> distinct(np.array([3, 1, 3])).tolist()
+    [1, 3]
+    """
+    if (np.diff(times) > 0).all():
+        return times
+    ordered = np.sort(times)
+    return ordered[np.concatenate(([True], np.diff(ordered) > 0))]
 
 
 def tidy(rows: Rows) -> Rows:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from bt_margin.market.check.bars import check_frozen, check_prices, check_volume
-from bt_margin.market.check.findings import SEVERITIES, Finding
+from bt_margin.market.check.findings import SEVERITIES, Finding, folded
 from bt_margin.market.check.funding import check_rates, check_sign, check_stamps
 from bt_margin.market.check.marks import (
     check_coverage,
@@ -142,7 +142,7 @@ def check_read(
     """The findings about datasets that were read, gravest first within each dataset."""
     clock = int(pd.Timestamp.now("UTC").value // 1_000_000) if now is None else now
     all_rows = [rows.between(*span) for rows in read.rows]
-    return _sorted([*read.findings, *_findings(all_rows, clock)])
+    return _sorted(folded([*read.findings, *_findings(all_rows, clock)]))
 
 
 def _sorted(findings: Iterable[Finding]) -> list[Finding]:
