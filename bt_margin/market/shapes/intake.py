@@ -285,7 +285,10 @@ def _check_listed(exchange: str, symbol: str) -> None:
     found = "spot" if not settle else "inverse" if inverse else "linear"
     markets = _MARKETS.get(exchange, (found,))
     if found not in markets:
-        what, todo = f"{exchange} lists no {found} markets", "name the exchange these rows are of"
+        what, todo = (
+            f"{exchange} lists no {found} markets",
+            "name the exchange these rows are of, or the symbol in full",
+        )
         raise NotListed(message(what, symbol, " or ".join(markets), todo=todo))
 
 

@@ -252,7 +252,7 @@ def _in_order(
                 place = int(np.argmax(differs))
                 found = f"rows {order[place - 1] + 1} and {order[place] + 1}, {to_times(times[order])[place]}"
                 raise fault("two different rows of one time", found, "one", where)
-        notes.append(f"{where}: {int(twice.sum())} rows were there twice and were taken once")
+        notes.append(f"{where}: rows that were there twice, taken once: {int(twice.sum()):,}")
     keep = ~twice
     return times[order][keep], [column[keep] for column in rows], tuple(notes)
 

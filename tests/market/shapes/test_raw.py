@@ -142,9 +142,9 @@ def test_rows_out_of_order_are_sorted_and_equal_ones_taken_once_with_a_note(tmp_
     (found,) = read_foreign(path, symbol=PERP)
     assert len(found.frame) == 2
     assert found.frame.index.is_monotonic_increasing
-    assert [note.partition(": ")[2] for note in found.notes] == [
+    assert [note.partition("rows.csv: ")[2] for note in found.notes] == [
         "rows were not in order of time and were sorted",
-        "1 rows were there twice and were taken once",
+        "rows that were there twice, taken once: 1",
     ]
 
 
