@@ -229,6 +229,34 @@ def test_a_script_that_crashes_after_its_run_still_gets_its_comparison(place: Pa
     assert "SyntaxError" in one_line(wrong)
 
 
+def test_a_feed_of_hours_read_as_days_is_told_what_it_lacks(place: Path) -> None:
+    (place / "hours.csv").write_text(
+        "".join(f"2025-01-01 0{h}:00:00,1,1,1,1,1\n" for h in range(9))
+    )
+    body = """
+    made = bt.Cerebro()
+    made.adddata(bt.feeds.GenericCSVData(dataname="hours.csv", name="BTC", openinterest=-1))
+    made.run()
+    """
+    result = script(place, body)
+    assert result.exit_code == 2
+    assert "timeframe=bt.TimeFrame.Minutes, compression=60" in one_line(result)
+
+
+def test_a_script_surprised_by_a_liquidation_is_told_of_it(place: Path) -> None:
+    body = """
+    class Sure(Hedge):
+        def notify_order(self, order):
+            {1: "mine", 2: "mine"}[1 if order.info.get("event") is None else 3]
+    cerebro("BTC", "ETH", strategy=Sure).run()
+    """
+    result = script(place, body)
+    assert result.exit_code == 1
+    line = one_line(result)
+    assert "KeyError: 3" in line
+    assert "a liquidation is an order the script never sent" in line
+
+
 def test_a_strategy_that_crashes_is_not_hushed_up_by_its_script(place: Path) -> None:
     body = """
     class Breaks(bt.Strategy):
@@ -308,6 +336,38 @@ def test_what_a_script_collects_is_collected_once(place: Path) -> None:
     said = script(place, body).stdout
     assert "21 21 21 21 21" in said
     assert "True" in said
+
+
+def test_filters_and_streams_begin_each_run_anew(place: Path) -> None:
+    body = """
+    import io
+    class First:
+        def __init__(self, data):
+            self.seen = []
+        def __call__(self, data):
+            self.seen.append(len(data))
+            if len(self.seen) > 15:
+                data.backwards()
+                return True
+            return False
+    class Watch(bt.Strategy):
+        def stop(self):
+            print(self.position.size, *(len(data) for data in self.datas))
+    made = cerebro("BTC", "ETH", strategy=Watch)
+    made.datas[0].addfilter(First)
+    text = made.datas[1].p.dataname.to_csv()
+    stream = bt.feeds.GenericCSVData(
+        dataname=io.StringIO(text), name="SOL", timeframe=bt.TimeFrame.Minutes, compression=60,
+        open=1, close=2, volume=3, high=4, low=5, openinterest=-1,
+    )
+    made.adddata(stream)
+    made.add_order_history(iter([["2025-01-01T05:00:00", 1, 100.0]]))
+    made.run()
+    """
+    result = script(place, body, "-q", "--out", "out")
+    assert result.exit_code == 0, result.stderr
+    for mode in ("cross", "isolated"):
+        assert (place / f"out/printed_{mode}.txt").read_text() == "1.0 15 21 21\n"
 
 
 def test_an_optimisation_ranks_its_sets_under_both_modes(place: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,6 +32,7 @@ DATA = "Market data whose mark prices and funding the account uses; prices stay 
 OUT = "Write tables, picture and report, and what the script printed, into this folder."
 TOLD = "Whose results the script gets back and prints; default: the first."
 STAMPS = "Whether the script's bars carry their open or their close time."
+SURPRISE = "a liquidation is an order the script never sent: order.info.liquidation is True"
 MOST = 12  # parameter sets in a table
 
 
@@ -284,7 +287,18 @@ def _document(outcome: Outcome, files: list[Path]) -> dict[str, Any]:
 def _end(outcome: Outcome) -> None:
     """One line and exit code 1 for a script that failed or said it did."""
     name = outcome.script.name
-    if outcome.error is not None and isinstance(outcome.error, Exception):
-        shell.strategy_failed(name, {}, outcome.error)
+    try:
+        if outcome.error is not None:
+            raise outcome.error
+    except Exception as error:
+        surprised = any(map(_of_liquidation, traceback.walk_tb(error.__traceback__)))
+        shell.strategy_failed(f"{name} ({SURPRISE})" if surprised else name, {}, error)
     if outcome.code not in (None, 0):
         shell.fail(f"{name} ended itself with sys.exit({outcome.code!r})", 1)
+
+
+def _of_liquidation(step: tuple[FrameType, int]) -> bool:
+    """Whether this step of a traceback handles the notice of a liquidation."""
+    values = list(step[0].f_locals.values()) if step[0].f_code.co_name == "notify_order" else []
+    orders = [value for value in values if hasattr(value, "getstatusname")]
+    return any(order.info.get("liquidation") for order in orders)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import backtrader as bt
@@ -119,6 +121,33 @@ def forget_bars(cerebro: Any) -> None:
             if isinstance(item, _BaseResampler):
                 item.bar.bstart(maxdate=True)
                 item.compcount, item._firstbar, item._nexteos = 0, True, None
+
+
+def keep_filters(cerebro: Any) -> Callable[[], None]:
+    """Remember the state of the feeds' filters; the result puts it back, so that each run begins with it.
+
+    backtrader makes filters once, and they go on where the last run ended. Bars of resamplers are left to
+    :func:`forget_bars`.
+    """
+    filters = [item for data in cerebro.datas for item, _, _ in [*data._filters, *data._ffilters]]
+    states = [
+        (vars(item), {name: _copied(value) for name, value in vars(item).items()})
+        for item in filters
+        if isinstance(getattr(item, "__dict__", None), dict)
+        and not isinstance(item, _BaseResampler)
+    ]
+
+    def put_back() -> None:
+        for own, kept in states:
+            own.clear()
+            own.update({name: _copied(value) for name, value in kept.items()})
+
+    return put_back
+
+
+def _copied(value: Any) -> Any:
+    """A container as a copy of its own, anything else as it is."""
+    return copy(value) if isinstance(value, (list, dict, set, deque)) else value
 
 
 def run_with(cerebro: Any, broker: Any, progress: Progress | None = None) -> tuple[Any, Recorder]:

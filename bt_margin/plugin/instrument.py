@@ -158,10 +158,13 @@ class Instrument(Quote):
                 self.step = observed
         elif not self.replay and not (number == before and is_ticks(self.data)):
             kind = "appears twice" if number == before else "comes after a later one"
-            raise DataError(
-                f"the time {utc_text(time)} of {self.symbol} {kind}; bars must be in rising order "
-                "of time (frame.sort_index(), then drop duplicates)"
-            )
+            todo = "bars must be in rising order of time (frame.sort_index(), then drop duplicates)"
+            if number == before and self.data._timeframe == bt.TimeFrame.Days:
+                todo += (
+                    "; a feed of hours or minutes that is not told so is read as days, all at the end "
+                    "of theirs: give it timeframe=bt.TimeFrame.Minutes, compression=60"
+                )
+            raise DataError(f"the time {utc_text(time)} of {self.symbol} {kind}; {todo}")
 
     def read(self) -> None:
         """The prices of the current bar, once; marks fall back to last, counted."""

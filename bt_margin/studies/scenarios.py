@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bt_margin.plugin import assemble
 from bt_margin.studies.bounds import EXTREMES
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.result import Run
@@ -33,7 +34,8 @@ def run_all(
 ) -> Comparison:
     """Run a prepared Cerebro under each scenario (name → every broker keyword) and compare.
 
-    The state of Python's and numpy's random numbers is the same at the beginning of each run. ``last``
+    The state of Python's and numpy's random numbers, and of the feeds' filters, is the same at the
+    beginning of each run. ``last``
     names the scenario that is run after all others, so that the Cerebro and the script that owns it are
     left as that run leaves them. ``bounds`` also runs each scenario with the path inside the bar at its worst
     and at its best. ``stamp`` is given the runs and the seconds they took.
@@ -41,10 +43,12 @@ def run_all(
     for own in chosen.values():
         complete(own, cerebro, frames is None)
     luck = random.getstate(), np.random.get_state()
+    filters = assemble.keep_filters(cerebro)
 
     def once(label: str, name: str, keywords: Mapping[str, Any]) -> Run:
         random.setstate(luck[0])
         np.random.set_state(luck[1])
+        filters()
         with around(label) as told:
             return run_prepared(cerebro, frames, keywords, name, told)
 
