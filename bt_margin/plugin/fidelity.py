@@ -81,39 +81,14 @@ def proxies(broker: Any) -> list[str]:
 
 
 def notes(broker: Any) -> list[str]:
-    """What a reader should know, one sentence each."""
-    told = {q.symbol for q in broker._instruments if attribute_of(q.data, "alignment")}
-    said = []
-    bare = [symbol for symbol in broker._without_mark if symbol not in told]
-    if bare:
-        said.append(
-            f"No mark prices for {', '.join(bare)}: liquidations were triggered by the last price."
-        )
+    """What a reader should know, one sentence each.
+
+    Frames that were aligned (:mod:`bt_margin.market.align`) say themselves what their marks and funding lack.
+    """
+    aligned = {q.symbol for q in broker._instruments if attribute_of(q.data, "alignment")}
+    said = [*_of_marks(broker, aligned), *_of_funding(broker, aligned)]
     if broker._idle_symbols:
         said.append(f"symbols= names {', '.join(broker._idle_symbols)}, which no feed trades.")
-    silent = {*broker._without_mark, *told}  # where aligned frames say themselves what they lack
-    for quote in [q for q in broker._instruments if q.unmarked and q.symbol not in silent]:
-        share = quote.marked / (quote.marked + quote.unmarked)
-        said.append(
-            f"{quote.unmarked} bars of {quote.symbol} had no mark and were judged by the last price "
-            f"({share:.1%} had one)."
-        )
-    unfunded = [symbol for symbol in broker._without_funding if symbol not in told]
-    if unfunded:
-        said.append(f"No funding rates for {', '.join(unfunded)}: none was charged.")
-    for symbol, every in broker._repeating_funding.items():
-        said.append(
-            f"The funding column of {symbol} repeats a rate on every bar; one charge per "
-            f"{every / 3_600_000:g} h "
-            "was read from it; give NaN except at settlements, or frame.attrs['funding'], "
-            "if every bar settles."
-        )
-    for symbol, gone in missing_settlements(broker).items():
-        if symbol in told:
-            continue
-        said.append(
-            f"{gone} funding settlements of {symbol} are missing; nothing was charged there."
-        )
     stand_in = proxies(broker)
     if stand_in:
         said.append(
@@ -124,3 +99,32 @@ def notes(broker: Any) -> list[str]:
         said.extend(str(note) for note in attribute_of(quote.data, "notes") or ())
     said.extend(broker.account.venue.approximations)
     return said
+
+
+def _of_marks(broker: Any, aligned: set[str]) -> Iterator[str]:
+    bare = [symbol for symbol in broker._without_mark if symbol not in aligned]
+    if bare:
+        yield f"No mark prices for {', '.join(bare)}: liquidations were triggered by the last price."
+    silent = {*broker._without_mark, *aligned}
+    for quote in [q for q in broker._instruments if q.unmarked and q.symbol not in silent]:
+        share = quote.marked / (quote.marked + quote.unmarked)
+        yield (
+            f"{quote.unmarked} bars of {quote.symbol} had no mark and were judged by the last price "
+            f"({share:.1%} had one)."
+        )
+
+
+def _of_funding(broker: Any, aligned: set[str]) -> Iterator[str]:
+    bare = [symbol for symbol in broker._without_funding if symbol not in aligned]
+    if bare:
+        yield f"No funding rates for {', '.join(bare)}: none was charged."
+    for symbol, every in broker._repeating_funding.items():
+        yield (
+            f"The funding column of {symbol} repeats a rate on every bar; one charge per "
+            f"{every / 3_600_000:g} h "
+            "was read from it; give NaN except at settlements, or frame.attrs['funding'], "
+            "if every bar settles."
+        )
+    for symbol, gone in missing_settlements(broker).items():
+        if symbol not in aligned:
+            yield f"{gone} funding settlements of {symbol} are missing; nothing was charged there."
