@@ -367,7 +367,7 @@ def test_filters_and_streams_begin_each_run_anew(place: Path) -> None:
     result = script(place, body, "-q", "--out", "out")
     assert result.exit_code == 0, result.stderr
     for mode in ("cross", "isolated"):
-        assert (place / f"out/printed_{mode}.txt").read_text() == "1.0 15 21 21\n"
+        assert (place / f"out/printed_{mode}.txt").read_text() == "1 15 21 21\n"
 
 
 def test_an_optimisation_ranks_its_sets_under_both_modes(place: Path) -> None:
