@@ -53,6 +53,8 @@ def check(
 
         places = what or [Path("data")]
         asked = (exchange, parse.names(symbols), _span(since, until))
+        if not what and not places[0].exists():
+            shell.fail(_nothing(places, None, None), 2)
         begun = time.monotonic()
         found = _checked(places, asked, quiet or as_json)
         seconds = time.monotonic() - begun
@@ -76,6 +78,8 @@ def check(
 
 
 def _span(since: str | None, until: str | None) -> tuple[int | None, int | None]:
+    if since is None and until is None:
+        return None, None
     from bt_margin.market.download import time_of
 
     first = None if since is None else time_of(since, "since")

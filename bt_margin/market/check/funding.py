@@ -165,7 +165,7 @@ def _distances(rows: Rows, stamps: Times) -> Iterator[Finding]:
     order = np.argsort(-counts)
     words = [f"{length(int(sizes[place]))} × {counts[place]:,}" for place in order]
     text = f"settles every {listed(words)}"
-    changes = int((np.diff(apart) != 0).sum())
+    changes = int((np.diff(apart[~lost]) != 0).sum())
     text += f"; the interval changes {plural(changes, 'time')}" if changes else ""
     yield rows.say("intervals", "info", _span(stamps), len(stamps), text)
     yield from _phase(rows, stamps, int(sizes[order[0]]))

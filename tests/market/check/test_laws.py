@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from market.check.plants import PRICES
 from market.check.worlds import synthetic
 
+from bt_margin.market import check as check_package
 from bt_margin.market.check import KINDS, Finding, check_frames, exit_code
 from bt_margin.market.check.findings import SEVERITIES, folded
 from bt_margin.market.check.funding import check_sign, check_stamps
@@ -261,3 +263,11 @@ def test_errors_are_never_folded_and_counts_never_change() -> None:
     assert sum(each.severity == "error" for each in short) == 1000
     assert sum(each.severity == "warning" for each in short) == 201
     assert sum(each.count for each in short) == sum(each.count for each in many)
+
+
+def test_every_kind_that_is_listed_is_said_somewhere() -> None:
+    folder = Path(check_package.__file__).parent
+    code = "".join(
+        path.read_text("utf-8") for path in folder.glob("*.py") if path.name != "findings.py"
+    )
+    assert [kind for kind in KINDS if f'"{kind}"' not in code] == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -24,14 +23,6 @@ def sound(name: str) -> World:
 
 def grave(findings: list[Finding]) -> set[tuple[str, str]]:
     return {(each.kind, each.data) for each in findings if each.severity != "info"}
-
-
-@cache
-def before(name: str, factory: Callable[[], Path]) -> frozenset[tuple[str, str]]:
-    """What the check says of the sound market: facts it lists, and nothing grave."""
-    place = factory()
-    write(sound(name), place)
-    return frozenset(grave(check_files([place], now=NOW)))
 
 
 def planted(spoiled: Plant, name: str, place: Path) -> tuple[list[Finding], tuple[int, int]]:

@@ -117,6 +117,19 @@ def test_nothing_to_check_is_helped(tmp_path: Path, place: Path) -> None:
     assert "file not found" in done.output
 
 
+def test_without_a_path_the_folder_data_is_checked(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    done = call()
+    assert done.exit_code == 2
+    assert "nothing to check in data" in done.output
+    (elsewhere / "data").symlink_to(place, target_is_directory=True)
+    assert "4 datasets" in call("-q").output
+
+
 def test_files_are_not_repaired(place: Path) -> None:
     done = call(place, "--repair", "--quiet")
     assert done.exit_code == 2
@@ -168,6 +181,28 @@ def test_a_download_is_clean_and_an_outage_of_the_venue_a_fact(store: Store) -> 
     part = call(store.folder / "binanceusdm")
     assert part.exit_code == 2
     assert "part of a store" in part.output
+
+
+@pytest.mark.parametrize(
+    ("exchange", "coin"),
+    [
+        ("bybit", Coin("ETH", listed=ms("2024-01-01"))),
+        ("okx", Coin("BTC", listed=ms("2024-01-01"))),
+        ("krakenfutures", Coin("BTC", "USD", listed=ms("2024-01-01"))),
+        ("dydx", Coin("BTC", "USDC", listed=ms("2024-01-01"))),
+        ("hyperliquid", Coin("BTC", "USDC", listed=ms("2024-01-01"))),
+    ],
+)
+def test_downloads_from_every_venue_are_clean(exchange: str, coin: Coin, tmp_path: Path) -> None:
+    with loopback(exchange, coin, now=NOW) as server:
+        order = Order(
+            exchange, (coin.symbol,), "1h", ((SINCE, NOW),), ("ohlcv", "mark", "funding"),
+            options=server.exchange_options,
+        )  # fmt: skip
+        assert fetch([order], Store(tmp_path / "store")).failures == []
+    done = call(tmp_path / "store")
+    assert done.exit_code == 0
+    assert "0 errors, 0 warnings" in done.output, done.output
 
 
 def test_a_repair_asks_the_venue_again_and_ends_clean(
