@@ -1,7 +1,7 @@
 """Kraken Futures: multi-collateral (PF) and inverse (PI) perpetuals.
 
     charts     rising, `from` and `to` in seconds, both inclusive; at most 2,000, and `more_candles` says
-               whether that cut it; mark and index bars have no volume
+               whether that cut it; mark and index bars have a volume of zero
     funding    everything at once, rising; the relative rate and the absolute one
     levels     begin where they say, in quote (PF) or contracts (PI); the last one is endless
 
@@ -32,6 +32,7 @@ class KrakenFutures(Venue):
     names = ("krakenfutures",)
     hours = 1
     jitter = 0
+    mark_volume = True
 
     def urls(self, base: str) -> Mapping[str, Any]:
         return {
@@ -143,14 +144,13 @@ class KrakenFutures(Venue):
 
 
 def writer(coin: Coin, kind: str) -> Render:
-    """How candles are written: long decimals, and the volume as a number where there is one."""
+    """How candles are written: long decimals, and a volume always."""
     price = f'"%.{max(11, coin.digits if kind == "ohlcv" else coin.mark_digits)}f"'
     four = f'"open":{price},"high":{price},"low":{price},"close":{price}'
-    volume = f',"volume":%.{coin.volume_digits}f' if kind == "ohlcv" else ""
+    volume = f',"volume":"%.{max(8, coin.volume_digits)}f"'
     line = f'{{"time":%d,{four}{volume}}}'
 
     def candles(t: Any, *columns: Any) -> list[str]:
-        kept = columns if kind == "ohlcv" else columns[:4]
-        return [line % row for row in zip(t, *kept, strict=True)]
+        return [line % row for row in zip(t, *columns, strict=True)]
 
     return candles
