@@ -59,6 +59,7 @@ class Booking(Base):
         """Round to the contract's steps, note the mark of the decision, and pass on."""
         pin(order)
         quote = self.instrument(order.data)
+        quote.sound()
         if order.data is not quote.data and order.data._compensate is None:
             order.data = quote.data  # a resampled or replayed clone: its market's own feed trades
         if quote.opened() and not self.p.coc:
@@ -205,6 +206,7 @@ class Booking(Base):
             return
         other, price = order.data._compensate, float(price)  # bounded buffers hold numpy's floats
         quote = self.instrument(order.data if other is None else other)
+        quote.sound()
         size = self._fill_size(order, price, ago, quote)
         if not size:
             if order.info.get("reduce_only"):
@@ -213,7 +215,6 @@ class Booking(Base):
         resting = order.exectype == Order.Limit and price == order.created.price
         before = self.positions[quote.data].price
         self._mark_of_fill(quote, price)
-        self._follow_margin(quote, price)
         fill = self.account.fill(
             quote.symbol, size, price, fee=self._fee(order, "maker" if resting else "taker"),
             liquidity="maker" if resting else "taker", order=order.ref,
@@ -231,9 +232,14 @@ class Booking(Base):
             self._end(order, order.cancel)
 
     def _mark_of_fill(self, quote: Instrument, price: float) -> None:
-        """Where the mark stands at a fill inside the bar when nobody walks: as near as its range allows."""
+        """Where the mark stands at a fill inside the bar when nobody walks: as near as its range allows.
+
+        And the leverage, where a contract takes so much margin at any price.
+        """
         if not self._matching.walking and price != quote.open and quote.mark_high > 0.0:
             quote.position.mark = min(max(price, quote.mark_low), quote.mark_high)
+        if self._margins:
+            self._follow_margin(quote, price)
 
     def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> Any:
         self._asked = price

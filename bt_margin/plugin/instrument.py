@@ -72,6 +72,7 @@ class Instrument(Quote):
         "closes_at",
         "data",
         "ends_at",
+        "fault",
         "fresh",
         "lines",
         "marked",
@@ -114,6 +115,7 @@ class Instrument(Quote):
         self.replay = bool(getattr(data, "replaying", 0))
         self.step = bar_length(data)
         self.measured = len(getattr(self.times, "array", ())) > 1
+        self.fault = ""
         self.fresh = self.unread = False
         self.seen = (0, 0.0, 0.0)
         self.marked = self.unmarked = 0
@@ -164,7 +166,18 @@ class Instrument(Quote):
                     "; a feed of hours or minutes that is not told so is read as days, all at the end "
                     "of theirs: give it timeframe=bt.TimeFrame.Minutes, compression=60"
                 )
-            raise DataError(f"the time {utc_text(time)} of {self.symbol} {kind}; {todo}")
+            self._doubt(f"the time {utc_text(time)} of {self.symbol} {kind}; {todo}")
+
+    def _doubt(self, fault: str) -> None:
+        """Note what is wrong with the feed; it matters once there is a position, or an order is sent."""
+        self.fault = self.fault or fault
+        if self.position.size:
+            self.sound()
+
+    def sound(self) -> None:
+        """:raises DataError: the feed cannot be traded; feeds that are only looked at may be anything."""
+        if self.fault:
+            raise DataError(self.fault)
 
     def read(self) -> None:
         """The prices of the current bar, once; marks fall back to last, counted."""
@@ -216,14 +229,14 @@ class Instrument(Quote):
     def usable(self) -> bool:
         """Whether the bar has prices at all (feeds may deliver NaN while they wait).
 
-        :raises DataError: a price of zero or below.
+        :raises DataError: a price of zero or below while a position is held.
         """
         close = self.lines[3][0]
         if close > 0.0:
             return True
         self.fresh = False
         if close == close:
-            raise DataError(
+            self._doubt(
                 f"the close {close} of {self.symbol} at {utc_text(self.start)} is no price; "
                 "prices must be above 0"
             )

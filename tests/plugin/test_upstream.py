@@ -203,9 +203,38 @@ def test_ticks_may_have_the_same_time() -> None:
     assert (run.position.size, run.position.price) == (3, pytest.approx(307.0 / 3))
 
 
-def test_bars_may_not() -> None:
-    with pytest.raises(DataError, match="appears twice"):
-        story(ours(), lambda s: None, ticks(100.0, 101.0, 102.0))
+FAULTS = {
+    "twice": (ticks(100.0, 101.0, 102.0, 103.0, 104.0), "appears twice"),
+    "back": (bars([100.0] * 5).iloc[[0, 2, 1, 3, 4]], "comes after a later one"),
+    "negative": (bars([100.0, -1.0, 102.0, 103.0, 104.0]), "the close -1.0 .* is no price"),
+    "zero": (bars([100.0, 0.0, 102.0, 103.0, 104.0]), "the close 0.0 .* is no price"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_faulty_feed_may_be_looked_at(fault: str, loop: str) -> None:
+    """Spreads and sentiments are fed as bars, too; and filters of backtrader's own repeat times."""
+    told = [story(b, lambda s: None, FAULTS[fault][0], **LOOPS[loop]) for b in (stock(), ours())]
+    assert alike(*told)
+    assert len(told[1]) == 5
+
+
+@pytest.mark.parametrize("bar", [1, 4], ids=["before", "after"])
+@pytest.mark.parametrize("kind", ["market", "resting"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_feed_cannot_be_traded(fault: str, kind: str, bar: int) -> None:
+    """Neither when the order comes after the fault, nor over it."""
+
+    def act(s: Any) -> None:
+        if len(s) == bar and kind == "market":
+            s.buy()
+        elif len(s) == bar:
+            s.buy(exectype=bt.Order.Stop, price=99.0 if fault == "back" else 103.5)
+
+    frame, words = FAULTS[fault]
+    with pytest.raises(DataError, match=words):
+        story(ours(), act, frame)
 
 
 class BidAsk(bt.feeds.GenericCSVData):
