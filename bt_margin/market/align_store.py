@@ -218,7 +218,10 @@ def _datasets(store: Store, exchange: str, symbol: str, kind: str) -> dict[str, 
 
 
 def _timeframes(store: Store, exchange: str, symbol: str, kind: str) -> set[str]:
-    return set(_datasets(store, exchange, symbol, kind))
+    """Those that were wanted whole, else all: parts are there to look into single bars."""
+    have = _datasets(store, exchange, symbol, kind)
+    whole = {name for name, dataset in have.items() if not dataset.provenance.get("parts")}
+    return whole or set(have)
 
 
 def _pick_last(store: Store, exchange: str, symbol: str, timeframe: str, where: str) -> Dataset:

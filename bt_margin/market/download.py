@@ -73,7 +73,9 @@ def download(
         wanted = Order(exchange, names, timeframe, (span,), chosen, named, exchange_options)
         report = fetch([wanted], place, workers=workers, told=progress, retry=retry)
         demand(report)
-        absent = [job.skipped for job in report.jobs if job.skipped]  # which the frames tell themselves
+        absent = [
+            job.skipped for job in report.jobs if job.skipped
+        ]  # which the frames tell themselves
         notes = [note for note in report.notes if not any(text in note for text in absent)]
     start, stop = span[0], None if until is None else span[1]
     try:
@@ -159,8 +161,9 @@ class FinerBars:
         if not self.offline:
             kinds = ("ohlcv", "mark")
             wanted = Order(
-                self.exchange, (symbol,), self.timeframe, tuple(spans), kinds, options=self.options
-            )
+                self.exchange, (symbol,), self.timeframe, tuple(spans), kinds,
+                options=self.options, parts=True,
+            )  # fmt: skip
             demand(fetch([wanted], self.store, told=self.progress))
         return bars_within(self.store, self.exchange, symbol, self.timeframe, spans)
 

@@ -37,6 +37,7 @@ class Order:
         not have is told as a failure, not as a note
     options : merged into the configuration of the ccxt class
     again : ask for the spans even where the store covers them (repair)
+    parts : the spans are parts of a history nobody wants whole (finer bars of dangerous bars)
     """
 
     exchange: str
@@ -47,6 +48,7 @@ class Order:
     demanded: bool = False
     options: Mapping[str, Any] | None = None
     again: bool = False
+    parts: bool = False
 
 
 @dataclass(slots=True)
@@ -208,9 +210,8 @@ class _Desk:
                 job.rows = len(tiers.tiers)
             else:
                 dataset = self.store.dataset(job.exchange, job.symbol, job.kind, job.timeframe)
-                fill(
-                    client, dataset, job, again=self.order.again, check=self._check, told=self.told
-                )
+                more = {"again": self.order.again, "parts": self.order.parts}
+                fill(client, dataset, job, **more, check=self._check, told=self.told)
         finally:
             job.requests = client.requests - before
 

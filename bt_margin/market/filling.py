@@ -71,12 +71,14 @@ def fill(
     job: Job,
     *,
     again: bool = False,
+    parts: bool = False,
     check: Callable[[], None] = lambda: None,
     told: Told | None = None,
 ) -> None:
     """Ask the venue for what the dataset lacks of the job's spans, and store it.
 
     again : ask for all of the spans, whatever is covered
+    parts : noted in a new dataset, so that nobody takes what lies between the spans for a defect
     check : called before each page; raises when the work was called off
     told : where the job stands, after each page
 
@@ -84,7 +86,8 @@ def fill(
     """
     now = client.now()
     spans = [(start, min(stop, now)) for start, stop in job.spans if start < min(stop, now)]
-    known = len(dataset.revisions)
+    known, fresh = len(dataset.revisions), not dataset.rows
+    partly = bool(dataset.provenance.get("parts"))
     with dataset.writing(told=client.tell) as writer:
         missing = spans if again else [gap for span in spans for gap in dataset.missing(span)]
         place = _Place(job, sum(b - a for a, b in spans), sum(b - a for a, b in missing), told)
@@ -95,7 +98,8 @@ def fill(
                     check()
                     pen.add(page)
                     place.passed(page, gap)
-        writer.flush({"source": f"ccxt {client.version}, class {client.exchange}"})
+        about = {"source": f"ccxt {client.version}, class {client.exchange}"}
+        writer.flush(about if again else about | {"parts": parts and (fresh or partly)})
     job.revised = len(dataset.revisions) - known
     recent = now - _RECENT * (Grid.of(job.timeframe).step if job.timeframe else _SETTLEMENT)
     over = [(start, min(stop, recent)) for start, stop in spans if start < recent]

@@ -27,9 +27,9 @@ def clone(order: Any) -> Any:
     """What ``order.clone()`` returns: the order as it is now, with the executions since the last clone."""
     executed = order.executed
     executed.markpending()
-    bits = type(executed).__new__(type(executed))
+    bits = object.__new__(executed.__class__)
     bits.__dict__.update(executed.__dict__)
-    twin = type(order).__new__(type(order))
+    twin = object.__new__(order.__class__)
     twin.__dict__.update(order.__dict__)
     twin.__dict__["executed"] = bits
     return twin

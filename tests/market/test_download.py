@@ -20,9 +20,11 @@ from bt_margin.errors import (
     MissingData,
     UnknownExchange,
 )
+from bt_margin.market.check import check_store, worst
 from bt_margin.market.download import FinerBars, chosen_kinds, listed, refetching, span_of, time_of
 from bt_margin.market.exchange import Retry
 from bt_margin.market.fetch import Order, fetch
+from bt_margin.market.files import load_market
 from bt_margin.market.filling import Progress
 from bt_margin.market.store import Store
 
@@ -40,7 +42,9 @@ def server() -> Iterator[Loopback]:
 
 def get(server: Loopback, store: Path, symbols: Any = BTC, **more: Any) -> dict[str, pd.DataFrame]:
     given = {"since": "2024-02-01", "exchange_options": server.exchange_options, "retry": QUICK}
-    return btm.download(server.exchange, symbols, "1h", store=store, **{**given, **more})
+    return btm.download(
+        server.exchange, symbols, store=store, **{"timeframe": "1h", **given, **more}
+    )
 
 
 def order(server: Loopback, symbols: tuple[str, ...] = (BTC,), **more: Any) -> Order:
@@ -188,6 +192,12 @@ def test_finer_bars_are_fetched_for_the_spans_alone(server: Loopback, tmp_path: 
     before = asked(server)
     finer(BTC, spans)
     assert asked(server) == before
+    assert worst(check_store(Store(tmp_path))) == "info"  # what lies between was never wanted
+    get(server, tmp_path)
+    assert len(load_market(tmp_path)[BTC]) == 696  # the hours, which are whole
+    get(server, tmp_path, timeframe="1m", until="2024-02-01 02:00", kinds="ohlcv,mark,funding")
+    whole = check_store(Store(tmp_path), "binanceusdm", [BTC])
+    assert worst(whole) == "error"  # now it was, and is missing
 
 
 def test_a_spot_market_has_bars_alone(tmp_path: Path) -> None:

@@ -119,7 +119,8 @@ def judge_gap(rows: Rows, span: Span, kind: str) -> Iterator[Finding]:
     """What a stretch of missing bars means.
 
     In a store: confirmed by the venue, a fact; covered and yet gone, an error; never asked for, an
-    error, since the history has a hole that a download would fill. In files nobody knows: a
+    error, since the history has a hole that a download would fill (a fact where parts of it were all
+    that was wanted). In files nobody knows: a
     warning, an error when longer than `LONG_GAP`.
     """
     holes = _near(rows.holes, span)
@@ -128,6 +129,10 @@ def judge_gap(rows: Rows, span: Span, kind: str) -> Iterator[Finding]:
             yield _unknown(rows, part, kind)
             continue
         for unasked in subtract(part, rows.covered):
+            if rows.parts:
+                text = f"{_missing(rows, unasked)}: only parts were asked for, to look into single bars"
+                yield _gap(rows, unasked, "not asked", "info", text)
+                continue
             text = f"{_missing(rows, unasked)}: never asked for; download this stretch"
             yield _gap(rows, unasked, "not asked", "error", text)
         for gone in intersect(part, rows.covered):

@@ -89,6 +89,7 @@ def read_dataset(dataset: Dataset) -> Read:
             place=str(dataset.folder.parents[2]),
             holes=tuple((gap.start, gap.stop) for gap in dataset.gaps),
             covered=tuple(dataset.covered),
+            parts=bool(dataset.provenance.get("parts")),
             written=dataset.settled_at,
         )
     )  # fmt: skip

@@ -29,6 +29,7 @@ class Rows:
     place : the folder the data lies in; only datasets of one place are thought to belong together
     holes : stretches the venue confirmed to have no rows for (from a store)
     covered : stretches that were asked for; None when nobody keeps count
+    parts : whether it was asked for in parts on purpose (finer bars of dangerous bars alone)
     written : when the newest rows were taken, epoch ms; None when not known
     seen : of tidy rows, all times that had a row, those left out because of their values included
     """
@@ -43,6 +44,7 @@ class Rows:
     place: str = ""
     holes: tuple[Span, ...] = ()
     covered: tuple[Span, ...] | None = None
+    parts: bool = False
     written: int | None = None
     seen: Times | None = None
     _step: list[int] = field(default_factory=list, repr=False)

@@ -21,7 +21,7 @@ from bt_margin.market.store.spans import Spans, common, joined, minus, on_grid
 if TYPE_CHECKING:
     from bt_margin.market.store.dataset import Dataset
 
-MOST_ROWS = 50_000
+MOST_ROWS = 200_000
 MOST_SECONDS = 5.0
 MOST_NOTE = 10_000
 

@@ -14,6 +14,7 @@ from bt_margin.errors import DataError, InputError
 from bt_margin.market.kinds import Page
 from bt_margin.market.store import Gap, Store
 from bt_margin.market.store import parts as parts_module
+from bt_margin.market.store.writer import MOST_ROWS
 
 HOURLY = Venue()
 NOW = 1_750_000_000_000
@@ -345,10 +346,10 @@ def test_a_writer_commits_by_itself_when_it_holds_much(tmp_path: Path) -> None:
     venue = Venue(timeframe="1m")
     dataset = venue.dataset(Store(tmp_path, timer=lambda: 0.0))
     with dataset.writing() as writer:
-        writer.add(venue.page(0, 50_000))
+        writer.add(venue.page(0, MOST_ROWS))
         assert dataset.rows == 0
-        writer.add(venue.page(50_000, 50_001))
-        assert dataset.rows == 50_001
+        writer.add(venue.page(MOST_ROWS, MOST_ROWS + 1))
+        assert dataset.rows == MOST_ROWS + 1
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
