@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from market.loopback import HOUR, MINUTE, Coin, Outage, loopback, ms
 from market.loopback.stored import ALL_ROWS, assert_held, calm, dataset, fetched
@@ -132,6 +133,32 @@ def test_the_time_before_the_listing_is_no_bars_and_few_requests(
             assert stored.index.equals(held.index)
             np.testing.assert_array_equal(stored.to_numpy(), held.to_numpy())
         assert sum(server.requests.values()) < 400
+
+
+def test_old_settlements_of_binance_have_no_mark_and_lost_ones_are_a_hole(tmp_path: Path) -> None:
+    told, lost = SINCE + 10 * DAY, (SINCE + 20 * DAY, SINCE + 21 * DAY)
+    coin = Coin("BTC", listed=LISTED, marks_from=told, unsettled=(lost,))
+    with loopback("binanceusdm", coin, now=NOW) as server:
+        report = fetched(server, tmp_path, (SINCE, NOW), kinds=("funding",))
+        assert report.failures == []
+        data = dataset(server, tmp_path, SYMBOL, "funding", "")
+        held = server.held(SYMBOL, "funding", "", SINCE)
+    pd.testing.assert_frame_equal(data.read(), held, check_exact=True, check_freq=False)
+    assert held["mark"].isna().sum() == 30
+    (hole,) = [gap for gap in data.gaps if gap.stop > gap.start + HOUR]
+    before = held.index.asi8[held.index.asi8 < lost[0] * 1_000_000].max() // 1_000_000
+    assert hole.start <= max(before + 1, lost[0])
+    assert hole.stop >= lost[1] - HOUR
+
+
+def test_a_venue_whose_pages_have_become_smaller_is_still_read_whole(tmp_path: Path) -> None:
+    coin = Coin("BTC", listed=LISTED)
+    span = (LAST - 3_000 * MINUTE, NOW)
+    with loopback("binanceusdm", coin, now=NOW) as server:
+        server.hall.page = 77
+        assert fetched(server, tmp_path, span).failures == []
+        assert_held(server, tmp_path, SYMBOL, "ohlcv", span)
+        assert sum(server.requests.values()) < 60
 
 
 def test_the_same_again_asks_for_nothing_and_more_asks_for_the_rest(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import nan
 from typing import NamedTuple
 
 import pandas as pd
@@ -33,12 +35,16 @@ class Cut(NamedTuple):
 
 
 class Hall:
-    """What a venue holds. `now` is its clock; what is after it does not exist yet."""
+    """What a venue holds. `now` is its clock; what is after it does not exist yet.
+
+    page : no page of bars has more rows than this, whatever the venue usually sends
+    """
 
     def __init__(self, coins: Sequence[Coin], now: int, *, spare: int = 40 * DAY):
-        self.coins = {coin.symbol: coin for coin in coins}
+        self.coins = {coin.symbol: replace(coin) for coin in coins}  # a server changes its own
         self.now = now
         self.horizon = now + spare
+        self.page: int | None = None
         self._lock = threading.RLock()
         self._bars: dict[tuple[str, str, str], Bars] = {}
         self._settled: dict[str, Settlements] = {}
@@ -81,6 +87,7 @@ class Hall:
         The last row may be the bar that is still forming. Without a start it is always the newest.
         """
         bars = self.bars(*series)
+        limit = min(limit, self.page or limit)
         step = Grid.of(series[2]).step
         end = bisect_right(bars.clock, self.now)
         i = 0 if start is None else bisect_left(bars.clock, start, 0, end)
@@ -118,7 +125,7 @@ class Hall:
         settled = self.settled(symbol)
         places = self.settlements_between(symbol, start, stop, 10**9)
         rates = [settled.rates[place] / 1e12 for place in places]
-        marks = [settled.marks[place] / 1e8 for place in places]
+        marks = [settled.marks[place] / 1e8 or nan for place in places]
         columns = dict(zip(FUNDING_COLUMNS, (rates, marks), strict=True))
         return frame_of([settled.times[place] for place in places], columns)
 

@@ -72,6 +72,8 @@ class Coin:
     gone : whether the venue lists it no more (its history is refused as well)
     base_bar : the finest timeframe the server has; coarser ones are made of it
     funding : (from, hours): the interval of settlements from that time on; () as the venue has it
+    unsettled : stretches whose settlements the venue has lost
+    marks_from : older settlements are told without the mark they were made at
     jitter : settlements come up to so many ms after their hour; None as the venue has it
     """
 
@@ -90,6 +92,7 @@ class Coin:
     funding: tuple[tuple[int, int], ...] = ()
     jitter: int | None = None
     unsettled: tuple[Span, ...] = ()
+    marks_from: int = 0
     tiers: tuple[Tier, ...] = TIERS
     contract_size: float | None = None
     seed: int = 1
@@ -219,7 +222,7 @@ def coarser(fine: Bars, timeframe: str) -> Bars:
 
 
 class Settlements(NamedTuple):
-    """Funding of one coin: stamps [ms], rates in units of 1e-12, mark prices in units of 1e-8."""
+    """Funding of one coin: stamps [ms], rates in units of 1e-12, marks of 1e-8 (0: not told)."""
 
     times: list[int]
     rates: list[int]
@@ -242,6 +245,7 @@ def settlements(coin: Coin, horizon: int, mark: Bars) -> Settlements:
     rates = np.rint(coin.generator("rate").normal(1e-4, 2e-4, len(hours)) * 1e8).astype(np.int64)
     place = np.clip(np.searchsorted(mark.times, hours), 0, max(0, len(mark.times) - 1))
     marks = mark.ticks[place, 0] * 10 ** (8 - mark.digits) if len(mark.times) else hours * 0
+    marks = np.where(hours < coin.marks_from, 0, marks)  # 0: not told
     return Settlements((hours + late).tolist(), (rates * 10_000).tolist(), marks.tolist())
 
 

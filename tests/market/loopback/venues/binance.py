@@ -210,11 +210,12 @@ class Binance(Venue):
             None if end is None else end + 1,
             self._limit(request, 100, 1000),
         )
-        row = '{"symbol":"%s","fundingTime":%d,"fundingRate":"%.8f","markPrice":"%.8f"}'
+        row = '{"symbol":"%s","fundingTime":%d,"fundingRate":"%.8f","markPrice":"%s"}'
         name = self.id_of(coin)
 
         def written(i: int) -> str:
-            return row % (name, settled.times[i], settled.rates[i] / 1e12, settled.marks[i] / 1e8)
+            mark = f"{settled.marks[i] / 1e8:.8f}" if settled.marks[i] else ""
+            return row % (name, settled.times[i], settled.rates[i] / 1e12, mark)
 
         rows = [written(i) for i in places]
         before = range(max(0, places[0] - OVERLAP), places[0]) if places else ()
