@@ -69,25 +69,20 @@ class Asker:
         """The end of the newest bar that is closed for sure   [ms]."""
         return self.grid.floor(self.client.now() - GRACE)
 
-    def find(self, span: Span, *, head_only: bool = False) -> Found:
+    def find(self, span: Span) -> Found:
         """The bars of a stretch of at most one page, complete or with confirmed holes.
 
-        head_only : only the hole before the first bar is of interest
         Raises `ExchangeUnreachable` when two rows of one time differ however often it is asked.
         """
         bars, reach = self._bars(span)
         stop = max(span[0], min(span[1], reach))
         missing = gaps(bars.times, (span[0], stop), self.grid)
-        if head_only:
-            missing = [gap for gap in missing[:1] if gap[0] == span[0]]
         if not missing:
             self._calm = 0
             return Found(bars, [], reach)
-        return self._completed(bars, missing, (span[0], stop), reach, head_only)
+        return self._completed(bars, missing, (span[0], stop), reach)
 
-    def _completed(
-        self, first: Bars, missing: list[Span], span: Span, reach: int, head_only: bool
-    ) -> Found:
+    def _completed(self, first: Bars, missing: list[Span], span: Span, reach: int) -> Found:
         rows = rows_of(first)
         quiet = 0
         while missing and quiet < (1 if self._calm >= CALM_AFTER else CONFIRMATIONS):
@@ -97,8 +92,6 @@ class Asker:
             self._again(rows, missing)
             quiet = 0 if len(rows) > before else quiet + 1
             missing = gaps(sorted(rows), span, self.grid)
-            if head_only:
-                missing = [gap for gap in missing[:1] if gap[0] == span[0]]
         self._learn(first, span, len(rows))
         self._calm = self._calm + 1 if len(rows) == len(first.times) else 0
         times = sorted(rows)
@@ -106,14 +99,18 @@ class Asker:
         return Found(bars, missing, reach)
 
     def _again(self, rows: dict[int, Any], missing: list[Span]) -> None:
-        """Ask for holes once more: few of them one by one, many as the stretch they lie in."""
+        """Ask for holes once more: few of them one by one, many as the stretch they lie in.
+
+        The long ones among the many are asked for alone as well: a page that was cut leaves those.
+        """
         if len(missing) > FEW:
             hull = (missing[0][0], missing[-1][1])
             inside = {time for time in rows if hull[0] <= time < hull[1]}
             answer, _ = self._bars(hull)
             rows |= rows_of(answer)
-            if inside <= set(answer.times):
-                return  # all that was known came again, so nothing was cut off
+            if inside <= set(answer.times):  # all that was known came again
+                long = SHORTEST_PAGE * self.grid.step
+                missing = [gap for gap in missing if gap[1] - gap[0] >= long][:FEW]
         for gap in missing:
             answer, _ = self._bars(gap)
             rows |= rows_of(answer)

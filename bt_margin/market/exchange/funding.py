@@ -86,18 +86,17 @@ class _Walk:
 
 
 def _forward(walk: _Walk) -> Iterator[Page]:
-    """Rising from the start; a page that is full ends at its last stamp."""
+    """Rising from the start; the last stamp of a full page is the first of the next one."""
     at, stop = walk.span
-    before: Sequence[int] = ()
     while at < stop:
         rates = walk.ask.sure((at, stop), limit=walk.page)
-        stamps = sorted(rates)
-        if len(stamps) < walk.page:
-            yield walk.make((at, stop), rates, before=before)
+        if len(rates) < walk.page:
+            yield walk.make((at, stop), rates)
             return
-        last = stamps.pop()  # the first of the next page, so that no distance is left unseen
-        yield walk.make((at, last), {t: rates[t] for t in stamps}, before=before, after=(last,))
-        before, at = stamps[-AROUND:], last
+        last = max(rates)
+        del rates[last]
+        yield walk.make((at, last), rates, after=(last,))
+        at = last
 
 
 def _spans(walk: _Walk) -> Iterator[Page]:

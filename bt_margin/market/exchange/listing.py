@@ -48,7 +48,7 @@ class Listing:
         over = coarse.grid.floor(self._client.now() - GRACE)
         while day < min(over, coarse.grid.ceil(stop)):
             end = min(day + coarse.width * DAY, over)
-            found = coarse.find((day, end), head_only=True)
+            found = coarse.find((day, end))
             if found.bars.times:
                 return found.bars.times[0]
             day = end

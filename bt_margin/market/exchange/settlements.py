@@ -83,8 +83,8 @@ class SettlementAsker:
             inside = {time for time in rates if hull[0] <= time < hull[1]}
             answer = self._rates(hull, limit, False)
             rates |= answer
-            if whole or inside <= answer.keys():
-                return  # all that was known came again, so nothing was cut off
+            if limit is None or (len(answer) < limit and inside <= answer.keys()):
+                return  # all that was known came again, and nothing was cut off
         for doubt in doubts:
             rates |= self._rates(doubt, limit, False)
 

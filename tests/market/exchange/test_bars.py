@@ -21,6 +21,7 @@ from market.loopback import HOUR, MINUTE, Coin, Outage, loopback, ms
 
 from bt_margin.errors import ExchangeRefused, ExchangeUnreachable, InputError
 from bt_margin.market.exchange import bar_pages
+from bt_margin.market.exchange.asking import Asker
 from bt_margin.market.kinds import BAR_KINDS, Grid, Page, Span
 
 SYMBOL = "BTC/USDT:USDT"
@@ -126,6 +127,17 @@ def test_a_page_smaller_than_said_is_learned(quick: Quick) -> None:
         assert {page.span[1] - page.span[0] for page in pages[2:]} == {100 * MINUTE}
 
 
+def test_a_page_smaller_than_said_hides_behind_many_small_holes(quick: Quick) -> None:
+    small = [(START + n * 9 * MINUTE, START + (n * 9 + 1) * MINUTE) for n in range(1, 200)]
+    with loopback("okx", coin("okx", *small), now=NOW) as server:
+        client = quick.client(server)
+        client.habits = dataclasses.replace(client.habits, page={"ohlcv": 300, "mark": 300})
+        span = (START, START + 1_500 * MINUTE)
+        pages = list(bar_pages(client, SYMBOL, "mark", "1m", span))
+        assert_same(pages, server.held(SYMBOL, "mark", "1m", *span), "mark")
+        assert holes(pages) == [each for each in small if each[1] <= span[1]]
+
+
 @pytest.mark.parametrize("second", [0, 3, 4])
 def test_a_bar_is_taken_five_seconds_after_its_end_and_not_before(
     quick: Quick, second: int
@@ -158,7 +170,7 @@ def test_a_local_clock_that_is_ahead_lets_no_unfinished_bar_in(quick: Quick, exc
 def test_what_ends_during_a_long_wait_was_unfinished_when_it_was_asked_for(quick: Quick) -> None:
     with loopback("binanceusdm", coin("binanceusdm"), now=CLOSED + 6_000) as server:
         client = quick.client(server)
-        client.market(SYMBOL)
+        asker = Asker(client, SYMBOL, "ohlcv", "1m")
 
         def late(rows: object) -> object:
             server.now = CLOSED + 10 * MINUTE  # the answer took ten minutes to arrive
@@ -166,8 +178,9 @@ def test_what_ends_during_a_long_wait_was_unfinished_when_it_was_asked_for(quick
 
         fetch = client._ccxt.fetch_ohlcv
         client._ccxt.fetch_ohlcv = lambda *args: late(fetch(*args))
-        pages = list(bar_pages(client, SYMBOL, "ohlcv", "1m", (CLOSED - HOUR, CLOSED + DAY)))
-        assert pages[-1].times[-1] == CLOSED - MINUTE
+        found = asker.find((CLOSED - HOUR, CLOSED + 5 * MINUTE))
+        assert found.bars.times[-1] == CLOSED - MINUTE
+        assert (found.reach, found.missing) == (CLOSED, [])
 
 
 def test_the_newest_missing_bars_are_left_open_and_old_ones_are_holes(quick: Quick) -> None:
@@ -176,6 +189,13 @@ def test_the_newest_missing_bars_are_left_open_and_old_ones_are_holes(quick: Qui
         client = quick.client(server)
         pages = list(bar_pages(client, SYMBOL, "mark", "1m", (CLOSED - HOUR, NOW)))
         assert (holes(pages), left_open(pages)) == ([], [young])
+        span = (CLOSED - HOUR, NOW + HOUR)
+        server.now = NOW + HOUR
+        pages = list(bar_pages(client, SYMBOL, "mark", "1m", span))
+        assert (holes(pages), left_open(pages)) == (
+            [young],
+            [],
+        )  # later bars came, this one did not
         server.now = NOW + 2 * DAY
         span = (CLOSED - HOUR, CLOSED)
         pages = list(bar_pages(client, SYMBOL, "mark", "1m", span))

@@ -203,6 +203,14 @@ def test_patience_has_an_end_that_is_told(quick: Quick) -> None:
             bars(client)
 
 
+def test_a_second_request_that_gets_no_answer_is_not_judged_by_the_first(quick: Quick) -> None:
+    with loopback("bybit", COINS["bybit"], now=NOW) as server:
+        client = quick.client(server, retry=quick.retry(attempts=1))
+        server.faults.add("closed", skip=1)
+        with pytest.raises(ExchangeUnreachable, match="the connection failed"):
+            client.market(SYMBOL)
+
+
 def test_nobody_listens(quick: Quick) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -58,6 +58,21 @@ def test_four_hundred_days_of_changing_intervals_are_what_the_server_holds(
         assert holes(pages) == []
         last = max(time for page in pages for time in page.times)
         assert left_open(pages) == [(last + 1, NOW)]
+        if exchange != "krakenfutures":
+            assert max(len(page.times) for page in pages) <= client.habits.funding_page
+
+
+def test_a_cut_page_behind_real_holes_is_not_believed(quick: Quick) -> None:
+    out = tuple((LONG_AGO + n * DAY, LONG_AGO + n * DAY + 4 * HOUR) for n in range(2, 12, 2))
+    traded = coin("binanceusdm", funding=((0, 1),), unsettled=out)
+    with loopback("binanceusdm", traded, now=NOW) as server:
+        client = quick.client(server)
+        client.market(SYMBOL)
+        server.faults.add("tail")
+        span = (LONG_AGO + DAY, LONG_AGO + 200 * DAY)
+        pages = list(funding_pages(client, SYMBOL, span))
+        assert_same(pages, server.held(SYMBOL, "funding", "", *span), "funding")
+        assert len(holes(pages)) == len(out)
 
 
 @pytest.mark.parametrize("exchange", KEEPING)
