@@ -14,6 +14,7 @@ from bt_margin.plugin.quick import clone, pin
 
 if TYPE_CHECKING:
     from bt_margin.engine.account import Account
+    from bt_margin.engine.book import Fill
     from bt_margin.plugin.instrument import Instrument
 
     Base: Any = object
@@ -212,14 +213,15 @@ class Booking(Base):
             if order.info.get("reduce_only"):
                 self._end(order, order.cancel)
             return
-        resting = order.exectype == Order.Limit and price == order.created.price
         before = self.positions[quote.data].price
-        self._mark_of_fill(quote, price)
-        fill = self.account.fill(
-            quote.symbol, size, price, fee=self._fee(order, "maker" if resting else "taker"),
-            liquidity="maker" if resting else "taker", order=order.ref,
-            info={} if asked is None or asked == price else {"asked": asked},
-        )  # fmt: skip
+        now = quote.position.mark
+        if dtcoc is None:
+            self._mark_of_fill(quote, price)
+        else:  # done at the close before, and margined there
+            quote.position.mark = price
+        fill = self._fill(order, quote, size, price, asked)
+        if dtcoc is not None:
+            quote.position.mark = now or price
         if fill.opened or fill.closed:
             self._book(order, ago, price, dtcoc, quote, fill, before)
         if fill.refusal is not None:
@@ -231,15 +233,23 @@ class Booking(Base):
         elif order.info.get("reduce_only") and order.alive() and not quote.position.size:
             self._end(order, order.cancel)
 
-    def _mark_of_fill(self, quote: Instrument, price: float) -> None:
-        """Where the mark stands at a fill inside the bar when nobody walks: as near as its range allows.
-
-        And the leverage, where a contract takes so much margin at any price.
-        """
-        if not self._matching.walking and price != quote.open and quote.mark_high > 0.0:
-            quote.position.mark = min(max(price, quote.mark_low), quote.mark_high)
+    def _fill(
+        self, order: Any, quote: Instrument, size: float, price: float, asked: float | None
+    ) -> Fill:
+        """The account's side of a fill; ``asked`` is the price before slippage."""
+        resting = order.exectype == Order.Limit and price == order.created.price
+        liquidity = "maker" if resting else "taker"
         if self._margins:
             self._follow_margin(quote, price)
+        return self.account.fill(
+            quote.symbol, size, price, fee=self._fee(order, liquidity), liquidity=liquidity,
+            order=order.ref, info={} if asked is None or asked == price else {"asked": asked},
+        )  # fmt: skip
+
+    def _mark_of_fill(self, quote: Instrument, price: float) -> None:
+        """Where the mark stands at a fill inside the bar when nobody walks: as near as its range allows."""
+        if not self._matching.walking and price != quote.open and quote.mark_high > 0.0:
+            quote.position.mark = min(max(price, quote.mark_low), quote.mark_high)
 
     def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> Any:
         self._asked = price

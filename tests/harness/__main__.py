@@ -5,7 +5,8 @@
 Each script runs twice in a process of its own, in its own folder, unchanged: once as it is, once with
 ``MarginBroker`` (leverage 1, no maintenance margin, no funding, no fees but the script's own) where
 backtrader would make its ``BackBroker``. Every status of every order, every trade, and of each bar the
-value, fund value, cash and positions are compared to 1e-9, and what is printed to the letter.
+value, fund value, cash and positions are compared to 1e-9; so is what is printed, numbers by value, the
+rest to the letter.
 
 A script that differs runs a third time, under the same account answering in stock's words (``StockWords``
 in ``mirror.py``): where that is the same, the difference is one of meaning, and the table names the word.

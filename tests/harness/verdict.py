@@ -11,7 +11,7 @@ from typing import Any
 from harness.recording import BAR, ORDER, TRADE
 
 CLOSE = 1e-9
-"""Numbers are the same when they differ by less than this, as a part of the larger or outright."""
+"""Numbers are the same when they differ by less than this part of the larger, or of the account's value."""
 
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w])")
@@ -47,8 +47,8 @@ class Difference:
         return f"{self.what} at {self.where}: {self.stock!r} became {self.ours!r}"
 
 
-def same(one: Any, two: Any) -> bool:
-    """Equal, numbers to :data:`CLOSE`; a nan is a nan.
+def same(one: Any, two: Any, scale: float = 1.0) -> bool:
+    """Equal, numbers to :data:`CLOSE` of the larger or of ``scale`` (of all the money, say); a nan is a nan.
 
     >>> same([1.0, "a"], [1.0 + 1e-12, "a"]), same(1.0, 1.001), same(float("nan"), float("nan"))
     (True, False, True)
@@ -56,7 +56,7 @@ def same(one: Any, two: Any) -> bool:
     if isinstance(one, (int, float)) and isinstance(two, (int, float)):
         if one != one or two != two:
             return one != one and two != two
-        return math.isclose(one, two, rel_tol=CLOSE, abs_tol=CLOSE)
+        return math.isclose(one, two, rel_tol=CLOSE, abs_tol=CLOSE * max(1.0, scale))
     if isinstance(one, list) and isinstance(two, list):
         return len(one) == len(two) and all(map(same, one, two))
     return bool(one == two)
@@ -91,7 +91,9 @@ def _rows(
     noun = kind[:-1]
     for one, two in zip(stock, ours, strict=False):
         place = f"{where}bar {one[0]}" + (f" {noun} {one[1]}" if kind != "bars" else "")
-        wrong = [n for n, (a, b) in enumerate(zip(one, two, strict=True)) if not same(a, b)]
+        scale = abs(one[1]) if kind == "bars" else 1.0
+        cells = enumerate(zip(one, two, strict=True))
+        wrong = [n for n, (a, b) in cells if not same(a, b, scale)]
         for n in wrong:
             name = fields[n] if kind == "bars" else f"{noun}'s {fields[n]}"
             yield Difference(name, place, one[n], two[n])

@@ -187,6 +187,22 @@ def test_children_of_a_bracket_that_is_taken_back_are_canceled() -> None:
     assert [line[2] for line in told if line[1] == "order"][-3:] == ["Canceled"] * 3
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_is_done_at_the_close_before_is_margined_there(loop: str) -> None:
+    """Cheat-on-close with all the margin there is: the gap that follows is a loss, not a refusal."""
+    frame = bars([100.0, 100.0, (95.0, 97.0, 94.0, 96.0), 98.0, 99.0], tz=None)
+    told = []
+    for broker in (stock(1_000.0), ours(1_000.0)):
+        broker.setcommission(leverage=2.0)
+        broker.set_coc(True)
+        told.append(story(broker, lambda s: s.buy(size=20) if len(s) == 2 else None, frame))
+    ends = [[line[2:6] for line in one if line[1] == "order"] for one in told]
+    assert ends[0] == ends[1]
+    assert ends[1][-1] == ("Completed", 20, 20, 100.0)
+    values = [[line[3] for line in one if line[1] == "bar"] for one in told]
+    assert values[1] == pytest.approx(values[0]) == [1_000.0, 1_000.0, 920.0, 960.0, 980.0]
+
+
 def ticks(*prices: float) -> pd.DataFrame:
     frame = bars(prices, tz=None)
     frame.index = frame.index[:1].append(frame.index[:-1])  # the first time twice
