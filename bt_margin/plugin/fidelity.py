@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bt_margin.plugin.instrument import utc_text
 from bt_margin.plugin.series import attribute_of
 
 
@@ -95,6 +96,10 @@ def notes(broker: Any) -> list[str]:
             f"Tier tables of {', '.join(stand_in)} begin after the first bar; "
             "the first known table stands in for the time before."
         )
+    for event in broker.account.events:
+        if event.kind == "delisted":
+            held = "what was open was closed at the last mark" if event.size else "nothing was open"
+            said.append(f"{event.symbol} was delisted at {utc_text(event.time)}: {held}.")
     for quote in broker._instruments:
         said.extend(str(note) for note in attribute_of(quote.data, "notes") or ())
     said.extend(broker.account.venue.approximations)
