@@ -70,8 +70,9 @@ def test_the_commands_on_real_data_run_on_a_server_that_answers_as_the_venue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "strategies").symlink_to(ROOT / "strategies")
-    verbs = ("--exchange", "bt-margin check", "bt-margin list")
+    for folder in ("strategies", "tests"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    verbs = ("--exchange", "bt-margin check", "bt-margin list", "bt-margin run")
     lines = [line for line in COMMANDS if any(verb in line for verb in verbs)]
     for line in lines:
         words = shlex.split(line)[1:]
