@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -70,9 +71,8 @@ def test_the_commands_on_real_data_run_on_a_server_that_answers_as_the_venue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for folder in ("strategies", "tests"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
-    verbs = ("--exchange", "bt-margin check", "bt-margin list", "bt-margin run")
+    (tmp_path / "strategies").symlink_to(ROOT / "strategies")
+    verbs = ("--exchange", "bt-margin check", "bt-margin list")
     lines = [line for line in COMMANDS if any(verb in line for verb in verbs)]
     for line in lines:
         words = shlex.split(line)[1:]
@@ -92,3 +92,11 @@ def test_pictures_and_local_links_exist() -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", README)
     local = [target for target in targets if "://" not in target]
     assert [target for target in local if not (ROOT / target).exists()] == []
+
+
+def test_the_script_of_the_readme_is_run_as_it_is() -> None:
+    words = shlex.split(command("bt-margin run"))[1:]
+    call = [sys.executable, "-W", "ignore", "-c", "from bt_margin.cli import main; main()", *words]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "isolated" in done.stdout
