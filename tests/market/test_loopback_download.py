@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from market.loopback import HOUR, MINUTE, Coin, Outage, loopback, ms
-from market.loopback.stored import ALL_ROWS, assert_held, calm, dataset, fetched
+from market.loopback.stored import ALL_ROWS, LOCAL, assert_held, calm, dataset, fetched
 
 from bt_margin.market.download import download
+from bt_margin.market.fetch import Order, fetch
 from bt_margin.market.store import Store
 
 DAY = 24 * HOUR
@@ -189,6 +190,22 @@ def test_several_symbols_of_a_venue_do_not_mix(tmp_path: Path) -> None:
             assert [row["rate"] for row in tiers["tiers"]["tiers"]] == [
                 tier.rate for tier in coin.tiers
             ]
+
+
+def test_several_venues_at_once_fill_one_store(tmp_path: Path) -> None:
+    coin, other = Coin("BTC", listed=LISTED), Coin("BTC", "USDC", listed=LISTED)
+    span = (LAST - 3_000 * MINUTE, NOW)
+    with loopback("okx", coin, now=NOW) as okx, loopback("dydx", other, now=NOW) as dydx:
+        LOCAL["now"] = NOW
+        kinds = ("ohlcv", "funding")
+        orders = [
+            Order(s.exchange, (c.symbol,), "1m", (span,), kinds, options=s.exchange_options)
+            for s, c in ((okx, coin), (dydx, other))
+        ]
+        assert fetch(orders, Store(tmp_path)).failures == []
+        for kind in kinds:
+            assert_held(okx, tmp_path, coin.symbol, kind, span)
+            assert_held(dydx, tmp_path, other.symbol, kind, span)
 
 
 def test_the_unfinished_bar_is_not_kept_and_comes_when_it_is_over(tmp_path: Path) -> None:

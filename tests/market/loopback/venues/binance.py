@@ -5,7 +5,8 @@
     funding    rising, from startTime on; default 100, at most 1000; stamps some ms after the hour
     brackets   asked with a key; COIN-M counts them in coins
 
-Read: developers.binance.com, USD-M and COIN-M market data, 2026-09.
+Source: the market data pages of developers.binance.com. Not checked against the venue: a limit that is
+too high is cut, not refused.
 """
 
 from __future__ import annotations

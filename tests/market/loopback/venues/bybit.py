@@ -6,7 +6,8 @@
     risk limit linear comes 15 symbols at a time with a cursor; in the settlement currency
 
 An error comes with status 200 and a retCode. Delisted markets are not among the instruments, their
-bars still are. Read: bybit-exchange.github.io/docs/v5/market, 2026-09.
+bars still are. Source: bybit-exchange.github.io/docs/v5/market. Not checked against the venue: the
+answer to a start alone.
 """
 
 from __future__ import annotations

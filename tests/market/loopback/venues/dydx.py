@@ -3,7 +3,7 @@
     candles    falling; `fromISO` inclusive, `toISO` exclusive, other spellings are not read; at most 1,000
     funding    falling, `effectiveBeforeOrAt` inclusive; stamps up to a second or so after the hour
 
-Margin fractions stand among the markets. Read: docs.dydx.xyz/indexer-client/http, 2026-09.
+Margin fractions stand among the markets. Source: the controllers of the indexer, dydxprotocol/v4-chain.
 """
 
 from __future__ import annotations

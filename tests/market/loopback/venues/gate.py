@@ -4,7 +4,7 @@
                index are contracts of their own name, without a volume
     funding    falling, at most 1,000, 100 unless asked; the newest between `from` and `to`
 
-Read: gate.com/docs/developers/apiv4, 2026-09.
+Source: gate.com/docs/developers/apiv4 and what ccxt asks for; an example, not a measured venue.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
     candleSnapshot  rising, startTime and endTime inclusive; only the newest 5,000 bars of an interval exist
     fundingHistory  rising from startTime, at most 500; hourly, some ms after
 
-Read: hyperliquid.gitbook.io, info endpoint, 2026-09.
+Source: hyperliquid.gitbook.io, info endpoint. Not checked against the venue: the words for an unknown
+coin.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     OHLC       rising, `since` in seconds and exclusive; whatever it says, the newest 720 bars at most
 
-Errors come with status 200 and a list of names. Read: docs.kraken.com/api/docs/rest-api, 2026-09.
+Errors come with status 200 and a list of names. Source: docs.kraken.com, market data of spot.
 """
 
 from __future__ import annotations

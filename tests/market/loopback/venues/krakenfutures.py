@@ -5,7 +5,8 @@
     funding    everything at once, rising; the relative rate and the absolute one
     levels     begin where they say, in quote (PF) or contracts (PI); the last one is endless
 
-Read: docs.kraken.com/api/docs/futures-api, 2026-09.
+Source: docs.kraken.com, the charts and instruments of futures. Not checked against the venue: the words
+for an unknown contract.
 """
 
 from __future__ import annotations

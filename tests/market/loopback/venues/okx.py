@@ -6,7 +6,8 @@
     funding    falling, the same parameters, at most 400; the last three months only
     tiers      per family, in contracts, endless steps end with a number
 
-An error comes with status 200 and a code. Read: okx.com/docs-v5, market and public data, 2026-09.
+An error comes with status 200 and a code. Source: okx.com/docs-v5 and what ccxt asks for. Not checked
+against the venue: how long settlements are kept, and that a tier begins one lot above the last one.
 """
 
 from __future__ import annotations
