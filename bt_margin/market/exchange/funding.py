@@ -126,13 +126,8 @@ def _backward(walk: _Walk) -> Iterator[Page]:
             return
         begin = max(start, min(rates))
         inside = {time: value for time, value in rates.items() if time >= start}
-        yield walk.make((begin, end), inside, before=_older(rates, start), after=after)
+        yield walk.make((begin, end), inside, after=after)
         after, end = sorted(inside)[:AROUND] or after, begin
-
-
-def _older(rates: Rates, start: int) -> Sequence[int]:
-    """The newest stamps before the start, and the first one after it where there is none."""
-    return sorted(time for time in rates if time < start)[-AROUND:]
 
 
 def _beginning(walk: _Walk, span: Span, after: Sequence[int]) -> Page:

@@ -26,6 +26,7 @@ PAUSE = 1.0  # before a stretch is asked for the last time   [s]
 CONFIRMATIONS = 2  # answers without anything new that make a hole
 CALM_AFTER = 3  # holes in a row that were only confirmed: one confirmation will do
 FEW = 3  # so many doubtful stretches are asked for one by one
+AT_AN_EDGE = 1.05  # an edge is no settlement: from it to one there is one interval at most
 LONGER = 1.5  # a distance this many times its neighbours may hide a settlement
 NEIGHBOURS = 3
 
@@ -155,26 +156,26 @@ def doubtful(stamps: Sequence[int], span: Span, head: bool, tail: bool) -> list[
     """
     steps = [second - first for first, second in pairwise(stamps)]
     found: list[Span] = []
-    if head and _longer(stamps[0] - span[0], steps[:NEIGHBOURS]):
+    if head and _longer(stamps[0] - span[0], steps[:NEIGHBOURS], AT_AN_EDGE):
         found.append((span[0], stamps[0]))
     for place, step in enumerate(steps):
         sooner = steps[max(0, place - NEIGHBOURS) : place]
         later = steps[place + 1 : place + 1 + NEIGHBOURS]
         if _longer(step, sooner or later) and _longer(step, later or sooner):
             found.append((stamps[place] + 1, stamps[place + 1]))
-    if tail and _longer(span[1] - stamps[-1], steps[-NEIGHBOURS:]):
+    if tail and _longer(span[1] - stamps[-1], steps[-NEIGHBOURS:], AT_AN_EDGE):
         found.append((stamps[-1] + 1, span[1]))
     inside = [(max(start, span[0]), min(stop, span[1])) for start, stop in found]
     return [each for each in inside if each[0] < each[1]]
 
 
-def _longer(step: int, around: Sequence[int]) -> bool:
+def _longer(step: int, around: Sequence[int], factor: float = LONGER) -> bool:
     """Whether a step is longer than the steps on one side of it; a day where there are none.
 
     Two of them as long (one, where there is but one) are enough to make it usual.
     """
     beside = around or (DAY,)
-    alike = sum(1 for other in beside if other * LONGER >= step)
+    alike = sum(1 for other in beside if other * factor >= step)
     return alike < min(2, len(beside))
 
 

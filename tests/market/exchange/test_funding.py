@@ -155,6 +155,23 @@ def test_a_settlement_the_venue_left_out_is_a_hole_that_was_asked_for_again(
         assert quick.slept == [1.0]
 
 
+def test_what_is_spoilt_before_the_span_is_no_hole_in_it(quick: Quick) -> None:
+    with loopback("okx", coin("okx"), now=NOW) as server:
+        client = quick.client(server)
+        client.market(SYMBOL)
+        stamps = server.held(SYMBOL, "funding").index.as_unit("ns").asi8 // 10**6
+        start = int(stamps[-40]) - 17 * 60_000
+        fetch = client._ccxt.fetch_funding_rate_history
+
+        def spoilt(*args: Any) -> Any:
+            return [row for row in fetch(*args) if not start - 20 * HOUR < row["timestamp"] < start]
+
+        client._ccxt.fetch_funding_rate_history = spoilt
+        pages = list(funding_pages(client, SYMBOL, (start, NOW)))
+        assert_same(pages, server.held(SYMBOL, "funding", "", start), "funding")
+        assert holes(pages) == []
+
+
 def test_the_mark_of_a_settlement_is_kept_where_it_is_told(quick: Quick) -> None:
     told = {}
     for exchange in VENUES:

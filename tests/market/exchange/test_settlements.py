@@ -61,6 +61,15 @@ def test_the_ends_of_a_span_are_doubted_only_when_asked_for() -> None:
     assert doubtful(stamps, span, False, False) == []
 
 
+@pytest.mark.parametrize(("start", "doubted"), [(92.1, False), (91.5, True), (99.9, False)])
+def test_from_an_edge_to_a_settlement_there_is_one_interval_at_most(
+    start: float, doubted: bool
+) -> None:
+    stamps = hours(100, 108, 116, 124)
+    span = (round(start * HOUR), 124 * HOUR + 1)
+    assert bool(doubtful(stamps, span, True, True)) is doubted
+
+
 def settled(time: int, rate: float | None = 0.1, mark: str = "") -> dict[str, object]:
     return {"timestamp": time, "fundingRate": rate, "info": {"markPrice": mark}}
 
