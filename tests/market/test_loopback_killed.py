@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from market.loopback.nursery import Nursery, nursery
 
 from bt_margin.market.store import Store
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 KILLS = 50
 NOW = ms("2024-06-01 10:20") + 12_345
 SINCE = ms("2024-05-29 17:00")  # two files, and several pages in each

@@ -96,7 +96,7 @@ def test_words_of_bybit_that_mean_later(
 
 @pytest.mark.parametrize(
     ("exchange", "fault"),
-    [("okx", "maintenance"), ("okx", "busy"), ("binanceusdm", "-1001"), ("binanceusdm", "-1003")],
+    [("okx", "maintenance"), ("okx", "busy"), ("binanceusdm", "-1001")],
 )
 def test_words_of_a_venue_that_mean_later(exchange: str, fault: str, tmp_path: Path) -> None:
     with loopback(exchange, COINS[exchange], now=NOW) as server:
@@ -196,6 +196,20 @@ def test_settlements_left_out_of_a_page_are_asked_for_again(tmp_path: Path) -> N
         assert fetched(server, tmp_path, span, kinds=("funding",)).failures == []
         assert server.requests["/fapi/v1/fundingRate"] > 1
         assert_held(server, tmp_path, coin.symbol, "funding", span)
+
+
+@pytest.mark.parametrize("exchange", ["bybit", "okx", "dydx"])
+def test_a_holed_page_that_reaches_back_makes_no_hole_at_the_start(
+    exchange: str, tmp_path: Path
+) -> None:
+    with loopback(exchange, COINS[exchange], now=NOW) as server:
+        for since in range(SINCE, SINCE + 9 * HOUR, HOUR):
+            server.faults.add("holes", times=2, where="unding")
+            folder = tmp_path / str(since)
+            span = (since, NOW)
+            assert fetched(server, folder, span, kinds=("funding",)).failures == []
+            assert_held(server, folder, next(iter(server.hall.coins)), "funding", span)
+            server.faults.clear()
 
 
 # --- time

@@ -130,11 +130,6 @@ class Binance(Venue):
             ),
             "-1016": (-1016, 400, "This service is no longer available."),
             "-1121": (-1121, 400, "Invalid symbol."),
-            "-1003": (
-                -1003,
-                400,
-                "Too much request weight used; current limit is 2400 per 1 MINUTE.",
-            ),
         }.get(fault.name, (0, 0, ""))
         return self.said(fault, status, {"code": code, "msg": text})
 
