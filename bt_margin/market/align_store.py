@@ -19,6 +19,7 @@ from bt_margin.market.kinds import Grid, Span
 from bt_margin.market.names import unified_symbol
 from bt_margin.market.store import Dataset, Store
 from bt_margin.market.store.spans import common, joined
+from bt_margin.market.times import epoch_of
 
 Time = str | int | pd.Timestamp | None
 
@@ -324,11 +325,4 @@ def _add_coverage(frame: pd.DataFrame, last: Dataset, asked: Asked) -> None:
 
 def _ms(time: Time, name: str) -> int | None:
     """A time as UTC epoch ms, UTC without a zone; `InputError` for what is none."""
-    if time is None or isinstance(time, int):
-        return time
-    try:
-        stamp = pd.Timestamp(time)
-    except (ValueError, TypeError) as error:
-        raise InputError(message(f"{name} is not a time", repr(time), "e.g. 2025-10-01")) from error
-    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-    return int(stamp.value) // 1_000_000
+    return None if time is None else epoch_of(time, name)

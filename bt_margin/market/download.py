@@ -21,6 +21,7 @@ from bt_margin.market.fetch import WORKERS, Order, Report, fetch
 from bt_margin.market.filling import Told
 from bt_margin.market.kinds import KINDS, Grid, Span
 from bt_margin.market.store import Store
+from bt_margin.market.times import epoch_of
 
 FOLDER = "data"
 USUAL = ("ohlcv", "mark", "funding", "tiers")
@@ -230,16 +231,7 @@ def time_of(time: Any, name: str) -> int:
     >>> time_of("1970-01-02", "since"), time_of(5, "since")
     (86400000, 5)
     """
-    if isinstance(time, int) and not isinstance(time, bool):
-        return time
-    try:
-        stamp = pd.Timestamp(time)
-    except (ValueError, TypeError) as error:
-        raise InputError(message(f"{name} is not a time", repr(time), "e.g. 2024-01-01")) from error
-    if pd.isna(stamp):
-        raise InputError(message(f"{name} is not a time", repr(time), "e.g. 2024-01-01"))
-    zoned = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
-    return int(zoned.timestamp() * 1000)
+    return epoch_of(time, name)
 
 
 def now_ms() -> int:

@@ -38,6 +38,7 @@ from bt_margin.market.names import (
 )
 from bt_margin.market.split import Source, join, pair_up
 from bt_margin.market.storage import read_meta, read_table, write_csv, write_parquet
+from bt_margin.market.times import moment_of
 
 if TYPE_CHECKING:
     from bt_margin.market.store import Store
@@ -253,13 +254,7 @@ def _fitting(sources: list[Source], venue: str | None, timeframe: str | None) ->
 
 
 def _bound(time: str | pd.Timestamp | None, name: str) -> pd.Timestamp | None:
-    if time is None:
-        return None
-    try:
-        stamp = pd.Timestamp(time)
-    except (ValueError, TypeError) as error:
-        raise InputError(message(f"{name} is not a time", repr(time), "e.g. 2025-10-01")) from error
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    return None if time is None else moment_of(time, name)
 
 
 def _between(

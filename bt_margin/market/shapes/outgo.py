@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
 from bt_margin.errors import DataError, InputError, MissingData, message, near
 from bt_margin.market.align import load_store
 from bt_margin.market.files import save_market
@@ -19,6 +17,7 @@ from bt_margin.market.shapes import KINDS, Piece, check_words, lost, write_forei
 from bt_margin.market.shapes.piece import to_ms
 from bt_margin.market.shapes.raw import no_room
 from bt_margin.market.store import Dataset, Store
+from bt_margin.market.times import epoch_of
 
 CANONICAL = ("csv", "parquet")
 _END = 7_258_118_400_000  # 2200
@@ -141,22 +140,11 @@ def _canonical(store: Store, mine: list[Dataset], span: Span, shape: str, folder
 
 def span_of(since: str | None, until: str | None) -> Span:
     """The half-open stretch between two times as people write them; UTC when no zone is given."""
-    start = 0 if since is None else _time(since, "--since")
-    stop = _END if until is None else _time(until, "--until")
+    start = 0 if since is None else epoch_of(since, "--since")
+    stop = _END if until is None else epoch_of(until, "--until")
     if stop <= start:
         raise InputError(message("--until is not after --since", f"{since} and {until}"))
     return start, stop
-
-
-def _time(text: str, name: str) -> int:
-    try:
-        stamp = pd.Timestamp(text)
-        if pd.isna(stamp):
-            raise ValueError("no time")
-    except (ValueError, TypeError) as error:
-        raise InputError(message(f"{name} is not a time", repr(text), "e.g. 2025-10-01")) from error
-    zoned = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-    return int(to_ms(pd.DatetimeIndex([zoned]))[0])
 
 
 def _named(name: str, names: Sequence[str]) -> str:
