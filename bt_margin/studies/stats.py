@@ -2,6 +2,9 @@
 
 Money put in or taken out is no profit. Where a run had deposits or withdrawals, returns are time-weighted:
 the return of a step is ``equity after / (equity before + money added at its start) − 1``.
+
+Everything measured on returns is measured on those of UTC days (:func:`daily_returns`), drawdowns on the
+bars. Every formula stands in ``docs/statistics.md``.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from numpy.typing import NDArray
 
 DAYS_PER_YEAR = 365.0
 SHORTEST_FOR_A_YEAR = 30.0  # days of data below which a yearly rate is noise
-_MS_PER_DAY = 86_400_000.0
+TAIL = 0.05  # share of the days that are the bad ones
 
 Floats = NDArray[np.float64]
 
@@ -112,9 +115,12 @@ def max_drawdown(curve: pd.Series) -> Drawdown:
 
 
 def drawdowns(curve: pd.Series) -> pd.Series:
-    """How far below its former high the curve stands, bar by bar: 0 at a high, −0.25 a quarter below."""
+    """How far below its former high the curve stands, bar by bar: 0 at a high, −0.25 a quarter below.
+
+    The start (1 unit) counts as a high, so that the lowest value is ``−max_drawdown``.
+    """
     values = curve.to_numpy(dtype=float)
-    high = np.maximum.accumulate(values) if len(values) else values
+    high = np.maximum(np.maximum.accumulate(values), 1.0) if len(values) else values
     ratio = np.divide(values, high, out=np.ones_like(values), where=high > 0.0)
     return pd.Series(ratio - 1.0, index=curve.index)
 
@@ -157,3 +163,119 @@ def sortino(curve: pd.Series) -> float:
     if downside <= 1e-15:
         return math.nan
     return float(np.mean(returns)) / downside * math.sqrt(DAYS_PER_YEAR)
+
+
+def volatility(curve: pd.Series) -> float:
+    """Deviation of the daily returns, yearly scale: ``std(r) · √365``, sample deviation.
+
+    NaN with fewer than two days.
+    """
+    returns = daily_returns(curve)
+    if len(returns) < 2:
+        return math.nan
+    return float(np.std(returns, ddof=1)) * math.sqrt(DAYS_PER_YEAR)
+
+
+def calmar(curve: pd.Series) -> float:
+    """Yearly growth over the deepest fall: ``cagr / max drawdown``; NaN without either."""
+    depth = max_drawdown(curve).depth
+    return cagr(curve) / depth if depth > 0.0 else math.nan
+
+
+def omega(curve: pd.Series) -> float:
+    """What the good days made over what the bad ones lost: ``Σ max(r, 0) / Σ max(−r, 0)``.
+
+    Daily returns, threshold 0. NaN with fewer than two days or without a losing day.
+    """
+    returns = daily_returns(curve)
+    lost = float(np.sum(np.maximum(-returns, 0.0)))
+    if len(returns) < 2 or lost <= 0.0:
+        return math.nan
+    return float(np.sum(np.maximum(returns, 0.0))) / lost
+
+
+def ulcer(curve: pd.Series) -> float:
+    """Depth and length of falls in one number: ``√ mean(d²)``, d the drawdown at each bar close.
+
+    The start counts as a high; 0 for a curve that never falls and for an empty one.
+    """
+    if not len(curve):
+        return 0.0
+    return math.sqrt(float(np.mean(drawdowns(curve).to_numpy(dtype=float) ** 2)))
+
+
+def longest_fall(curve: pd.Series) -> float:
+    """The longest time below a former high, in days, from the bar of the high to the bar that reaches it.
+
+    A fall that has not been made good counts to the last bar; 0 for a curve that never falls.
+
+    >>> times = pd.date_range("2025-01-01", periods=5, freq="D", tz="UTC")
+    >>> longest_fall(pd.Series([1.0, 2.0, 1.5, 1.8, 2.5], times))
+    3.0
+    """
+    if not len(curve):
+        return 0.0
+    values = curve.to_numpy(dtype=float)
+    high = np.maximum(np.maximum.accumulate(values), 1.0)
+    times = pd.DatetimeIndex(curve.index).as_unit("ms").asi8
+    below = values < high
+    started = np.where(below, times[0], times)
+    last_high = np.maximum.accumulate(started)
+    ends = below | np.concatenate(([False], below[:-1]))  # the bar of the recovery ends the fall
+    before = np.concatenate((times[:1], last_high[:-1]))
+    spans = np.where(ends, times - before, 0)
+    return float(np.max(spans)) / 86_400_000.0
+
+
+def value_at_risk(curve: pd.Series) -> float:
+    """The daily return that one day in twenty falls short of: the 5 % quantile, linear between days.
+
+    A loss is negative. NaN for an empty curve.
+    """
+    returns = daily_returns(curve)
+    return float(np.quantile(returns, TAIL)) if len(returns) else math.nan
+
+
+def expected_shortfall(curve: pd.Series) -> float:
+    """The mean daily return of the worst days, one in twenty: the ``⌊0.05 · (n − 1)⌋ + 1`` lowest.
+
+    Also called CVaR. A loss is negative. NaN for an empty curve.
+    """
+    returns = daily_returns(curve)
+    if not len(returns):
+        return math.nan
+    return float(np.mean(np.sort(returns)[: int((len(returns) - 1) * TAIL) + 1]))
+
+
+def skew(curve: pd.Series) -> float:
+    """Skewness of the daily returns, corrected for the sample: ``√(n(n−1)) / (n−2) · m₃ / m₂^1.5``.
+
+    m₂ and m₃ are the central moments. NaN with fewer than three days or without variation.
+    """
+    returns = daily_returns(curve)
+    return math.nan if _still(returns) else float(pd.Series(returns).skew())
+
+
+def kurtosis(curve: pd.Series) -> float:
+    """Excess kurtosis of the daily returns, corrected for the sample; 0 is a normal distribution.
+
+        (n−1) / ((n−2)(n−3)) · ((n+1) · m₄ / m₂² − 3 (n−1))
+
+    NaN with fewer than four days or without variation.
+    """
+    returns = daily_returns(curve)
+    return math.nan if _still(returns) else float(pd.Series(returns).kurt())
+
+
+def tail_ratio(curve: pd.Series) -> float:
+    """The best days over the worst: ``|95 % quantile of r| / |5 % quantile of r|``; NaN where that is 0."""
+    returns = daily_returns(curve)
+    if not len(returns):
+        return math.nan
+    low, high = np.abs(np.quantile(returns, [TAIL, 1.0 - TAIL]))
+    return float(high / low) if low > 0.0 else math.nan
+
+
+def _still(returns: Floats) -> bool:
+    """Whether nothing moved, so that nothing can be said about the shape of the moves."""
+    return len(returns) < 2 or float(np.std(returns)) <= 1e-15
