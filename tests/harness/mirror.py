@@ -31,7 +31,8 @@ class StockWords(Mirror):
     """The same account, which answers in the stock broker's words where ours mean something else.
 
     On a margin account ``getcash()`` is what new positions may take, ``getsize`` neither cuts to whole
-    units nor counts leverage, and ``getvalue([data])`` is a signed notional. This twin gives stock's
+    units nor counts leverage, ``getvalue([data])`` is a signed notional, and a refused order carries the
+    reason in ``order.info``. This twin gives stock's
     answers, computed from our books: what still differs under it is no matter of words.
     """
 
@@ -57,6 +58,12 @@ class StockWords(Mirror):
         info = super().getcommissioninfo(data)
         info.getsize = self._raw_scheme(data).getsize
         return info
+
+    def notify(self, order: Any) -> None:
+        """A refused order does not say why."""
+        for name in ("reason", "found", "allowed"):
+            order.info.pop(name, None)
+        super().notify(order)
 
     def _value_of(self, data: Any) -> float:
         position = self.getposition(data)
