@@ -12,6 +12,7 @@ from bt_margin.studies import amounts
 from bt_margin.studies.amounts import fixed
 
 NOTHING = "–"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def _known(value: Any) -> bool:
@@ -83,6 +84,34 @@ def date(value: Any) -> str:
     '2025-10-10 21:00'
     """
     return f"{value:%Y-%m-%d %H:%M}" if _known(value) else NOTHING
+
+
+def moment(value: Any) -> str:
+    """A time for a sentence; UTC epoch milliseconds will do as well.
+
+    >>> moment(1_760_130_000_000)
+    '10 Oct 2025 at 21:00 UTC'
+    """
+    at = value if isinstance(value, pd.Timestamp) else pd.Timestamp(int(value), unit="ms", tz="UTC")
+    return f"{at.day} {_MONTHS[at.month - 1]} {at.year} at {at:%H:%M} UTC"
+
+
+def days(value: Any) -> str:
+    """A length of time in days.
+
+    >>> days(12.345), days(0.0)
+    ('12.3 days', '0.0 days')
+    """
+    return f"{fixed(value, 1)} days" if _known(value) else NOTHING
+
+
+def change(value: Any) -> str:
+    """A fraction in per cent, with its sign.
+
+    >>> change(0.18), change(-0.06), change(0.0)
+    ('+18.00 %', '-6.00 %', '0.00 %')
+    """
+    return signed(percent, value)
 
 
 def price(value: Any) -> str:

@@ -253,7 +253,11 @@ def skew(curve: pd.Series) -> float:
     m₂ and m₃ are the central moments. NaN with fewer than three days or without variation.
     """
     returns = daily_returns(curve)
-    return math.nan if _still(returns) else float(pd.Series(returns).skew())
+    n = len(returns)
+    if n < 3 or _still(returns):
+        return math.nan
+    second, third = _moment(returns, 2), _moment(returns, 3)
+    return math.sqrt(n * (n - 1)) / (n - 2) * third / float(second**1.5)
 
 
 def kurtosis(curve: pd.Series) -> float:
@@ -264,7 +268,11 @@ def kurtosis(curve: pd.Series) -> float:
     NaN with fewer than four days or without variation.
     """
     returns = daily_returns(curve)
-    return math.nan if _still(returns) else float(pd.Series(returns).kurt())
+    n = len(returns)
+    if n < 4 or _still(returns):
+        return math.nan
+    shape = _moment(returns, 4) / _moment(returns, 2) ** 2
+    return (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * shape - 3.0 * (n - 1))
 
 
 def tail_ratio(curve: pd.Series) -> float:
@@ -274,6 +282,11 @@ def tail_ratio(curve: pd.Series) -> float:
         return math.nan
     low, high = np.abs(np.quantile(returns, [TAIL, 1.0 - TAIL]))
     return float(high / low) if low > 0.0 else math.nan
+
+
+def _moment(returns: Floats, order: int) -> float:
+    """The central moment ``mean((r − mean r)^order)``."""
+    return float(np.mean((returns - np.mean(returns)) ** order))
 
 
 def _still(returns: Floats) -> bool:
