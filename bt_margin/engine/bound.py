@@ -13,6 +13,9 @@ from typing import NamedTuple
 from bt_margin.engine.account import Account
 from bt_margin.engine.quote import Quote
 
+ROOM = 1.01
+"""How far :func:`harmless` stays away from every requirement: one per cent of it."""
+
 
 class Pending(NamedTuple):
     """What the orders of one symbol could do within this bar.
@@ -39,6 +42,31 @@ def risky_pools(account: Account, pending: Sequence[Pending], read: Sequence[Quo
     if _rivals(account, list(asked.values())):
         named |= {account.pool_key(p.quote.position) for p in asked.values()}
     return named | _breaching(account, asked, read)
+
+
+def harmless(account: Account, reach: Mapping[str, tuple[float, float]]) -> bool:
+    """Whether nothing can happen to the positions while the marks stay within ``reach``, orders aside.
+
+    reach : lowest and highest mark to come per symbol; a symbol that is not in it keeps its mark
+
+    Every pool must exceed its requirement and stay below the lowest margin call with each of its marks at
+    the end of its range that is worst for the equity and, at the same time, at the one that asks for the most
+    margin. ``ROOM`` keeps clear of the rounding in published tables, so that each bar's own look
+    (:meth:`Pool.worst`) would have said the same.
+    """
+    for pool in account.pools.values():
+        if not pool.positions:
+            continue
+        equity, need = pool.balance, 0.0
+        for p in pool.positions:
+            low, high = reach.get(p.symbol, (p.mark, p.mark))
+            low, high = min(low, p.mark), max(high, p.mark)
+            equity += min(p.gain(p.entry, low), p.gain(p.entry, high))
+            asked = [p.table.maintenance(p.notional_at(mark)) for mark in (low, high)]
+            need += max(0.0, *asked) * ROOM
+        if pool.called or equity <= need or need >= account.lowest_call * equity:
+            return False
+    return True
 
 
 def _stamped(entry: Pending) -> bool:

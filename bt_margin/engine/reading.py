@@ -64,6 +64,19 @@ class AccountView(ABC):
         isolated = sum([max(0.0, pool.equity()) for pool in pools if pool is not self.cross])
         return self.cross.equity() + isolated
 
+    def figures(self) -> tuple[float, float]:
+        """:meth:`equity` and :meth:`available` in one pass, to the last bit."""
+        cross = self.cross
+        total, free = 0.0, cross.balance
+        for pool in self.pools.values():
+            total += pool.balance
+            for p in pool.positions:
+                gain = p.gain(p.entry, p.mark)
+                total += gain
+                if pool is cross:
+                    free += gain - p.notional_at(p.mark) / p.leverage
+        return total, free - self.orders.total(self.book) if self.orders.reserved else free
+
     def wallet(self) -> float:
         """Sum of the balances, free and posted, without unrealised profit."""
         return sum([pool.balance for pool in self.pools.values()])

@@ -9,26 +9,24 @@ mirror the account's.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection
 from typing import Any
 
 import backtrader as bt
-from backtrader import Order
 
 from bt_margin.engine.account import Account
 from bt_margin.engine.events import Event
-from bt_margin.engine.pool import Pool
 from bt_margin.engine.settings import valid_cash
 from bt_margin.engine.step import Stepper
 from bt_margin.errors import CashError, InputError, near
 from bt_margin.plugin.actions import Actions
 from bt_margin.plugin.booking import Booking
+from bt_margin.plugin.calm import Calm
 from bt_margin.plugin.fidelity import fidelity_of
 from bt_margin.plugin.forced import Forced
-from bt_margin.plugin.instrument import Instrument
 from bt_margin.plugin.market import Market, symbol_at
-from bt_margin.plugin.matching import Matching, on_mark
+from bt_margin.plugin.matching import Matching
 from bt_margin.plugin.notices import install, uninstall
+from bt_margin.plugin.queue import Queue
 from bt_margin.plugin.series import by_symbol, detail_of
 from bt_margin.plugin.valid import check_settings
 from bt_margin.venues import venue
@@ -37,7 +35,7 @@ FLOOR = 1e-6
 """What backtrader is shown instead of an equity of zero: stock analyzers divide by it."""
 
 
-class MarginBroker(Actions, Booking, Forced, Market, bt.brokers.BackBroker):
+class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroker):
     """The broker of a derivatives account, in place of backtrader's own.
 
         cerebro.broker = btm.MarginBroker(venue="binance", margin_mode="cross", leverage=10)
@@ -108,6 +106,7 @@ class MarginBroker(Actions, Booking, Forced, Market, bt.brokers.BackBroker):
         finer = by_symbol(self.p.detail, "detail").items()
         self._detail = {self.symbol_named(s): detail_of(frame, s) for s, frame in finer}
         self._stepper = Stepper(self.account, self.p.intrabar, self._detail)
+        self._calm = Calm(self)
         self._running = False
 
     def _new_account(
@@ -134,6 +133,7 @@ class MarginBroker(Actions, Booking, Forced, Market, bt.brokers.BackBroker):
     def stop(self) -> None:
         """A run is over."""
         super().stop()
+        self._calm.leave()
         for quote in self._instruments:
             self._mark_if_flat(quote.position, quote)
         self._running = False
@@ -141,7 +141,7 @@ class MarginBroker(Actions, Booking, Forced, Market, bt.brokers.BackBroker):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        for name in ("_matching", "_stepper"):
+        for name in ("_matching", "_stepper", "_calm"):
             state.pop(name, None)
         return state
 
@@ -149,6 +149,7 @@ class MarginBroker(Actions, Booking, Forced, Market, bt.brokers.BackBroker):
         self.__dict__.update(state)
         self._matching = Matching(self)
         self._stepper = Stepper(self.account, self.p.intrabar, self._detail)
+        self._calm = Calm(self)
 
     def adopt(self, other: Any) -> None:
         """Take over what a script set on another broker: schemes, slippage, fillers, cheats."""
@@ -165,6 +166,8 @@ class MarginBroker(Actions, Booking, Forced, Market, bt.brokers.BackBroker):
 
     def next(self) -> None:
         """One pass of the broker: the strategy sees its outcome before its own ``next``."""
+        if self._calm.through():
+            return
         if not self._ready:
             self._prepare()
         while self._toactivate:
@@ -186,17 +189,18 @@ class MarginBroker(Actions, Booking, Forced, Market, bt.brokers.BackBroker):
             self._stepper.step(self._time, [i for i in fresh if i.usable()], self._matching)
         self._close_books()
 
+    def may_be_calm(self) -> bool:
+        """Whether bars may be foreseen: feeds loaded in advance, and nothing to be done on each bar."""
+        each_bar = self._interest_due or self._margins or self._userhist
+        return not each_bar and getattr(self.cerebro, "_dopreload", False)
+
     def _close_books(self) -> None:
         """Value, cash and fund figures of this bar, and what strategies must be told."""
         account = self.account
         if self._margins:
             self._follow_margins()
-        if account.exposed():
-            equity = account.equity()
-            self.cash = max(0.0, account.available())
-        else:
-            equity = account.cross.balance
-            self.cash = max(0.0, account.available()) if account.orders.reserved else equity
+        equity, free = account.figures()
+        self.cash = free if free > 0.0 else 0.0
         self._value = self._valuelever = equity if equity > FLOOR else FLOOR
         self._fundval = self._value / self._fundshares
         times, values = self.equity_curve
@@ -232,119 +236,11 @@ class MarginBroker(Actions, Booking, Forced, Market, bt.brokers.BackBroker):
             self._ococheck(order)
             self._bracketize(order, cancel=True)
 
-    def match_pending(self, symbols: Collection[str] | None = None) -> None:
-        """The stock broker's loop over the queue, once: the orders of these symbols, or all."""
-        self.pending.append(None)
-        while True:
-            order = self.pending.popleft()
-            if order is None:
-                break
-            quote = self.instrument(order.data)
-            if symbols is not None and quote.symbol not in symbols:
-                self.pending.append(order)
-            elif order.expire():
-                self._drop(order)
-            elif not order.active() or not quote.fresh:
-                self.pending.append(order)
-            else:
-                self._try_exec(order)
-                if order.alive():
-                    self.pending.append(order)
-                elif order.status == Order.Completed:
-                    self._bracketize(order)
-
-    def expire_pending(self) -> None:
-        """Drop the orders whose time is over (walk)."""
-        for order in list(self.pending):
-            if order in self.pending and order.alive() and order.expire():
-                self.pending.remove(order)
-                self._drop(order)
-
-    def _drop(self, order: Any) -> None:
-        self.notify(order)
-        self._ococheck(order)
-        self._bracketize(order, cancel=True)
-
-    def take_pending(self, ref: int) -> Any:
-        """Take an order out of the queue while it is tried, keeping its place (walk).
-
-        The stock broker's OCO check cancels every order of a group it finds in the queue.
-        """
-        for place, order in enumerate(self.pending):
-            if order.ref == ref:
-                self.pending[place] = None
-                return order
-        return None
-
-    def after_try(self, order: Any) -> None:
-        """What the loop does with an order after trying it (walk)."""
-        place = self.pending.index(None)
-        if order.alive():
-            self.pending[place] = order
-            return
-        del self.pending[place]
-        if order.status == Order.Completed:
-            self._bracketize(order)
-
-    def _try_exec(self, order: Any) -> None:
-        """Try an order on its market's bar by the stock broker's rules for its kind.
-
-        The stock broker itself looks at the feed's tick prices, which on the last bar of a resampled feed
-        are those of the bar before.
-        """
-        quote, created, kind = self.instrument(order.data), order.created, order.exectype
-        bar = (quote.open, quote.high, quote.low)
-        if on_mark(order) and not order.triggered:
-            self._matching.trail(order)  # not reached: a bar that reaches it is walked
-        elif kind == Order.Market:
-            self._try_exec_market(order, *bar)
-        elif kind == Order.Close:
-            self._try_exec_close(order, quote.close)
-        elif kind == Order.Limit:
-            self._try_exec_limit(order, *bar, created.price)
-        elif kind in (Order.Stop, Order.StopTrail):
-            self._try_exec_stop(order, *bar, created.price, quote.close)
-        elif kind == Order.Historical:
-            self._try_exec_historical(order)
-        elif order.triggered:
-            self._try_exec_limit(order, *bar, created.pricelimit)
-        else:
-            self._try_exec_stoplimit(order, *bar, quote.close, created.price, created.pricelimit)
-
-    def fill_at(self, order: Any, price: float, quote: Instrument) -> None:
-        """Fill at a given last price, with the stock broker's slippage."""
-        slip, bound = (self._slip_up, quote.high) if order.isbuy() else (self._slip_down, quote.low)
-        self._execute(order, ago=0, price=slip(bound, price))
-
-    def cancel_pool(self, pool: Pool, cause: int) -> None:
-        """Cancel every open order of a pool; each is an event with its cause."""
-        for order in [*self.submitted, *self.pending]:
-            quote = self.instrument(order.data)
-            if order.alive() and self.account.pool_key(quote.position) == pool.key:
-                self.account.record(
-                    "canceled", quote.position, size=order.executed.remsize, order=order.ref,
-                    cause=cause, reason="canceled by the venue before a liquidation",
-                )  # fmt: skip
-                self.cancel(order)
-
-    def cancel(self, order: Any, bracket: bool = False) -> bool:
-        """Cancel an order, submitted or accepted; False when it is neither."""
-        # children submitted with a parent nobody can pay are left there, to be rejected
-        unpaid = bracket and getattr(order.parent, "status", None) == Order.Margin
-        for queue in [self.pending] if unpaid else [self.pending, self.submitted]:
-            if order in queue:
-                queue.remove(order)
-                break
-        else:
-            return False
-        order.cancel()
-        self.notify(order)
-        self._ococheck(order)
-        if not bracket:
-            self._bracketize(order, cancel=True)
-        return True
-
     # -- numbers --------------------------------------------------------------------------------
+
+    def get_notification(self) -> Any:
+        """The next notice, None when there is none; asked once a bar at least."""
+        return self.notifs.popleft() if self.notifs else None
 
     def get_cash(self) -> float:
         """Margin available for new positions, never below 0 (alias ``getcash``)."""
@@ -395,4 +291,5 @@ class MarginBroker(Actions, Booking, Forced, Market, bt.brokers.BackBroker):
     @property
     def fidelity(self) -> dict[str, Any]:
         """How true the run's inputs were: shares of bars with marks, funding, tiers in force."""
+        self._calm.settle()
         return fidelity_of(self)

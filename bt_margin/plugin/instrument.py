@@ -15,11 +15,10 @@ import backtrader as bt
 
 from bt_margin.core.funding import FundingStamp
 from bt_margin.engine.pool import Position
-from bt_margin.engine.quote import NEVER, Quote
+from bt_margin.engine.quote import NEVER
 from bt_margin.errors import DataError
+from bt_margin.plugin.foreseen import DAY_MS, EPOCH, Foreseen
 
-DAY_MS = 86_400_000
-EPOCH = 719_163
 NAN = float("nan")
 OPEN, CLOSE = 0, 3
 _UNIT_MS = {
@@ -60,31 +59,21 @@ class Unboxed:
         return float(self.line[ago])
 
 
-class Instrument(Quote):
+class Instrument(Foreseen):
     """A feed and the symbol it trades.
 
-    ``bars`` counts the bars seen, ``marked`` those whose mark was read and true, ``unmarked`` those that
-    had to do with the last price. ``seen`` tells a fresh bar from an old one; ``ends_at`` is when the
-    market is delisted.
+    ``marked`` counts the bars whose mark was read and true, ``unmarked`` those that had to do with the last
+    price; ``ends_at`` is when the market is delisted.
     """
 
     __slots__ = (
         "closes_at",
         "data",
         "ends_at",
-        "fault",
         "fresh",
-        "lines",
-        "marked",
-        "marks",
         "measured",
-        "replay",
-        "seen",
-        "step",
         "symbol",
-        "times",
-        "unmarked",
-        "unread",
+        "tick",
     )
 
     def __init__(
@@ -116,10 +105,10 @@ class Instrument(Quote):
         self.step = bar_length(data)
         self.measured = len(getattr(self.times, "array", ())) > 1
         self.fault = ""
-        self.fresh = self.unread = False
-        self.seen = (0, 0.0, 0.0)
-        self.marked = self.unmarked = 0
+        self.fresh = False
+        self.tick = 0.0
         self.ends_at = NEVER
+        self.behind = self.step if self.closes_at else 0
 
     @property
     def has_mark(self) -> bool:
@@ -128,36 +117,47 @@ class Instrument(Quote):
 
     def advance(self) -> bool:
         """Whether the feed has moved since the last look; sets the bar's time span if so."""
-        count = len(self.data)
-        if not count:
-            self.fresh = False
-            return False
+        count = self.times.lencount
+        if count > self.reach:
+            return self._advance_unproved(count)
+        self.fresh = count != self.passed
+        if self.fresh:
+            self.number = number = self.numbers[count - 1]
+            self.start = start = round((number - EPOCH) * DAY_MS) - self.behind
+            self.end = start + self.step
+            self.passed = count
+            self.unread = True
+        return self.fresh
+
+    def _advance_unproved(self, count: int) -> bool:
+        """The same for a feed of which nobody knows what comes next."""
         number = self.times[0]
-        now = (count, number, self.lines[3][0] if self.replay else 0.0)
-        self.fresh = now != self.seen
+        tick = self.lines[CLOSE][0] if self.replay else 0.0
+        self.fresh = (count, number, tick) != (self.passed, self.number, self.tick)
         if not self.fresh:
             return False
         time = round((number - EPOCH) * DAY_MS)
-        if self.seen[0]:
+        if self.passed:
             self._compare(number, time)
         elif self.times.mode == self.times.QBuffer:
             self.lines = tuple(None if n is None else Unboxed(n) for n in self.lines)
-        self.start, self.end = (
-            (time - self.step, time) if self.closes_at else (time, time + self.step)
-        )
-        if not self.seen[0] and not self.measured and not self.closes_at:
+        self.start = time - self.behind
+        self.end = self.start + self.step
+        if not self.passed and not self.measured and not self.closes_at:
             self.end = time + 1  # of unknown length; its later stamps are due at the next open
-        self.seen = now
+        self.passed = count
+        self.number, self.tick = number, tick
         self.unread = True
         return True
 
     def _compare(self, number: float, time: int) -> None:
         """The bar against the one before: the length of bars, or times that do not rise."""
-        before = self.seen[1]
+        before = self.number
         if number > before:
             observed = round((number - before) * DAY_MS)
             if observed < self.step:
                 self.step = observed
+                self.behind = observed if self.closes_at else 0
         elif not self.replay and not (number == before and is_ticks(self.data)):
             kind = "appears twice" if number == before else "comes after a later one"
             todo = "bars must be in rising order of time (frame.sort_index(), then drop duplicates)"
@@ -231,7 +231,9 @@ class Instrument(Quote):
 
         :raises DataError: a price of zero or below while a position is held.
         """
-        close = self.lines[3][0]
+        if self.passed <= self.reach:
+            return True
+        close = self.lines[CLOSE][0]
         if close > 0.0:
             return True
         self.fresh = False
@@ -247,19 +249,24 @@ class Instrument(Quote):
 
         Of such a bar the open is known, and nothing else.
         """
-        count = len(self.data)
+        count = self.times.lencount
         if not count:
             return False
-        return (count, self.times[0], self.lines[3][0] if self.replay else 0.0) != self.seen
+        if self.stretch is not None:
+            self.stretch.settle()
+        if count != self.passed:
+            return True
+        now = (self.times[0], self.lines[CLOSE][0] if self.replay else 0.0)
+        return now != (self.number, self.tick)
 
     def close_known(self) -> float:
         """The last price as far as time has come, for decisions; never of a bar that has only opened."""
         close = self.lines[3]
         if not self.opened():
             return float(close[0])
-        if self.seen[0] == len(self.data):  # one more tick of a replayed bar
-            return float(self.seen[2])
-        before = previous(close) if self.seen[0] else None
+        if self.passed == len(self.data):  # one more tick of a replayed bar
+            return float(self.tick)
+        before = previous(close) if self.passed else None
         return float(before if before is not None else self.lines[0][0])
 
     def mark_now(self) -> float:
@@ -273,9 +280,9 @@ class Instrument(Quote):
         try:
             if not self.opened():
                 return self._mark_of(CLOSE, 0, self.start)
-            if self.seen[0] == len(self.data):
+            if self.passed == len(self.data):
                 return self.close_known() if self.unread else float(self.mark_close)
-            if self.seen[0] and self.times.idx > 0:
+            if self.passed and self.times.idx > 0:
                 return self._mark_of(CLOSE, -1, self.start)
             return self._mark_of(OPEN, 0, to_ms(self.times[0]) - self.closes_at * self.step)
         except IndexError:  # after a run bounded buffers (exactbars) have let the last bar go
