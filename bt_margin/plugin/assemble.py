@@ -200,23 +200,37 @@ def data_hash(cerebro: Any) -> str:
 
 
 class Recorder(bt.Analyzer):
-    """Writes down, at each bar's close, the open positions and how near the worst pool is to its end.
+    """Writes down, at each bar's close, the marks of the open positions, and what each stands on.
 
-    ``rows`` (time ms, symbol, size, entry, mark, notional, unrealised profit); ``times``, ``ratio`` (largest
-    maintenance over equity of any pool) and ``gross`` (notional of all positions) one number per bar.
+    A mark moves with every bar; size, entry, leverage, tier table and the balance of the pool change only
+    with an event of the account. So one number is kept per bar and open position, and a *stretch* of bars
+    shares everything else:
+
+    ``times`` UTC ms of every bar; ``mark`` bar after bar, the open positions in the order of their stretch
+    ``first``, ``begin``, ``count`` per stretch: its first bar, its first row below, how many positions
+    ``symbol``, ``pool``, ``table`` per row: places in ``symbols``, ``pools`` and ``tables``
+    ``size``, ``entry``, ``balance``, ``leverage`` per row: of the position, and of the pool that backs it
     """
 
     helper = True
     params: Any = (("progress", None), ("records", ()))
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, str, float, float, float, float, float]] = []
         self.times: array[int] = array("q")
-        self.ratio: array[float] = array("d")
-        self.gross: array[float] = array("d")
+        self.first, self.begin, self.count = array("q"), array("q"), array("i")
+        self.symbol, self.pool, self.table = array("i"), array("i"), array("i")
+        self.mark, self.size, self.entry = array("d"), array("d"), array("d")
+        self.balance, self.leverage = array("d"), array("d")
+        self.symbols: dict[str, int] = {}
+        self.pools: dict[str, int] = {}
+        self.tables: list[Any] = []
+        self._held: list[Any] = []
+        self._events: Any = None
+        self._known = -1
 
     def start(self) -> None:
         """Only the first strategy's recorder works: all see the same account."""
+        self.broker = self.strategy.broker
         self.working = self.strategy.cerebro.runningstrats[0] is self.strategy
         self.p.records.append(self)
         self.total = max((data.buflen() for data in self.strategy.datas), default=0)
@@ -225,21 +239,39 @@ class Recorder(bt.Analyzer):
         """One bar is over."""
         if not self.working:
             return
-        broker = self.strategy.broker
-        time = broker.equity_curve[0][-1]
-        worst = gross = 0.0
-        for pool in broker.account.pools.values():
-            if not pool.positions:
-                continue
-            worst = max(worst, pool.ratio())
-            for p in pool.positions:
-                notional = p.notional()
-                gross += notional
-                self.rows.append(
-                    (time, p.symbol, p.size, p.entry, p.mark, notional, p.unrealised())
-                )
-        self.times.append(time)
-        self.ratio.append(worst)
-        self.gross.append(gross)
+        broker = self.broker
+        account = broker.account
+        self.times.append(broker.equity_curve[0][-1])
+        events = account.events
+        if len(events) != self._known or events is not self._events or broker._margins:
+            self._events, self._known = events, len(events)
+            self._begin_stretch(account)
+        if self._held:
+            self.mark.extend([p.mark for p in self._held])
         if self.p.progress is not None and len(self.times) % _EVERY == 0:
             self.p.progress(min(1.0, len(self.times) / max(1, self.total)))
+
+    def _begin_stretch(self, account: Any) -> None:
+        """From this bar on the positions stand on other numbers."""
+        self._held = []
+        self.first.append(len(self.times) - 1)
+        self.begin.append(len(self.size))
+        for key, pool in account.pools.items():
+            for p in pool.positions:
+                self._held.append(p)
+                self.symbol.append(self.symbols.setdefault(p.symbol, len(self.symbols)))
+                self.pool.append(self.pools.setdefault(key, len(self.pools)))
+                self.table.append(self._table(p.table))
+                self.size.append(p.size)
+                self.entry.append(p.entry)
+                self.balance.append(pool.balance)
+                self.leverage.append(p.leverage)
+        self.count.append(len(self._held))
+
+    def _table(self, table: Any) -> int:
+        """The place of a tier table among those seen."""
+        for place, known in enumerate(self.tables):
+            if known is table:
+                return place
+        self.tables.append(table)
+        return len(self.tables) - 1

@@ -13,6 +13,7 @@ import pandas as pd
 from bt_margin.studies import bounds
 from bt_margin.studies.causes import tell
 from bt_margin.studies.divergence import Track, diverge
+from bt_margin.studies.held import POSITION_COLUMNS, union_of_names
 from bt_margin.studies.pieces import Divergence
 from bt_margin.studies.present import presenter
 from bt_margin.studies.result import Run
@@ -63,6 +64,17 @@ class Comparison:
                 table["certainty"] = bounds.label(table, self.extremes[name])
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
+
+    @cached_property
+    def positions(self) -> pd.DataFrame:
+        """One row per scenario, bar and open position: :func:`bt_margin.studies.held.positions_frame`."""
+        scenarios = pd.Index(list(self.runs), dtype="str")
+        tables = []
+        for place, run in enumerate(self.runs.values()):
+            name = pd.Categorical.from_codes([place] * len(run.positions), categories=scenarios)
+            tables.append(run.positions.assign(scenario=name))
+        joined = pd.concat(union_of_names(tables), ignore_index=True)
+        return joined[["scenario", *POSITION_COLUMNS]]
 
     @cached_property
     def summary(self) -> pd.DataFrame:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bt_margin.studies.amounts import money
+from bt_margin.studies.held import Held, held_in, positions_frame
 
 #: Columns of an events table, in order. ``time`` is UTC, money is in the settlement currency. ``order``
 #: counts the orders of the run from 1 (backtrader's own references count on through the process);
@@ -35,19 +38,18 @@ EVENT_COLUMNS = (
     "order",
     "info",
 )
-POSITION_COLUMNS = ("time", "symbol", "size", "entry", "mark", "notional", "unrealised")
 _NUMBERS = (*EVENT_COLUMNS[6:14], *EVENT_COLUMNS[15:17])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One strategy under one set of margin settings, after the fact.
 
-    ``equity`` at the bar closes (UTC); ``events`` one row per engine event; ``positions`` one row per bar
-    and open position; ``bars`` per bar the largest margin ratio of any pool (maintenance over equity) and
-    the account's leverage (gross notional over equity); ``settings`` in force, ``fidelity`` what the data
-    had and lacked; ``warmup`` bars passed before the strategy could decide anything. ``broker`` and
-    ``strategy`` are backtrader's objects, ``broker.account`` the engine's.
+    ``equity`` at the bar closes (UTC); ``events`` one row per engine event; ``record`` what was open at each
+    bar, from which ``held``, ``positions`` and ``bars`` are worked out when they are first asked for;
+    ``settings`` in force, ``fidelity`` what the data had and lacked; ``warmup`` bars passed before the
+    strategy could decide anything. ``broker`` and ``strategy`` are backtrader's objects, ``broker.account``
+    the engine's.
     """
 
     name: str
@@ -58,13 +60,44 @@ class Run:
     cash: float
     equity: pd.Series
     events: pd.DataFrame
-    positions: pd.DataFrame
-    bars: pd.DataFrame
+    record: Any
     fidelity: Mapping[str, Any] = field(default_factory=dict)
     synthetic: bool = False
     data_hash: str = ""
     seconds: float = 0.0
     warmup: int = 0
+
+    @cached_property
+    def held(self) -> Held:
+        """The open positions at every bar, in columns."""
+        book = self.broker.account.book
+        return held_in(self.record, {symbol: p.contract for symbol, p in book.items()})
+
+    @cached_property
+    def positions(self) -> pd.DataFrame:
+        """One row per bar and open position: :func:`bt_margin.studies.held.positions_frame`."""
+        return positions_frame(self.held)
+
+    @cached_property
+    def bars(self) -> pd.DataFrame:
+        """Per bar (UTC): the numbers of the whole account at its close.
+
+        ``margin_ratio`` the largest of any pool, maintenance over equity; ``leverage`` notional of all
+        positions over equity; ``margin`` initial margin in use [settle].
+        """
+        held, index = self.held, self.equity.index
+        own = pd.DatetimeIndex(held.times.astype("datetime64[ms]")).tz_localize("UTC")
+        frame = pd.DataFrame(
+            {
+                "margin_ratio": held.per_bar(held.ratio, largest=True),
+                "leverage": held.per_bar(held.notional),
+                "margin": held.per_bar(held.margin),
+            },
+            index=own,
+        ).reindex(index, fill_value=0.0)
+        gross, money = frame["leverage"].to_numpy(dtype=float), self.equity.to_numpy(dtype=float)
+        over = np.divide(gross, money, out=np.zeros_like(money), where=money > 0.0)
+        return frame.assign(leverage=over)
 
     @property
     def opening_entries(self) -> int:
@@ -104,11 +137,4 @@ def events_frame(events: Any, scenario: str) -> pd.DataFrame:
     for name in ("cause", "order"):
         frame[name] = frame[name].astype("Int64")
     frame["order"] = frame["order"] - frame["order"].min() + 1
-    return frame
-
-
-def positions_frame(rows: Any) -> pd.DataFrame:
-    """The recorder's rows as a table (:data:`POSITION_COLUMNS`); no rows give the columns alone."""
-    frame = pd.DataFrame(list(rows), columns=list(POSITION_COLUMNS))
-    frame["time"] = pd.to_datetime(frame["time"].astype("int64"), unit="ms", utc=True)
     return frame

@@ -14,7 +14,7 @@ from bt_margin.errors import InputError, message, near
 from bt_margin.market.frames import validate_frame, validate_frames
 from bt_margin.plugin import assemble
 from bt_margin.plugin.broker import MarginBroker
-from bt_margin.studies.result import Run, events_frame, positions_frame
+from bt_margin.studies.result import Run, events_frame
 from bt_margin.studies.rules import downloaded_tiers
 from bt_margin.studies.tracks import stamps
 
@@ -116,8 +116,7 @@ def run_prepared(
         cash=float(broker.startingcash),
         equity=_equity(broker),
         events=events_frame(broker.events, name),
-        positions=positions_frame(record.rows),
-        bars=_bars(record, broker),
+        record=record,
         fidelity=_with_notes(broker.fidelity, said),
         synthetic=_synthetic(cerebro, frames),
         data_hash=assemble.data_hash(cerebro),
@@ -238,23 +237,6 @@ def _equity(broker: Any) -> pd.Series:
     times, values = broker.equity_curve
     frame = pd.Series(np.asarray(values, dtype=float), stamps(times), name="equity")
     return frame[~frame.index.duplicated(keep="last")]
-
-
-def _bars(record: Any, broker: Any) -> pd.DataFrame:
-    """Per bar: the largest margin ratio of any pool, and the account's leverage."""
-    equity = _equity(broker)
-    frame = pd.DataFrame(
-        {
-            "margin_ratio": np.asarray(record.ratio, dtype=float),
-            "gross": np.asarray(record.gross, dtype=float),
-        },
-        index=stamps(record.times),
-    )
-    frame = frame[~frame.index.duplicated(keep="last")].reindex(equity.index, fill_value=0.0)
-    held = frame.pop("gross").to_numpy(dtype=float)
-    money = equity.to_numpy(dtype=float)
-    frame["leverage"] = np.divide(held, money, out=np.zeros_like(held), where=money > 0.0)
-    return frame
 
 
 def _synthetic(cerebro: Any, frames: Any) -> bool:

@@ -157,14 +157,14 @@ def cause_of_excess(event: Any, value: float) -> str:
 
 def _exposures(run: Run, times: NDArray[np.int64], equity: Floats) -> dict[str, Floats]:
     """Signed notional over equity at the closes, symbol by symbol; flat is 0."""
-    found: dict[str, Floats] = {}
-    for symbol, held in run.positions.groupby("symbol"):
+    held, found = run.held, {}
+    signed = held.notional * np.sign(held.size)
+    bars = bar_of(times, held.times)[held.bar]
+    for symbol in sorted(held.symbols):
+        rows = held.rows_of(symbol)
         notional = np.zeros(len(times))
-        signed = held["notional"].to_numpy(dtype=float) * np.sign(
-            held["size"].to_numpy(dtype=float)
-        )
-        notional[bar_of(times, milliseconds(pd.Index(held["time"])))] = signed
-        found[str(symbol)] = _over(notional, equity)
+        notional[bars[rows]] = signed[rows]
+        found[symbol] = _over(notional, equity)
     return found
 
 
@@ -176,15 +176,16 @@ def _over(notional: Floats, equity: Floats) -> Floats:
 
 def _slack(run: Run, times: NDArray[np.int64], equity: Floats) -> Mapping[str, Floats]:
     """The exposure of one lot at the closes: what rounding can make of equal shares."""
-    found: dict[str, Floats] = {}
-    for symbol, held in run.positions.groupby("symbol"):
-        contract = run.broker.account.book[str(symbol)].contract
+    held, found = run.held, {}
+    for symbol in sorted(held.symbols):
+        contract = held.contracts[symbol]
         lot = float(contract.lot or 0.0)
-        if not lot:
+        rows = held.rows_of(symbol)
+        if not lot or not len(rows):
             continue
-        marks = pd.Series(held["mark"].to_numpy(dtype=float), pd.DatetimeIndex(held["time"]))
+        marks = pd.Series(held.mark[rows], stamps(held.times[held.bar[rows]]))
         marks = marks.reindex(stamps(times), method="ffill").bfill()
-        prices = marks.to_numpy(dtype=float)
+        prices = np.asarray(marks, dtype=float)
         worths = 1.0 / prices if contract.kind == "inverse" else prices
-        found[str(symbol)] = _over(lot * contract.multiplier * worths, equity)
+        found[symbol] = _over(lot * contract.multiplier * worths, equity)
     return found
