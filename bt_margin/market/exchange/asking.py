@@ -3,6 +3,8 @@
 An answer can be short for many reasons: an outage of years ago, a page smaller than it was said to
 be, a server that lost its thread. So what is missing is asked for again, exactly and alone; as long
 as that brings anything it goes on, and only answers that bring nothing count as a confirmation.
+The last of them counts only when the venue has just sent a bar it had sent before: who answers
+everything with nothing is not heard as a witness of a hole.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ GRACE = 5_000  # a bar counts as closed this long after its end   [ms]
 PAUSE = 1.0  # before a hole is asked for the last time   [s]
 CONFIRMATIONS = 2  # answers without anything new that make a hole
 CALM_AFTER = 3  # pages in a row with nothing but confirmed holes: one confirmation will do
+UNSEEN = 6  # times a traded market's newest bars are asked for before they count as missing
 FEW = 3  # so many holes are asked for one by one, more of them as one stretch
 SHORTEST_PAGE = 10  # a page is never taken to be smaller than this
 
@@ -55,7 +58,9 @@ class Asker:
         self.timeframe = timeframe
         self.grid = Grid.of(timeframe)
         self.width = client.habits.width(kind, client.limited)
-        side = "inverse" if client.raw_market(symbol).get("inverse") else "linear"
+        market = client.raw_market(symbol)
+        self._traded = market.get("active") is not False
+        side = "inverse" if market.get("inverse") else "linear"
         longest = client.habits.longest.get(side)
         if longest is not None:
             self.width = max(1, min(self.width, longest // self.grid.step))
@@ -64,6 +69,7 @@ class Asker:
             self.width = max(1, self.width - 1)
         self._calm = 0
         self._short = 0
+        self._witness: int | None = None
 
     def closed(self) -> int:
         """The end of the newest bar that is closed for sure   [ms]."""
@@ -84,13 +90,23 @@ class Asker:
 
     def _completed(self, first: Bars, missing: list[Span], span: Span, reach: int) -> Found:
         rows = rows_of(first)
-        quiet = 0
-        while missing and quiet < (1 if self._calm >= CALM_AFTER else CONFIRMATIONS):
-            if quiet:
-                self.client.retry.sleep(PAUSE)
+        calm = self._calm >= CALM_AFTER
+        quiet, deaf = (CONFIRMATIONS - 1 if calm else 0), 0
+        while missing and quiet < CONFIRMATIONS:
+            wide, pause = len(missing) > FEW, 0.0 if calm else PAUSE
+            if quiet == CONFIRMATIONS - 1:
+                if wide:
+                    self.client.retry.sleep(pause)
+                else:
+                    self._rouse(pause)
             before = len(rows)
-            self._again(rows, missing)
-            quiet = 0 if len(rows) > before else quiet + 1
+            heard = self._again(rows, missing)
+            grew = len(rows) > before
+            deaf = deaf + 1 if wide and not (heard or grew) else 0
+            if 0 < deaf <= CONFIRMATIONS:
+                self._rouse(PAUSE)
+            else:
+                quiet = 0 if grew else quiet + 1
             missing = gaps(sorted(rows), span, self.grid)
         self._learn(first, span, len(rows))
         self._calm = self._calm + 1 if len(rows) == len(first.times) else 0
@@ -98,22 +114,58 @@ class Asker:
         bars = Bars(times, columns_of_rows([rows[time] for time in times]), first.strays)
         return Found(bars, missing, reach)
 
-    def _again(self, rows: dict[int, Any], missing: list[Span]) -> None:
+    def _rouse(self, pause: float) -> None:
+        """Wait until the venue is seen to listen, with growing pauses.
+
+        Raises `ExchangeUnreachable` when it keeps denying a bar it has sent before.
+        """
+        retry = self.client.retry
+        for tries in range(1, retry.attempts + 1):
+            retry.sleep(pause)
+            if self._listening():
+                return
+            if self._witness is None and tries >= (UNSEEN if self._traded else 1):
+                return  # it never sent one: not traded now, or never
+            pause = min(PAUSE * 2.0**tries, retry.longest)
+        text = message(
+            f"{self.client.exchange} answers with nothing, even for a bar it sent before",
+            f"no bar at {minute(self._witness or 0)} UTC in {retry.attempts} answers",
+            None,
+            str(self.question()),
+            "run it again later",
+        )
+        raise ExchangeUnreachable(
+            text, exchange=self.client.exchange, symbol=self.symbol, kind=self.kind
+        )
+
+    def _listening(self) -> bool:
+        """Whether the venue sends the last bar it sent; before there is one, its newest bars."""
+        if self._witness is not None:
+            start = self._witness
+            return bool(self._bars((start, start + self.grid.step))[0].times)
+        newest = self.closed()
+        return bool(self._bars((newest - self.width * self.grid.step, newest))[0].times)
+
+    def _again(self, rows: dict[int, Any], missing: list[Span]) -> bool:
         """Ask for holes once more: few of them one by one, many as the stretch they lie in.
 
-        The long ones among the many are asked for alone as well: a page that was cut leaves those.
+        The long ones among the many are asked for alone as well: a page that was cut leaves those. True when
+        the stretch came with all the bars in it that are known, so that the answer is one.
         """
+        heard = False
         if len(missing) > FEW:
             hull = (missing[0][0], missing[-1][1])
             inside = {time for time in rows if hull[0] <= time < hull[1]}
             answer, _ = self._bars(hull)
             rows |= rows_of(answer)
-            if inside <= set(answer.times):  # all that was known came again
+            heard = bool(inside) and inside <= set(answer.times)
+            if heard:
                 long = SHORTEST_PAGE * self.grid.step
                 missing = [gap for gap in missing if gap[1] - gap[0] >= long][:FEW]
         for gap in missing:
             answer, _ = self._bars(gap)
             rows |= rows_of(answer)
+        return heard
 
     def _learn(self, first: Bars, span: Span, found: int) -> None:
         """A page that is full at one end only, twice, and then grew: the venue's page is smaller."""
@@ -142,6 +194,8 @@ class Asker:
                 continue
             if bars.strays and not bars.times:
                 raise self._off_grid(rows, span)
+            if bars.times:
+                self._witness = bars.times[-1]
             return bars, self.grid.floor(closed_by)
         raise AssertionError("unreachable: the last try returns or raises")
 

@@ -102,8 +102,39 @@ def test_a_hole_is_asked_for_alone_twice_and_with_a_pause(quick: Quick) -> None:
         server.asked.clear()
         pages = list(bar_pages(client, SYMBOL, "ohlcv", "1m", (START, START + 1_000 * MINUTE)))
         alone = f"startTime={OUT[0]}&endTime={OUT[1] - 1}"
-        assert [line for line in server.asked if alone in line] == list(server.asked)[1:]
-        assert (pages[0].requests, quick.slept) == (3, [1.0])
+        assert [alone in line for line in server.asked] == [False, True, False, True]
+        last = START + 999 * MINUTE  # a bar it sent, to see whether it listens
+        assert f"startTime={last}&endTime={last + MINUTE - 1}" in server.asked[2]
+        assert (pages[0].requests, quick.slept) == (4, [1.0])
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("exchange", ["binanceusdm", "bybit", "okx", "dydx", "hyperliquid"])
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_venue_that_answers_with_nothing_for_a_while_makes_no_hole(
+    quick: Quick, exchange: str, times: int, after: int
+) -> None:
+    traded = coin(exchange)
+    with loopback(exchange, traded, now=NOW) as server, quick.client(server) as client:
+        client.market(traded.symbol)
+        where = {"bybit": "/kline", "okx": "candles", "dydx": "/candles", "hyperliquid": "candle"}
+        server.faults.add("empty", times=times, where=where.get(exchange, "/klines"), skip=after)
+        span = (CLOSED - 4_000 * MINUTE, CLOSED)
+        pages = list(bar_pages(client, traded.symbol, "ohlcv", "1m", span))
+        assert_same(pages, server.held(traded.symbol, "ohlcv", "1m", span[0]), "ohlcv")
+        assert holes(pages) == []
+        whole = exchange == "hyperliquid" and after  # one page holds it all
+        assert sum(server.faults.fired.values()) == (0 if whole else times)
+
+
+def test_a_venue_that_stops_sending_what_it_sent_is_given_up(quick: Quick) -> None:
+    with loopback("binanceusdm", coin("binanceusdm"), now=NOW) as server:
+        client = quick.client(server)
+        client.market(SYMBOL)
+        server.faults.add("empty", times=1_000, where="/klines", skip=2)
+        with pytest.raises(ExchangeUnreachable, match="even for a bar it sent before"):
+            list(bar_pages(client, SYMBOL, "ohlcv", "1m", (START, CLOSED)))
+        assert max(quick.slept) == 60
 
 
 def test_venues_that_leave_out_quiet_bars_cost_one_request_more_a_page(quick: Quick) -> None:
