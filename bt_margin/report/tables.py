@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 from bt_margin.report import numbers as n
+from bt_margin.report.headline import LINES, in_unit, meaning
+from bt_margin.report.headline import headline as compact_headline
 from bt_margin.report.words import liquidations
 from bt_margin.studies.amounts import grain
 from bt_margin.studies.causes import DIED
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.pieces import CAUSES, Episode
-from bt_margin.studies.summary import COLUMNS
 
-Show = Callable[[Any], str]
 EXPLAINED = ("price result", "min margin buffer")
-INDENT = "\u00a0\u00a0"  # also a browser keeps it
-#: What the headline table shows, in order: label, column of the summary, how to write it.
-HEADLINE: tuple[tuple[str, str, Show], ...] = (
-    ("final equity", "final_equity", n.money),
-    ("total return", "total_return", n.percent),
-    ("yearly growth", "cagr", n.percent),
-    ("max drawdown", "max_drawdown", n.percent),
-    (f"{INDENT}from", "drawdown_peak", n.date),
-    (f"{INDENT}to", "drawdown_trough", n.date),
-    ("Sharpe", "sharpe", n.ratio),
-    ("Sortino", "sortino", n.ratio),
-    ("liquidations", "liquidations", n.count),
-    ("liquidated notional", "liquidated_notional", n.money),
-    ("margin calls", "margin_calls", n.count),
-    ("rejected orders", "rejected_orders", n.count),
-    ("trades", "trades", n.count),
-    ("price result", "price_result", n.money),
-    ("fees", "fees", n.money),
-    ("funding", "funding", n.money),
-    ("interest", "interest", n.money),
-    ("liquidation fees", "liquidation_fees", n.money),
-    ("slippage", "slippage", n.money),
-    ("borne by the fund", "shortfall", n.money),
-    ("max leverage", "max_leverage", n.times),
-    ("min margin buffer", "min_margin_buffer", n.percent),
-    ("bars with mark", "mark_share", n.percent),
-    ("certain liquidations", "certain_liquidations", n.count),
-    ("path-dependent", "path_dependent_liquidations", n.count),
-    ("final, worst path", "final_equity_adverse", n.money),
-    ("final, best path", "final_equity_favourable", n.money),
-)
-_OPTIONAL = {"interest", "slippage", "shortfall"}
-_DATES = {"drawdown_peak", "drawdown_trough"}
 MOST_EPISODES = 12
 #: Columns of episodes and liquidations that go first where there is little room; their sentences tell them.
 SPARE = (
@@ -62,14 +25,9 @@ SPARE = (
 )
 
 
-def in_unit(show: Show, unit: str) -> Show:
-    """Money is written in its currency, everything else as it is."""
-    return partial(n.money, unit=unit) if show is n.money else show
-
-
 def definitions() -> dict[str, str]:
     """What each row of the headline table means, by its label."""
-    return {label: COLUMNS[column] for label, column, _ in HEADLINE if column in COLUMNS}
+    return {line.label: meaning(line.key) for line in LINES}
 
 
 def footnotes() -> list[str]:
@@ -78,24 +36,13 @@ def footnotes() -> list[str]:
 
 
 def headline(comparison: Comparison) -> list[list[str]]:
-    """Header and rows: statistic, one column per scenario, and the difference when there are two.
+    """Header and rows of the compact table: statistic, one column per scenario, the difference of two.
 
-    The difference is second − first. Lines of interest, slippage and fund are left out when all are zero.
+    The difference is second − first. Lines of interest, slippage and fund are left out when all are zero;
+    :func:`bt_margin.report.headline.headline` has every statistic.
     """
-    summary, names = comparison.summary, list(comparison.runs)
-    pair = len(names) == 2
-    rows = [["", *names, *(["difference"] if pair else [])]]
-    for label, column, show in HEADLINE:
-        if column not in summary:
-            continue
-        values, show = list(summary[column]), in_unit(show, comparison.first.currency)
-        if column in _OPTIONAL and not any(values):
-            continue
-        cells = [show(value) for value in values]
-        if pair:
-            cells.append("" if column in _DATES else n.signed(show, values[1] - values[0]))
-        rows.append([label, *cells])
-    return rows
+    table = compact_headline(comparison, compact=True)
+    return [table["columns"], *([row["label"], *row["cells"]] for row in table["rows"])]
 
 
 def episodes(comparison: Comparison, most: int | None = MOST_EPISODES) -> list[list[str]]:
