@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_margin.plugin.instrument import to_ms
+from bt_margin.plugin.foreseen import DAY_MS, EPOCH
 from bt_margin.studies.result import Run
 
 Floats = NDArray[np.float64]
@@ -20,15 +20,19 @@ HOUR = 3_600_000
 class Bars:
     """One symbol's bars: each array of shape (n_bars,), ``times`` UTC ms of the open, ``step`` ms a bar.
 
-    ``mark_low`` and ``mark_high`` are those of the mark, of the last price where a bar had no mark.
+    ``mark_low``, ``mark_high`` and ``mark`` (the close) are those of the mark, of the last price where a bar
+    had no mark.
     """
 
     times: NDArray[np.int64]
     step: int
     open: Floats
+    high: Floats
+    low: Floats
     close: Floats
     mark_low: Floats
     mark_high: Floats
+    mark: Floats
 
     def at(self, time: int) -> int:
         """The number of the bar that holds a moment; −1 before the first."""
@@ -73,27 +77,25 @@ def _read(quote: Any) -> Bars | None:
         return None
     stamps = np.asarray(lines.datetime.array, dtype=float)
     late = quote.step if quote.closes_at else 0
-    times = np.asarray([to_ms(number) for number in stamps], dtype=np.int64) - late
+    times = np.rint((stamps - EPOCH) * DAY_MS).astype(np.int64) - late
     opened, high, low, close = (np.asarray(line.array, dtype=float)[:count] for line in columns)
-    mark_low, mark_high = _marks(quote, times, low, high)
+    marks = _marks(quote, times, low, high, close)
     known = np.isfinite(close) & (close > 0.0)
-    cut = [a[known] for a in (times, opened, close, mark_low, mark_high)]
+    cut = [a[known] for a in (times, opened, high, low, close, *marks)]
     return Bars(cut[0], int(quote.step), *cut[1:])
 
 
-def _marks(
-    quote: Any, times: NDArray[np.int64], low: Floats, high: Floats
-) -> tuple[Floats, Floats]:
-    """The extremes of the mark, of the last price in bars that had none."""
-    own_high, own_low = quote.lines[5], quote.lines[6]
-    if own_low is not None:
-        lows = np.asarray(own_low.array, dtype=float)[: len(low)]
-        highs = np.asarray(own_high.array, dtype=float)[: len(high)]
-        return np.where(np.isfinite(lows), lows, low), np.where(np.isfinite(highs), highs, high)
+def _marks(quote: Any, times: NDArray[np.int64], *last: Floats) -> tuple[Floats, ...]:
+    """Low, high and close of the mark; of the last price in bars that had none."""
+    lines = [quote.lines[place] for place in (6, 5, 7)]
+    if lines[0] is not None:
+        own = (np.asarray(line.array, dtype=float)[: len(times)] for line in lines)
+        known = np.isfinite(np.asarray(lines[2].array, dtype=float)[: len(times)])
+        return tuple(np.where(known, a, b) for a, b in zip(own, last, strict=True))
     if quote.marks is None:
-        return low, high
+        return last
     found = [quote.marks.get(int(time)) for time in times]
-    own = zip(found, low, high, strict=True)
-    both = [(bar[2], bar[1]) if bar else (one, two) for bar, one, two in own]
-    table = np.asarray(both, dtype=float).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
+    bars = zip(found, *last, strict=True)
+    rows = [(bar[2], bar[1], bar[3]) if bar else lasts for bar, *lasts in bars]
+    table = np.asarray(rows, dtype=float).reshape(-1, 3)
+    return table[:, 0], table[:, 1], table[:, 2]
