@@ -24,6 +24,18 @@ from bt_margin.studies.summary import growth_of
 FALL = [100.0, 100.0, 101.0, 99.0, 97.0, 92.0, 85.0, 80.0, 84.0, 90.0, 91.0, 91.0]
 
 
+class Both(bt.Strategy):
+    """Buys every feed at the first bar on which all have begun."""
+
+    bought = False
+
+    def next(self) -> None:
+        if not self.bought:
+            self.bought = True
+            for data in self.datas:
+                self.order_target_percent(data, target=2.0)
+
+
 @pytest.fixture(scope="module")
 def result() -> Comparison:
     """One symbol falls until its own margin is gone; the other begins three bars later."""
@@ -32,7 +44,7 @@ def result() -> Comparison:
         ETH: frame([10.0 + i / 10 for i in range(12)]).iloc[3:],
     }
     rules = flat_venue(taker_fee=0.0005, liquidation_fee=0.01)
-    return btm.compare(Hold, frames, venue=rules, cash=1_000.0, leverage=10)
+    return btm.compare(Both, frames, venue=rules, cash=1_000.0, leverage=10)
 
 
 @pytest.fixture(scope="module")
