@@ -145,3 +145,43 @@ def test_an_options_file_that_is_none_is_one_line(place: Path) -> None:
     assert found.exit_code == 2
     assert len(found.stderr.splitlines()) == 1
     assert "options.json" in found.stderr
+
+
+def test_what_concerns_the_work_is_told_as_it_happens_and_not_kept(place: Path) -> None:
+    found = call("download", *market(place, "--kinds", "ohlcv"))
+    assert "this computer's clock" in found.stderr
+    assert "this computer's" not in found.stdout
+    told = json.loads(call("download", *market(place, "--json")).stdout)
+    assert "this computer's" in "".join(told["asides"])
+    assert "this computer's" not in "".join(told["notes"])
+
+
+def test_quiet_is_not_silent_about_what_failed(place: Path) -> None:
+    words = market(place, "--quiet")
+    words[words.index(BTC)] = "ETC/USDT:USDT"
+    found = call("download", *words)
+    assert found.exit_code == 1
+    assert found.stdout == ""
+    [line] = found.stderr.splitlines()  # four datasets, one reason, one name
+    assert line.startswith("bt-margin: error: binanceusdm ETC/USDT:USDT: binanceusdm has no market")
+
+
+def test_a_reason_that_concerns_an_exchange_is_said_once(place: Path) -> None:
+    found = call("download", *market(place, "--kinds", "tiers"))
+    assert found.stderr.count("BTC/USDT:USDT") == 1
+    words = market(place)
+    words[words.index(BTC)] = f"{BTC},ETC/USDT:USDT"
+    assert call("download", *words).stdout.count("API key") == 1
+
+
+def test_a_mistake_in_a_policy_is_told_before_anything_is_fetched(
+    place: Path, server: Loopback
+) -> None:
+    for option in ("--missing-funding", "--missing-marks"):
+        found = call("compare", str(place / "turns.py"), *market(place, option, "nonsense"))
+        assert found.exit_code == 2
+        assert "unknown policy" in found.stderr
+    found = call("compare", str(place / "missing.py"), *market(place))
+    assert found.exit_code == 2
+    assert call("compare", str(place / "turns.py"), *market(place, "--detail", "1x")).exit_code == 2
+    assert not server.requests

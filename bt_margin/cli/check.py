@@ -115,7 +115,7 @@ def _nothing(places: Sequence[Path], exchange: str | None, symbols: str | None) 
 
 def _repaired(found: Checked, options: Path | None, quiet: bool) -> list[Repaired]:
     """Ask again, store by store."""
-    from bt_margin.cli.download import bars, read
+    from bt_margin.cli.download import aside, bars, read
     from bt_margin.errors import InputError
     from bt_margin.market.check import repair, spans_to_repair
     from bt_margin.market.download import refetching
@@ -131,7 +131,8 @@ def _repaired(found: Checked, options: Path | None, quiet: bool) -> list[Repaire
     for place in found.stores:
         with bars(quiet) as told:
             store = Store(place)
-            fetch = refetching(store, exchange_options=read(options), progress=told)
+            given, said = read(options), aside(quiet)
+            fetch = refetching(store, exchange_options=given, progress=told, said=said)
             done.append(repair(store, found.findings, fetch))
     return done
 

@@ -91,10 +91,12 @@ def compare(
             missing_funding, missing_marks, detail,
         )  # fmt: skip
         rules = chosen_venue(market.venue(venue), rule, as_of)
+        found = _strategy(strategy)  # before anything is downloaded
+        finer = market.finer(quiet or as_json)
         frames = market.frames(quiet or as_json)
         keywords: dict[str, Any] = {
             "venue": rules,
-            "detail": market.finer(quiet or as_json),
+            "detail": finer,
             "leverage": leverage,
             "cash": cash,
             "as_of": as_of,
@@ -106,7 +108,7 @@ def compare(
             keywords["margin_calls"] = tuple(margin_call)
         params = parse.assignments(set_ or [], "--set")
         chosen = parse.scenarios(scenario or [])
-        result = _run(strategy, frames, (params, chosen, bounds), keywords, quiet or as_json)
+        result = _run(found, frames, (params, chosen, bounds), keywords, quiet or as_json)
         if as_json:
             shell.write_json(document(result, _save(result, place)))
             return
@@ -130,8 +132,15 @@ def chosen_venue(name: str, rules: list[str] | None, as_of: str | None) -> Any:
     return venue(name, as_of=as_of, **parse.assignments(rules or [], "--rule"))
 
 
+def _strategy(name: str) -> Any:
+    """The strategy class meant."""
+    from bt_margin.studies.load import find_strategy
+
+    return find_strategy(name)
+
+
 def _run(
-    strategy: str,
+    found: Any,
     frames: dict[str, Any],
     study: tuple[dict[str, Any], dict[str, dict[str, Any]] | None, bool],
     keywords: dict[str, Any],
@@ -140,10 +149,8 @@ def _run(
     """The comparison itself, with a progress bar."""
     from bt_margin.errors import BtMarginError
     from bt_margin.studies.compare import compare as compare_runs
-    from bt_margin.studies.load import find_strategy
 
     params, chosen, bounds = study
-    found = find_strategy(strategy)
     try:
         with shell.progress(quiet) as told:
             return compare_runs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,11 +62,13 @@ def download(
             for each in listed(exchange)
         ]
         place = Store(store)
-        report = carried_out(orders, place, workers, quiet or as_json)
+        report = carried_out(orders, place, workers, (quiet or as_json, quiet))
         if as_json:
             shell.write_json(document(report, place))
         elif not quiet:
             show(report, place)
+        for text, labels in {} if as_json else complaints(report).items():
+            shell.complain(f"{labels}: {text}")
         raise typer.Exit(outcome(report))
 
 
@@ -79,13 +81,15 @@ def read(path: Path | None) -> dict[str, Any] | None:
     return read_options(path)
 
 
-def carried_out(orders: list[Order], store: Store, workers: int, quiet: bool) -> Report:
-    """The fetch with progress on stderr."""
+def carried_out(
+    orders: list[Order], store: Store, workers: int, silent: tuple[bool, bool]
+) -> Report:
+    """The fetch with progress and asides on stderr; ``silent`` turns each of the two off."""
     from bt_margin.market.fetch import fetch
 
     try:
-        with bars(quiet) as told:
-            return fetch(orders, store, workers=workers, told=told)
+        with bars(silent[0]) as told:
+            return fetch(orders, store, workers=workers, told=told, said=aside(silent[1]))
     except KeyboardInterrupt:
         shell.fail(
             "interrupted; what was fetched is kept, the same command goes on from there", 130
@@ -117,16 +121,33 @@ def show(report: Report, store: Store) -> None:
     console.print(
         f"{n.count(rows)} rows in {report.seconds:,.1f} s, kept in {store.folder}", markup=False
     )
-    for text, labels in complaints(report).items():
-        shell.complain(f"{', '.join(labels)}: {text}")
 
 
-def complaints(report: Report) -> dict[str, list[str]]:
-    """What went wrong, each text once, with the datasets it concerns."""
-    found: dict[str, list[str]] = {}
+def complaints(report: Report) -> dict[str, str]:
+    """What went wrong, each text once, with what it concerns: datasets, or symbols all of whose it does."""
+    found: dict[str, list[Job]] = {}
     for job in report.failures:
-        found.setdefault(str(job.error), []).append(job.label)
-    return found
+        found.setdefault(str(job.error).removeprefix(f"{job.label}: "), []).append(job)
+    return {text: _concerned(jobs, report) for text, jobs in found.items()}
+
+
+def _concerned(jobs: list[Job], report: Report) -> str:
+    names: list[str] = []
+    for job in jobs:
+        mine = [each for each in report.jobs if _market_of(each) == _market_of(job)]
+        names.append(_market_of(job) if all(each in jobs for each in mine) else job.label)
+    return ", ".join(dict.fromkeys(names))
+
+
+def _market_of(job: Job) -> str:
+    return f"{job.exchange} {job.symbol}"
+
+
+def aside(quiet: bool) -> Callable[[str], None]:
+    """Who says on stderr, as it happens, what the work waits for."""
+    return (
+        (lambda text: None) if quiet else (lambda text: typer.echo(f"bt-margin: {text}", err=True))
+    )
 
 
 def said_of(job: Job) -> str:
@@ -159,6 +180,7 @@ def document(report: Report, store: Store) -> dict[str, Any]:
             for job in report.jobs
         ],
         "notes": list(report.notes),
+        "asides": list(report.asides),
     }  # fmt: skip
 
 

@@ -75,6 +75,7 @@ class Source:
         return FinerBars(
             self.exchange, self.detail, store=self.store,
             exchange_options=download.read(self.exchange_options), offline=self.offline,
+            said=download.aside(quiet),
         )  # fmt: skip
 
     def venue(self, name: str | None) -> str:
@@ -111,5 +112,5 @@ class Source:
                 store=self.store, exchange_options=download.read(self.exchange_options),
                 missing_funding=self.missing_funding or "fail",
                 missing_marks=self.missing_marks or "skip",
-                offline=self.offline, progress=told,
+                offline=self.offline, progress=told, said=download.aside(quiet),
             )  # fmt: skip

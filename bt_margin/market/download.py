@@ -16,8 +16,9 @@ import pandas as pd
 
 from bt_margin.errors import BtMarginError, DownloadError, InputError, MissingData, message, near
 from bt_margin.market.align import bars_within, load_store
+from bt_margin.market.align_frame import funding_policy, mark_policy
 from bt_margin.market.exchange import Retry
-from bt_margin.market.fetch import WORKERS, Order, Report, fetch
+from bt_margin.market.fetch import WORKERS, Order, Report, Said, fetch
 from bt_margin.market.filling import Told
 from bt_margin.market.kinds import KINDS, Grid, Span
 from bt_margin.market.store import Store
@@ -46,6 +47,7 @@ def download(
     workers: int = WORKERS,
     retry: Retry | None = None,
     progress: Told | None = None,
+    said: Said | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Frames by symbol, ready for :func:`bt_margin.compare`: last price, mark and funding from one venue.
 
@@ -61,6 +63,8 @@ def download(
     offline : use the store alone; nothing goes over the network
     retry : how patiently one question is asked again, ``Retry(attempts=3, patience=60)``
     progress : called with a :class:`~bt_margin.market.filling.Progress` for every page
+    said : called with each sentence about the work (a wait, a clock that is wrong) as it happens; by default
+        they go to the log ``bt_margin``
 
     :raises InputError: an argument that cannot be meant.
     :raises DownloadError: data that did not come; what came is kept, the same call goes on from there.
@@ -68,11 +72,13 @@ def download(
     """
     place = store if isinstance(store, Store) else Store(store)
     names, span = listed(symbols), span_of(since, until, timeframe)
+    mark_policy(missing_marks), funding_policy(missing_funding)  # before anything is fetched
     notes: list[str] = []
     if not offline:
         chosen, named = chosen_kinds(kinds), kinds is not None
         wanted = Order(exchange, names, timeframe, (span,), chosen, named, exchange_options)
-        report = fetch([wanted], place, workers=workers, told=progress, retry=retry)
+        how: dict[str, Any] = {"workers": workers, "told": progress, "said": said, "retry": retry}
+        report = fetch([wanted], place, **how)
         demand(report)
         absent = [
             job.skipped for job in report.jobs if job.skipped
@@ -112,6 +118,7 @@ def refetching(
     exchange_options: Mapping[str, Any] | None = None,
     retry: Retry | None = None,
     progress: Told | None = None,
+    said: Said | None = None,
 ) -> Callable[[str, str, str, str, Sequence[Span]], None]:
     """How :func:`bt_margin.market.check.repair` asks a venue again, whatever the store covers.
 
@@ -130,7 +137,7 @@ def refetching(
             exchange_options,
             again=True,
         )
-        demand(fetch([wanted], store, told=progress, retry=retry))
+        demand(fetch([wanted], store, told=progress, said=said, retry=retry))
 
     return again
 
@@ -151,11 +158,13 @@ class FinerBars:
         exchange_options: Mapping[str, Any] | None = None,
         offline: bool = False,
         progress: Told | None = None,
+        said: Said | None = None,
     ) -> None:
         Grid.of(timeframe)
         self.exchange, self.timeframe = exchange, timeframe
         self.store = store if isinstance(store, Store) else Store(store)
-        self.options, self.offline, self.progress = exchange_options, offline, progress
+        self.options, self.offline = exchange_options, offline
+        self.progress, self.said = progress, said
 
     def __call__(self, symbol: str, spans: Sequence[Span]) -> pd.DataFrame | None:
         """The finer bars that open within the spans; None where the venue has none."""
@@ -165,7 +174,7 @@ class FinerBars:
                 self.exchange, (symbol,), self.timeframe, tuple(spans), kinds,
                 options=self.options, parts=True,
             )  # fmt: skip
-            demand(fetch([wanted], self.store, told=self.progress))
+            demand(fetch([wanted], self.store, told=self.progress, said=self.said))
         return bars_within(self.store, self.exchange, symbol, self.timeframe, spans)
 
 

@@ -10,9 +10,10 @@ threads.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
@@ -25,6 +26,8 @@ from bt_margin.market.kinds import BAR_KINDS, Span
 from bt_margin.market.store import Store
 
 WORKERS = 4
+Said = Callable[[str], None]
+_LOG = logging.getLogger("bt_margin")
 _POLL = 0.1  # seconds between two looks of the waiting main thread, which Ctrl-C wakes
 
 
@@ -53,10 +56,14 @@ class Order:
 
 @dataclass(slots=True)
 class Report:
-    """What a fetch did: its jobs in the order they were wanted, and what must be said in words."""
+    """What a fetch did: its jobs in the order they were wanted, and what must be said in words.
+
+    notes : about the data, for whoever uses it; asides : about the work (waits, clocks), said as they came
+    """
 
     jobs: list[Job] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    asides: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -76,10 +83,14 @@ def fetch(
     *,
     workers: int = WORKERS,
     told: Told | None = None,
+    said: Said | None = None,
     retry: Retry | None = None,
 ) -> Report:
     """Carry out orders, and return what became of every dataset.
 
+    told : where a job stands, after each page
+    said : gets each sentence about the work at once: a wait for the venue or for another process, clocks
+        that are far apart; by default it goes to the log `bt_margin`
     retry : how patiently one question is asked again (attempts, patience in seconds)
 
     Errors of one dataset do not end the others; an error that concerns the whole venue (unknown, blocked)
@@ -89,7 +100,8 @@ def fetch(
     :raises InputError: an unknown exchange, kind or timeframe.
     """
     started, report, stop = time.monotonic(), Report(), threading.Event()
-    desks = [_Desk(order, store, report, stop, told, retry or Retry()) for order in orders]
+    listeners = (told, said or _LOG.warning)
+    desks = [_Desk(order, store, report, stop, listeners, retry or Retry()) for order in orders]
     report.jobs = [job for desk in desks for job in desk.jobs]
     with ThreadPoolExecutor(max(1, len(desks))) as pool:
         _await([pool.submit(desk.work, workers) for desk in desks], stop)
@@ -120,12 +132,13 @@ class _Desk:
         store: Store,
         report: Report,
         stop: threading.Event,
-        told: Told | None,
+        listeners: tuple[Told | None, Said],
         retry: Retry,
     ) -> None:
         self.wait = retry.sleep
         self.retry = replace(retry, sleep=self._sleep)
-        self.order, self.store, self.report, self.stop, self.told = order, store, report, stop, told
+        self.order, self.store, self.report, self.stop = order, store, report, stop
+        self.told, self.said = listeners
         self.jobs = [
             Job(
                 order.exchange,
@@ -161,7 +174,8 @@ class _Desk:
                 future.result()
 
     def _client(self) -> Client:
-        return Client(self.order.exchange, self.order.options, retry=self.retry, told=self._note)
+        name, options = self.order.exchange, self.order.options
+        return Client(name, options, retry=self.retry, told=self._note, aside=self._aside)
 
     def _market(self, client: Client, symbol: str) -> dict[str, Any] | BtMarginError:
         """The contract's facts, which are kept; or why there is no such market."""
@@ -175,7 +189,7 @@ class _Desk:
     def _possible(self, client: Client, job: Job, market: Mapping[str, Any]) -> bool:
         """Whether the venue has this kind of data; if not, the job says why."""
         if market.get("type") == "spot" and job.kind != "ohlcv":
-            job.skipped = f"{job.symbol} is a spot market and has no {job.kind} data"
+            job.skipped = f"{job.exchange} {job.symbol} is a spot market and has no {job.kind} data"
         elif not client.offers(job.kind):
             job.skipped = client.why_not(job.kind)
         if job.skipped and self.order.demanded:
@@ -186,7 +200,7 @@ class _Desk:
                 kind=job.kind,
             )
         elif job.skipped:
-            self._note(f"{job.label}: {job.skipped}")
+            self._note(job.skipped)
         return not job.skipped
 
     def _serve(self, client: Client, queue: SimpleQueue[Job]) -> None:
@@ -232,6 +246,12 @@ class _Desk:
         with self.lock:
             if text not in self.report.notes:
                 self.report.notes.append(text)
+
+    def _aside(self, text: str) -> None:
+        with self.lock:
+            if text not in self.report.asides:
+                self.report.asides.append(text)
+        self.said(text)
 
     def _sleep(self, seconds: float) -> None:
         """Wait, unless the work is called off meanwhile."""

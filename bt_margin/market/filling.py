@@ -88,7 +88,7 @@ def fill(
     spans = [(start, min(stop, now)) for start, stop in job.spans if start < min(stop, now)]
     known, fresh = len(dataset.revisions), not dataset.rows
     partly = bool(dataset.provenance.get("parts"))
-    with dataset.writing(told=client.tell) as writer:
+    with dataset.writing(told=client.mention) as writer:
         missing = spans if again else [gap for span in spans for gap in dataset.missing(span)]
         place = _Place(job, sum(b - a for a, b in spans), sum(b - a for a, b in missing), told)
         place.tell(spans[0][0] if spans else now)

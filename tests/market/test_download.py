@@ -261,3 +261,22 @@ def test_what_is_doubted_is_asked_again_though_it_is_covered(
     pd.testing.assert_frame_equal(
         data.read(), server.held(BTC, "ohlcv", "1h", SINCE), check_freq=False
     )
+
+
+def test_waits_go_to_the_log_and_not_into_the_notes_of_a_frame(
+    server: Loopback, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.faults.add("429", where="klines", retry_after=7)
+    frame = get(server, tmp_path, until="2024-03-01")[BTC]
+    assert any("asking again in 7 s" in line for line in caplog.messages)
+    assert not any("clock" in note or "again" in note for note in frame.attrs["notes"])
+
+
+def test_a_delisted_market_is_complete_though_the_last_day_has_no_bars(
+    server: Loopback, tmp_path: Path
+) -> None:
+    server.delist(BTC, ms("2024-02-20"))
+    report = fetch([order(server)], Store(tmp_path))
+    assert report.complete
+    data = Store(tmp_path).dataset("binanceusdm", BTC, "ohlcv", "1h")
+    assert data.missing((SINCE, ms("2024-03-01"))) == []

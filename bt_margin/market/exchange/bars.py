@@ -11,7 +11,9 @@ from bt_margin.market.exchange.listing import DAY, Listing
 from bt_margin.market.exchange.verdicts import minute
 from bt_margin.market.kinds import Page, Span
 
-OLD = DAY  # a stretch this far back is not delivered late any more   [ms]
+OLD = (
+    DAY  # a stretch this far back is not delivered late any more, of a closed market none is   [ms]
+)
 
 
 def bar_pages(client: Client, symbol: str, kind: str, timeframe: str, span: Span) -> Iterator[Page]:
@@ -44,6 +46,7 @@ class _Walk:
         self.stop = stop
         self.listing = Listing(asker.client, asker.symbol, asker.kind, asker.grid.step)
         self.seen = False
+        self.trading = asker.client.raw_market(asker.symbol).get("active") is not False
         self.told = False
         self.kept_from = self._horizon()
 
@@ -92,7 +95,8 @@ class _Walk:
         holes: list[Span] = []
         still_open: list[Span] = []
         last = found.bars.times[-1] if found.bars.times else None
-        old = self.asker.grid.floor(self.asker.client.now() - OLD)
+        late = OLD if self.trading else 0
+        old = self.asker.grid.floor(self.asker.client.now() - late)
         for gap in found.missing:
             if not self.seen and gap[0] == span[0] and self._forgotten(gap):
                 still_open.append(gap)

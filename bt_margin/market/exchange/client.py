@@ -29,7 +29,9 @@ class Client:
     exchange : the ccxt class, such as "binanceusdm"
     options : merged deeply into the class's configuration: proxies, `urls`, `timeout`, keys ...
     retry, pace : patience and rate limit; every `twin` shares them
-    told : gets a sentence when something is worth knowing (a long wait, data the venue no longer has)
+    told : gets a sentence about the data that is worth keeping (what the venue no longer has)
+    aside : gets a sentence about the work that is worth saying at once (a long wait, clocks that are far
+        apart); `told` where it is not given
     clock : the local time   [UTC epoch ms]; ccxt gets it too
     markets : ccxt's market structures by symbol, where they are known already
 
@@ -44,6 +46,7 @@ class Client:
         retry: Retry | None = None,
         pace: Pace | None = None,
         told: Callable[[str], None] | None = None,
+        aside: Callable[[str], None] | None = None,
         clock: Clock | None = None,
         markets: Mapping[str, Any] | None = None,
     ) -> None:
@@ -51,6 +54,7 @@ class Client:
         self.retry = retry or Retry()
         self._options = dict(options or {})
         self._told = told
+        self._aside = aside or told
         self._pace = pace or Pace(self.retry.sleep, self.retry.clock)
         self._clock = VenueClock(clock or wall)
         self._scrub = scrubber(secrets_of(self._options))
@@ -60,7 +64,7 @@ class Client:
             self._ccxt.milliseconds = clock
         self.version = str(library().__version__)
         for text in strange(self._ccxt, self._options):
-            self.tell(text)
+            self.mention(text)
         self.habits: Habits = habits_of(exchange, self._ccxt)
         if markets:
             self._ccxt.set_markets(list(markets.values()))
@@ -149,7 +153,7 @@ class Client:
         """Another client of the same settings for another thread; markets and pace are shared."""
         markets = self._ccxt.markets or self.markets
         twin = Client(self.exchange, self._options, retry=self.retry, pace=self._pace)
-        twin._told = self._told
+        twin._told, twin._aside = self._told, self._aside
         twin._clock = self._clock
         if self._clock.local is not wall:
             twin._ccxt.milliseconds = self._clock.local
@@ -166,9 +170,14 @@ class Client:
             session.close()
 
     def tell(self, text: str) -> None:
-        """Pass a sentence on to whoever listens."""
+        """Pass a sentence about the data on to whoever listens."""
         if self._told is not None:
             self._told(text)
+
+    def mention(self, text: str) -> None:
+        """Pass a sentence about the work on to whoever listens."""
+        if self._aside is not None:
+            self._aside(text)
 
     def call(
         self,
@@ -203,7 +212,7 @@ class Client:
             self._spy.reply = Reply()
             return do()
 
-        return self.retry.run(ask, self._judge, question, self._told, self._pace.hold)
+        return self.retry.run(ask, self._judge, question, self._aside, self._pace.hold)
 
     def _load(self) -> None:
         """Load the markets; an empty list is no answer."""
@@ -218,7 +227,7 @@ class Client:
         self._clock.heard(headers)
         apart = self._clock.apart()
         if apart:
-            self.tell(f"{self.exchange}: {apart}")
+            self.mention(f"{self.exchange}: {apart}")
 
     def _meant(self, symbol: str, markets: Mapping[str, Any]) -> str:
         """The full symbol ccxt would take for a short one; "" when it would take none."""

@@ -131,9 +131,13 @@ def _backward(walk: _Walk) -> Iterator[Page]:
 
 
 def _beginning(walk: _Walk, span: Span, after: Sequence[int]) -> Page:
-    """The stretch before the first settlement there is, or before the first one still kept."""
+    """The stretch before the first settlement there is, or before the first one still kept.
+
+    A market created within a day of its first settlement had none before.
+    """
     kept = walk.client.habits.funding_kept
-    if kept is None:
+    created = walk.client.raw_market(walk.ask.symbol).get("created")
+    if kept is None or (after and isinstance(created, int) and after[0] - DAY <= created):
         return walk.make(span, {}, after=after)
     walk.client.tell(
         f"{walk.client.exchange} has no settlements of {walk.ask.symbol} before {minute(span[1])} "

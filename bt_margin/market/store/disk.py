@@ -160,11 +160,13 @@ def writable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or first_line(error)
-        todo = "free space or make it writable, then run again; what was committed before is kept"
-        raise InputError(
-            message("the store cannot be written", reason, None, str(path), todo)
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    reason = error.strerror or first_line(error)
+    todo = "free space or make it writable, then run again; what was committed before is kept"
+    return InputError(message("the store cannot be written", reason, None, str(path), todo))
 
 
 @contextmanager
@@ -181,6 +183,8 @@ def locked(path: Path, wait: float | None = None, told: Told | None = None) -> I
         if told is not None:
             told(f"waiting: another process writes {path.parent}")
         _wait_for(lock, path, wait)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     try:
         yield
     finally:

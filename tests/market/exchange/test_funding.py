@@ -111,7 +111,7 @@ def test_before_the_listing_there_is_nothing_and_little_is_asked(
         pages = list(funding_pages(client, traded.symbol, (start, NOW)))
         assert_same(pages, server.held(traded.symbol, "funding"), "funding")
         first = min(time for page in pages for time in page.times)
-        before = holes(pages) if client.habits.known and exchange != "okx" else left_open(pages)
+        before = holes(pages) if client.habits.known else left_open(pages)
         assert before[0][0] == start
         assert LISTED <= first <= LISTED + 9 * HOUR
         if client.habits.known:

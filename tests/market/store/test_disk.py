@@ -140,3 +140,15 @@ def peak_of(folder: Path, bars: int) -> int:
 def test_memory_does_not_grow_with_history(tmp_path: Path) -> None:
     peak_of(tmp_path / "warm", 6_000)
     assert peak_of(tmp_path / "long", 30_000) < 1.3 * peak_of(tmp_path / "short", 6_000)
+
+
+def test_a_lock_that_cannot_be_made_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(disk.FileLock, "acquire", refuse)
+    lock = disk.locked(tmp_path / "_lock")
+    with pytest.raises(InputError, match="cannot be written: found Permission denied"), lock:
+        pass
