@@ -1,75 +1,211 @@
-"""Two sentences a trader would say: who ended with more, and what made the difference."""
+"""Two sentences a trader would say: who ended where and what befell them, and what the difference is made of.
+
+The shares are those of the waterfall (:mod:`bt_margin.report.waterfall`), rounded so that they sum to what
+the sentence says they sum to.
+"""
 
 from __future__ import annotations
 
-from bt_margin.report.numbers import money, percent, plural
+import math
+
+import numpy as np
+
+from bt_margin.report.numbers import change, moment, money, plural, signed
+from bt_margin.report.shares import in_amounts, in_shares
+from bt_margin.report.waterfall import FAMILY, LABELS, Pair, between
+from bt_margin.report.words import short_names
 from bt_margin.studies.amounts import grain
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.pieces import Episode
 from bt_margin.studies.result import Run
-from bt_margin.studies.sentences import refusal, when
+from bt_margin.studies.sentences import refusal
 
-_ONE = 0.5  # share of all partings from which a single one is the story
+MODES = ("cross", "isolated")
+_LIQUIDATED = ("liquidation", "funding breach")
+_NAMED = {
+    "cash": "the cash at the start",
+    "refused": "refused orders",
+    "actions": "margin moved or orders cancelled",
+    "sizes": "orders of another size",
+    "compounding": "compounding",
+    "transfers": "deposits and withdrawals",
+    "other": "the rest",
+}
+#: What the result of a single run is made of: the columns of the summary that sum to it.
+_MADE_OF = {
+    "prices": "price_result",
+    "fees": "fees",
+    "funding": "funding",
+    "interest": "interest",
+    "liquidation fees": "liquidation_fees",
+    "slippage": "slippage",
+    "the insurance fund": "shortfall",
+}
 
 
 def verdict(comparison: Comparison) -> str:
-    """Who ended with more, and what made the difference: a death first, then what was worth most."""
+    """Who ended with what, what parted them and when, and what share of the difference each cause is."""
     label = "On this SYNTHETIC market: " if comparison.synthetic else ""
-    return f"{label}{_ending(comparison)} {_reason(comparison)}"
+    told = _alone(comparison) if len(comparison.runs) == 1 else _several(comparison)
+    return f"{label}{told if label else _capital(told)}"
 
 
-def _ending(comparison: Comparison) -> str:
-    """Who ended with how much."""
-    runs = list(comparison.runs.values())
-    unit = comparison.first.currency
-    if len(runs) == 1:
-        return f"{runs[0].name} ended with {money(runs[0].final, unit)} {unit}, {_change(runs[0])}."
-    ranked = sorted(runs, key=lambda run: -run.final)
+def _capital(text: str) -> str:
+    """The names of the two modes begin a sentence with a capital; other names stay as they were given."""
+    return text[:1].upper() + text[1:] if text.startswith(MODES) else text
+
+
+# -- two runs or more ---------------------------------------------------------------------------
+
+
+def _several(comparison: Comparison) -> str:
+    """The best against the worst."""
+    ranked = sorted(comparison.runs.values(), key=lambda run: -run.final)
     best, worst = ranked[0], ranked[-1]
-    if abs(best.final - worst.final) < grain(unit):
-        who = "Both" if len(runs) == 2 else "All"
-        return f"{who} ended with {money(best.final, unit)} {unit}, {_change(best)}."
-    gap = money(best.final - worst.final, unit)
+    names = [run.name for run in comparison.runs.values() if run in (best, worst)]
+    if len(names) < 2 or comparison.first.name not in names:
+        names = [best.name, worst.name]
+    pair = between(comparison, names[0], names[1])
+    led = max(pair.episodes, key=lambda piece: abs(piece.worth), default=None)
+    if abs(best.final - worst.final) < grain(best.currency):
+        return f"{_same(comparison)} {_came_to_the_same(comparison, pair)}"
+    fates = {run.name: _fate(comparison, run, led) for run in (best, worst)}
+    if len(ranked) == 2:
+        first = f"{best.name} {fates[best.name]}; {worst.name} {fates[worst.name]}"
+    else:
+        first = (
+            f"best of {len(ranked)} runs, {best.name} {fates[best.name]}; "
+            f"the last of them, {worst.name}, {fates[worst.name]}"
+        )
+    return f"{first}. {_difference(comparison, pair, led)}"
+
+
+def _fate(comparison: Comparison, run: Run, led: Episode | None) -> str:
+    """What befell a run, and with what it ended."""
+    ended = f"ended with {_end(comparison, run)}"
+    died = _death(run)
+    if died is not None:
+        fell = _fallen_at(run, died)
+        how = f" ({plural(fell, 'position')} liquidated)" if fell else ""
+        lost = f"lost everything on {moment(died)}{how}"
+        return (
+            f"{lost}, was given new money and {ended}" if run.final >= grain(run.currency) else lost
+        )
+    if led is None or led.run != run.name or led.event is None:
+        return ended
+    return f"{_befell(comparison, run, led)} and {ended}"
+
+
+def _end(comparison: Comparison, run: Run) -> str:
+    """The final equity and the return, deposits left out."""
+    made = float(comparison.summary["total_return"].loc[run.name])
+    return f"{money(run.final, run.currency)} {run.currency} ({change(made)})"
+
+
+def _befell(comparison: Comparison, run: Run, led: Episode) -> str:
+    """The event that opened the episode, as a clause without its subject."""
+    event = run.broker.events[led.event]
+    if event.kind == "liquidation":
+        name = short_names(comparison).get(event.symbol, event.symbol)
+        side = "short" if (event.size or 0.0) > 0 else "long"
+        part = "" if event.info.get("whole", True) else "part of "
+        count = liquidation_count(run)
+        among = f"was liquidated {count:,} times, the dearest time out of" if count > 1 else "lost"
+        lost = f"{among} {part}its {name} {side}"
+        return f"{lost}{'' if count > 1 else ' to liquidation'} on {moment(event.time)}"
+    return led.brief.removeprefix(f"{run.name} ")
+
+
+def _difference(comparison: Comparison, pair: Pair, led: Episode | None) -> str:
+    """What the difference is made of."""
+    unit = pair.first.currency
+    told = _families(pair, led)
+    gap = f"{money(abs(pair.gap), unit)} {unit}"
+    shares = in_shares(told, pair.gap)
+    sign = math.copysign(1.0, pair.gap)
+    made = shares or "what was left of " + in_amounts(
+        {name: sign * value for name, value in told.items()}, abs(pair.gap), unit
+    )
+    text = f"difference of {gap} is {made}"
+    if led is not None and led.event is None and led.brief:
+        return f"They parted when {led.brief}; the {text}."
+    begun = _began(comparison, pair)
+    return f"The {text}{begun}."
+
+
+def _began(comparison: Comparison, pair: Pair) -> str:
+    """How the end of an account began, where that was before."""
+    for name in (pair.first.name, pair.other.name):
+        died = _death(comparison.runs[name])
+        if died is None:
+            continue
+        for piece in pair.episodes:
+            opened, closed = (int(t.timestamp() * 1000) for t in (piece.opened, piece.closed))
+            if opened < died <= closed and piece.brief and not _same_moment(pair, piece, died):
+                return f"; it began when {piece.brief}"
+    return ""
+
+
+def _same_moment(pair: Pair, piece: Episode, died: int) -> bool:
+    """Whether a death fell into the bar that opened the episode."""
+    opened = int(piece.opened.timestamp() * 1000)
+    after = int(np.searchsorted(pair.first.times, opened, side="right"))
+    return after >= len(pair.first.times) or died < int(pair.first.times[after])
+
+
+def _families(pair: Pair, led: Episode | None) -> dict[str, float]:
+    """The steps by name, those of liquidations together."""
+    steps = dict(pair.steps)
+    forced = sum(steps.pop(key, 0.0) for key in FAMILY)
+    named = {_name(pair, key, led): value for key, value in steps.items()}
+    return named if not forced else {_forced(pair, led): forced} | named
+
+
+def _forced(pair: Pair, led: Episode | None) -> str:
+    """What liquidations did, all of it: in their bars, in the positions missing since, and their costs."""
+    count = sum(piece.liquidations for piece in pair.episodes if piece.kind in _LIQUIDATED)
+    known = led is not None and led.kind in _LIQUIDATED
+    what = ("that" if known else "one") + " liquidation" if count == 1 else "liquidations"
+    steps = pair.steps
+    since = abs(steps.get("afterwards", 0.0))
+    whole = sum(abs(steps.get(key, 0.0)) for key in FAMILY)
     return (
-        f"{best.name} ended with {money(best.final, unit)} {unit} ({_change(best)}), {gap} more than "
-        f"{worst.name} with {money(worst.final, unit)} ({_change(worst)})."
+        f"{what} and {'its' if count == 1 else 'their'} aftermath" if since > 0.05 * whole else what
     )
 
 
-def _change(run: Run) -> str:
-    """Gained or lost against the cash at the start."""
-    if run.broker.account.dead:
-        return "everything lost"
-    share = run.final / run.cash - 1.0 if run.cash else 0.0
-    return f"{'up' if share >= 0 else 'down'} {percent(abs(share))}"
+def _name(pair: Pair, key: str, led: Episode | None) -> str:
+    """A step in a sentence."""
+    if key == "refused" and pair.counts.get(key) == 1 and led is pair.led.get(key):
+        return "that refused order"
+    return _NAMED.get(key, LABELS[key])
 
 
-def _reason(comparison: Comparison) -> str:
-    """What made the difference."""
-    runs, episodes = list(comparison.runs.values()), comparison.divergence.episodes
-    if len(runs) == 1:
-        fallen = liquidation_count(runs[0])
-        return f"It had {plural(fallen, 'liquidation')}." if fallen else "It was never liquidated."
-    if not episodes:
+# -- ends that are equal ------------------------------------------------------------------------
+
+
+def _same(comparison: Comparison) -> str:
+    """All ended with the same."""
+    runs = list(comparison.runs.values())
+    who = "Both" if len(runs) == 2 else "All"
+    deaths = [(run.name, time) for run in runs if (time := _death(run)) is not None]
+    if len(deaths) == len(runs) and runs[0].final < grain(runs[0].currency):
+        times = {time for _, time in deaths}
+        when = ", ".join(f"{name} on {moment(time)}" for name, time in deaths)
+        return f"{who} lost everything{f' on {moment(times.pop())}' if len(times) == 1 else f': {when}'}."
+    return f"{who} ended with {_end(comparison, runs[0])}."
+
+
+def _came_to_the_same(comparison: Comparison, pair: Pair) -> str:
+    """Why equal ends are equal: the runs never parted, or what they lost and won came to the same."""
+    runs = list(comparison.runs.values())
+    if not comparison.divergence.episodes:
         return _nothing(runs)
-    died = {run.name: time for run in runs if (time := _death(run)) is not None}
-    if died:
-        return _deaths(comparison, died)
-    biggest = max(episodes, key=lambda episode: abs(episode.worth))
-    story = biggest.brief or biggest.sentence.rstrip(".")
-    worth = _worth(biggest, comparison)
-    which = ", which " if biggest.event is not None else ", "
-    if abs(biggest.worth) >= _ONE * sum(abs(episode.worth) for episode in episodes):
-        return f"What parted them: {story}{which}{worth}."
-    tally, fell = _tally(runs, len(episodes)), f"{biggest.run} was liquidated "
-    if tally.startswith(fell) and story.startswith(fell):
-        return f"{tally}; the one that mattered most, {story.removeprefix(fell)}, {worth}."
-    return f"{tally}; what mattered most: {story}{which}{worth}."
-
-
-def liquidation_count(run: Run) -> int:
-    """How often the venue closed a position of a run."""
-    return int((run.events["kind"] == "liquidation").sum())
+    apart = f"They were apart {_times(len(pair.episodes))}"
+    if not pair.steps:
+        return f"{apart}, and it came to the same."
+    told = in_amounts(_families(pair, None), 0.0, pair.first.currency)
+    return f"{apart}, and it came to the same: {told}."
 
 
 def _nothing(runs: list[Run]) -> str:
@@ -77,15 +213,43 @@ def _nothing(runs: list[Run]) -> str:
     kinds = [run.events["kind"].value_counts() for run in runs]
     filled = any(count.get("fill", 0) for count in kinds)
     refused = [int(count.get("rejected", 0)) for count in kinds]
-    both = "both" if len(runs) == 2 else "all runs"
+    both = "both" if len(runs) == 2 else "all runs" if len(runs) > 2 else ""
     if not filled and all(refused):
         first = next(event for event in runs[0].broker.events if event.kind == "rejected")
         why = refusal(first, runs[0].currency)
         many = f"all {max(refused):,} orders were" if max(refused) > 1 else "the only order was"
-        return f"Nothing parted them: {many} refused in {both} (the first one {why})."
+        where = f" in {both}" if both else ""
+        return f"Nothing parted them: {many} refused{where} (the first one {why})."
     if not filled:
         return "Nothing parted them: no order was filled."
     return "Nothing parted them: no liquidation, no refused order, no margin action in one alone."
+
+
+# -- one run ------------------------------------------------------------------------------------
+
+
+def _alone(comparison: Comparison) -> str:
+    """A run without another to compare it with."""
+    run = comparison.first
+    unit, fell = run.currency, liquidation_count(run)
+    after = f"after {plural(fell, 'liquidation')}" if fell else "and was never liquidated"
+    first = f"{run.name} {_fate(comparison, run, None)}"
+    first += f" {after}." if _death(run) is None else "."
+    if not any(event.kind == "fill" for event in run.broker.events):
+        return f"{first} {_nothing([run]).replace('Nothing parted them: ', '').capitalize()}"
+    parts = {name: float(comparison.summary[key].loc[run.name]) for name, key in _MADE_OF.items()}
+    made = math.fsum(parts.values())
+    return f"{first} Its result of {signed_money(made, unit)} {unit} is {in_amounts(parts, made, unit)}."
+
+
+def signed_money(value: float, unit: str) -> str:
+    """An amount with its sign."""
+    return signed(lambda amount: money(amount, unit), value)
+
+
+def liquidation_count(run: Run) -> int:
+    """How often the venue closed a position of a run."""
+    return int((run.events["kind"] == "liquidation").sum())
 
 
 def _death(run: Run) -> int | None:
@@ -93,59 +257,9 @@ def _death(run: Run) -> int | None:
     return next((event.time for event in run.broker.events if event.kind == "dead"), None)
 
 
-def _deaths(comparison: Comparison, died: dict[str, int]) -> str:
-    """Who lost everything, who did not, and how it began."""
-    first = min(died, key=lambda name: died[name])
-    lost = ", ".join(
-        f"{name} at {when(died[name])}" for name in sorted(died, key=lambda n: died[n])
-    )
-    fell = _fallen_at(comparison.runs[first], died[first])
-    how = f" ({plural(fell, 'position')} liquidated)" if fell else ""
-    text = f"{first} lost everything{how} at {lost.removeprefix(f'{first} at ')}"
-    alive = [name for name in comparison.runs if name not in died]
-    if alive:
-        text += f"; {' and '.join(alive)} stayed alive"
-    begun = _containing(comparison, first, died[first])
-    if begun is None or not begun.brief:
-        return f"{text}."
-    if begun.event is None:
-        return f"{text}; they had been apart since {begun.brief}."
-    return f"{text}; it began when {begun.brief}."
-
-
 def _fallen_at(run: Run, time: int) -> int:
     """How many positions the venue closed in the moment an account died."""
     return sum(e.kind == "liquidation" and e.time == time for e in run.broker.events)
-
-
-def _containing(comparison: Comparison, name: str, time: int) -> Episode | None:
-    """The episode in which a run died."""
-    found = [
-        piece
-        for piece in comparison.divergence.episodes
-        if name in (piece.first, piece.other) and piece.opened.timestamp() * 1000 <= time
-    ]
-    return found[-1] if found else None
-
-
-def _worth(episode: Episode, comparison: Comparison) -> str:
-    """What an episode cost the run it happened to, or spared it."""
-    amount = money(abs(episode.worth), comparison.first.currency)
-    if episode.event is None:
-        return f"worth {amount} to {episode.other if episode.worth > 0 else episode.first}"
-    gained = (episode.worth > 0) == (episode.run == episode.other)
-    return f"{'spared' if gained else 'cost'} it {amount}"
-
-
-def _tally(runs: list[Run], partings: int) -> str:
-    """How often each run was liquidated."""
-    counts = {run.name: liquidation_count(run) for run in runs}
-    if not any(counts.values()):
-        return f"They parted {plural(partings, 'time')}"
-    most = sorted(counts, key=lambda name: -counts[name])
-    said = [_times(counts[name]) for name in most]
-    rest = [f"{name} {text}" for name, text in zip(most[1:], said[1:], strict=True)]
-    return f"{most[0]} was liquidated {', '.join([said[0], *rest])}"
 
 
 def _times(count: int) -> str:

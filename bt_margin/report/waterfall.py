@@ -227,7 +227,7 @@ def sentence(pair: Pair, key: str) -> str:
 
 _MEANING = {
     "cash": "{other} began with other cash than {first}.",
-    "liquidations": "What prices did in the very bars of the liquidations: a position sold there, kept here.",
+    "liquidations": "What prices did in the bars of the liquidations: one run sold out, the other held on.",
     "afterwards": "What prices did to positions that one run held on and the other had lost.",
     "liquidation_costs": "Liquidation fees, and margin handed over to the fund: {other} less {first}.",
     "fund": "Losses beyond the margin, borne by the insurance fund: {other} less {first}.",

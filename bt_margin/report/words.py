@@ -22,6 +22,18 @@ def currency(comparison: Comparison) -> str:
     return comparison.first.currency
 
 
+def short_names(comparison: Comparison) -> dict[str, str]:
+    """Each symbol by its base (``ETH`` for ``ETH/USDT:USDT``) where no other symbol has the same base."""
+    symbols = list(
+        dict.fromkeys(s for run in comparison.runs.values() for s in run.broker.account.book)
+    )
+    bases = [symbol.partition("/")[0] for symbol in symbols]
+    return {
+        symbol: base if bases.count(base) == 1 else symbol
+        for symbol, base in zip(symbols, bases, strict=True)
+    }
+
+
 def explain(run: Run, event: Any) -> str:
     """One liquidation explained: which mark, which equity, which requirement, and how it was settled."""
     events = run.broker.events
@@ -135,10 +147,12 @@ def _bounds_notes(comparison: Comparison) -> Iterator[str]:
 def liquidations(comparison: Comparison) -> list[dict[str, Any]]:
     """Every liquidation of every run with its explanation, in order of time."""
     rows = []
-    labelled = comparison.events
+    labels = certainties(comparison)
     for name, run in comparison.runs.items():
         for event in _of_kind(run.broker.events, "liquidation"):
-            rows.append(_liquidation(name, run, event) | _certainty(labelled, name, event.id))
+            label = labels.get((name, event.id))
+            told = {} if label is None else {"certainty": label}
+            rows.append(_liquidation(name, run, event) | told)
     return sorted(rows, key=lambda row: (row["time"], row["scenario"]))
 
 
@@ -165,9 +179,11 @@ def _liquidation(name: str, run: Run, event: Any) -> dict[str, Any]:
     }
 
 
-def _certainty(events: pd.DataFrame, scenario: str, event: int) -> dict[str, str]:
-    """The label of a liquidation, where bounds were asked for."""
-    if "certainty" not in events:
+def certainties(comparison: Comparison) -> dict[tuple[str, int], str]:
+    """Scenario and event id of each liquidation → its label, where bounds were asked for; else nothing."""
+    if not comparison.extremes:
         return {}
-    own = events[(events["scenario"] == scenario) & (events["id"] == event)]
-    return {"certainty": str(own["certainty"].iloc[0])}
+    table = comparison.events
+    fell = table[table["kind"] == "liquidation"]
+    columns = (fell[name] for name in ("scenario", "id", "certainty"))
+    return {(str(s), int(i)): str(label) for s, i, label in zip(*columns, strict=True)}

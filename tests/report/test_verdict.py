@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import backtrader as bt
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from studies.test_trades import RULES, Wild, walk
 from studies.worlds import BTC, ETH, Cycle, Hedge, Hold, flat_venue, frame
 
+from bt_margin.report.shares import in_amounts, in_shares, whole_per_cent
 from bt_margin.report.verdict import verdict
 from bt_margin.report.words import fidelity
 from bt_margin.studies.compare import compare
@@ -42,29 +47,148 @@ def two_coins(low: float) -> Comparison:
     return compare(Adds, data, venue=flat_venue(), leverage=10, cash=1_000)
 
 
-def test_a_death_leads_and_how_it_began_follows() -> None:
+def test_a_death_is_told_with_its_time_and_the_positions_it_took() -> None:
     text = verdict(two_coins(70.0))
-    assert "cross lost everything (2 positions liquidated) at 2025-01-01 03:00 UTC; " in text
-    assert "; isolated stayed alive; it began when cross was" in text
+    assert "; cross lost everything on 1 Jan 2025 at 03:00 UTC (2 positions liquidated)." in text
+    assert text.startswith("Isolated ended with 600.00 USDT (-40.00 %)")
+    assert "The difference of 600.00 USDT is" in text
     assert text.count(". ") == 1, "two sentences"
 
 
-def test_a_liquidation_that_helped_spared_something_and_one_that_hurt_cost_it() -> None:
+def test_how_a_slow_death_began_is_told() -> None:
+    closes = [100.0, 100.0, 100.0, 88.0, 88.0, 70.0, 70.0]
+    fallen = frame(closes)
+    fallen.iloc[5, fallen.columns.get_indexer(["open", "mark_open", "high", "mark_high"])] = 70.0
+    result = compare(Adds, {BTC: fallen, ETH: frame([100.0] * 7)}, venue=flat_venue(), leverage=10)
+    text = verdict(result)
+    assert "lost everything on 1 Jan 2025 at 05:00 UTC" in text
+    assert "; it began when isolated was liquidated out of its BTC/USDT:USDT long at" in text
+
+
+def test_a_liquidation_that_helped_and_one_that_hurt_are_told_alike() -> None:
     spared = verdict(two_coins(85.0))
-    assert "isolated was liquidated out of its BTC/USDT:USDT long at" in spared
-    assert "which spared it" in spared
+    assert spared.startswith("Isolated lost its BTC long to liquidation on 1 Jan 2025 at 03:00 UTC")
     closes = [100.0, 100.0, 100.0, 88.0, 100.0, 120.0]
     cost = verdict(compare(Hold, {BTC: frame(closes)}, venue=flat_venue(), leverage=10))
-    assert "What parted them: isolated was liquidated" in cost
-    assert "which cost it" in cost
+    assert cost.startswith("Cross ended with")
+    assert (
+        "; isolated lost its BTC long to liquidation on 1 Jan 2025 at 03:00 UTC and ended" in cost
+    )
+    assert cost.endswith(" USDT is down to that liquidation and its aftermath alone.")
 
 
-def test_many_liquidations_are_counted_before_the_dearest_is_named() -> None:
+def test_many_liquidations_are_counted_and_the_dearest_is_named() -> None:
     data = {BTC: frame(([100.0] * 3 + [88.0, 100.0, 100.0]) * 8)}
     text = verdict(compare(Cycle, data, venue=flat_venue(), leverage=10, params={"exposure": 2.0}))
-    assert (
-        "times, cross never; the one that mattered most, out of its BTC/USDT:USDT long at" in text
+    assert "solated was liquidated 8 times, the dearest time out of its BTC long on" in text
+    assert "is down to liquidations" in text
+
+
+def numbers(text: str) -> list[float]:
+    """The whole per cents of a sentence, those after ``less`` with a minus."""
+    with_it, _, against = text.partition(", less ")
+    found = [float(n) for n in re.findall(r"(-?\d+) %", with_it)]
+    return found + [-float(n) for n in re.findall(r"(-?\d+) %", against)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_law_shares_sum_to_a_hundred_and_the_ends_are_true_to_the_cent(seed: int) -> None:
+    data = {BTC: walk(seed), ETH: walk(seed + 50)}
+    result = compare(Wild, data, params={"seed": seed}, venue=RULES, leverage=10, cash=1_000.0)
+    text = verdict(result)
+    assert text.count(". ") == 1, text
+    finals = [run.final for run in result.runs.values()]
+    for run in result.runs.values():
+        assert run.final < 0.005 or f"ended with {run.final:,.2f} USDT" in text
+    if text.startswith("Both"):
+        assert abs(finals[1] - finals[0]) < 0.005
+        return
+    assert f"{abs(finals[1] - finals[0]):,.2f}" in text
+    second = text.split(". ")[1]
+    shares = numbers(second)
+    assert not shares or sum(shares) == 100, text
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["fees", "funding", "that liquidation", "slippage", "compounding", "cash"]),
+        st.floats(-1e6, 1e6),
+        min_size=1,
     )
+)
+def test_law_shares_and_amounts_add_up_as_they_are_read(parts: dict[str, float]) -> None:
+    whole = sum(parts.values())
+    shares = in_shares(parts, whole)
+    if shares is not None and "alone" not in shares:
+        assert sum(numbers(shares)) == 100
+    told = in_amounts(parts, whole, "USDT")
+    read = [float(n.replace(",", "")) for n in re.findall(r"[+-]?[\d,]+\.\d\d", told)]
+    assert sum(read) == pytest.approx(round(whole, 2), abs=1e-3)
+
+
+@given(st.lists(st.floats(-5.0, 5.0), min_size=1, max_size=9))
+def test_law_whole_per_cents_sum_to_the_whole(shares: list[float]) -> None:
+    total = sum(shares)
+    made = whole_per_cent([*shares, 1.0 - total])
+    assert sum(made) == 100
+    assert all(abs(m - 100 * s) < 1.0 + 1e-9 for m, s in zip(made, shares, strict=False))
+
+
+def test_ends_that_are_equal_by_chance_are_told_with_what_cancelled() -> None:
+    def told(last: float) -> Comparison:
+        bars = frame([100.0, 100.0, 100.0, 88.0, 100.0, last])
+        return compare(Hold, {BTC: bars}, venue=flat_venue(), leverage=10)
+
+    sold_at = [
+        e.price for e in told(100.0).runs["isolated"].broker.events if e.kind == "liquidation"
+    ]
+    result = told(sold_at[0])
+    text = verdict(result)
+    assert text.startswith("Both ended with ")
+    assert "They were apart once, and it came to the same" in text
+
+
+def test_one_run_is_told_with_what_its_result_is_made_of() -> None:
+    rules = flat_venue(taker_fee=0.001)
+    alone = {"cross": {"margin_mode": "cross"}}
+    result = compare(Hold, {BTC: frame(UP)}, venue=rules, leverage=10, scenarios=alone)
+    text = verdict(result)
+    assert text.startswith("Cross ended with ")
+    assert "and was never liquidated. Its result of +" in text
+    read = [float(n.replace(",", "")) for n in re.findall(r"[+-][\d,]+\.\d\d(?! %)", text)]
+    assert len(read) > 2
+    assert read[0] == pytest.approx(sum(read[1:]), abs=0.005)
+
+
+def test_five_runs_are_told_by_the_best_and_the_last() -> None:
+    scenarios = {f"{x}x": {"leverage": x, "margin_mode": "isolated"} for x in (6, 8, 10, 12, 15)}
+    closes = [100.0, 100.0, 100.0, 92.0, 95.0, 120.0]
+    result = compare(Hold, {BTC: frame(closes)}, venue=flat_venue(), scenarios=scenarios)
+    text = verdict(result)
+    ranked = sorted(result.runs.values(), key=lambda run: -run.final)
+    assert text.startswith(f"best of 5 runs, {ranked[0].name} ended with")
+    assert f"the last of them, {ranked[-1].name}, " in text
+    assert f"The difference of {ranked[0].final - ranked[-1].final:,.2f} USDT is" in text
+
+
+def test_accounts_that_both_died_lost_everything() -> None:
+    text = verdict(compare(Hold, {BTC: gap(50.0)}, venue=flat_venue(), leverage=5))
+    assert text.startswith("Both lost everything on 1 Jan 2025 at 03:00 UTC.")
+
+
+def test_cash_that_differs_is_named() -> None:
+    scenarios = {"rich": {"cash": 2_000.0}, "poor": {"cash": 1_000.0}}
+    result = compare(Idle, {BTC: frame(UP)}, venue=flat_venue(), scenarios=scenarios)
+    assert "The difference of 1,000.00 USDT is down to the cash at the start alone." in verdict(
+        result
+    )
+
+
+def test_made_up_data_is_said_first() -> None:
+    bars = frame(UP)
+    bars.attrs["synthetic"] = True
+    result = compare(Hold, {BTC: bars}, venue=flat_venue(), leverage=10)
+    assert verdict(result).startswith("On this SYNTHETIC market: ")
 
 
 class Greedy(bt.Strategy):
@@ -173,7 +297,7 @@ def test_a_coin_account_shows_eight_decimals() -> None:
     assert result.first.currency == "BTC"
     final = result.first.final
     assert f"{final:.8f}" in verdict(result)
-    assert " BTC (down" in verdict(result)
+    assert " BTC (-" in verdict(result)
     assert f"{final:.8f}" in result._repr_html_()
     assert f"{result.summary.loc['cross', 'fees']:.8f}" in repr(result)
 
