@@ -17,7 +17,8 @@ from bt_margin.studies.held import POSITION_COLUMNS, union_of_names
 from bt_margin.studies.pieces import Divergence
 from bt_margin.studies.present import presenter
 from bt_margin.studies.result import Run
-from bt_margin.studies.summary import summary_frame
+from bt_margin.studies.returns import per_bar, per_day
+from bt_margin.studies.summary import growth_of, summary_frame
 from bt_margin.studies.tracks import clock, milliseconds, track
 from bt_margin.studies.write import staged, write_tables
 
@@ -50,6 +51,27 @@ class Comparison:
     def equity(self) -> pd.DataFrame:
         """Equity at the bar closes: one column per scenario, one row per bar (UTC)."""
         return pd.DataFrame({t.name: t.equity for t in self.tracks}, index=self.index)
+
+    @cached_property
+    def returns(self) -> pd.DataFrame:
+        """Daily returns, one column per scenario, on naive UTC dates: ready for quantstats and pyfolio.
+
+        Time-weighted: money put in or taken out is left aside. Crypto has 365 days a year, which those
+        packages have to be told (``quantstats.reports.html(result.returns["cross"], periods_per_year=365)``).
+        """
+        curves = self._growth
+        return pd.DataFrame({name: per_day(curve) for name, curve in curves.items()})
+
+    @cached_property
+    def bar_returns(self) -> pd.DataFrame:
+        """Returns from bar to bar, one column per scenario (UTC)."""
+        return pd.DataFrame({name: per_bar(curve) for name, curve in self._growth.items()})
+
+    @property
+    def _growth(self) -> dict[str, pd.Series]:
+        """A unit of money in each run, on the common clock."""
+        runs = zip(self.runs.values(), self.tracks, strict=True)
+        return {run.name: growth_of(run, track) for run, track in runs}
 
     @cached_property
     def events(self) -> pd.DataFrame:

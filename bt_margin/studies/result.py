@@ -12,6 +12,7 @@ import pandas as pd
 
 from bt_margin.studies.amounts import money
 from bt_margin.studies.held import Held, held_in, positions_frame
+from bt_margin.studies.returns import growth_in, per_bar, per_day
 
 #: Columns of an events table, in order. ``time`` is UTC, money is in the settlement currency. ``order``
 #: counts the orders of the run from 1 (backtrader's own references count on through the process);
@@ -77,6 +78,20 @@ class Run:
     def positions(self) -> pd.DataFrame:
         """One row per bar and open position: :func:`bt_margin.studies.held.positions_frame`."""
         return positions_frame(self.held)
+
+    @cached_property
+    def returns(self) -> pd.Series:
+        """Simple returns from UTC midnight to UTC midnight, money put in or taken out left aside.
+
+        The index holds the days as naive dates, as quantstats and pyfolio take them; ``bar_returns`` has
+        the bars.
+        """
+        return per_day(growth_in(self).rename(self.name))
+
+    @cached_property
+    def bar_returns(self) -> pd.Series:
+        """Simple returns from bar to bar, money put in or taken out left aside; UTC index."""
+        return per_bar(growth_in(self).rename(self.name))
 
     @cached_property
     def bars(self) -> pd.DataFrame:
