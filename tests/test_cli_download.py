@@ -11,6 +11,7 @@ from market.loopback import Coin, Loopback, loopback, ms
 from typer.testing import CliRunner, Result
 
 from bt_margin.cli.app import app
+from bt_margin.market.download import FinerBars
 from bt_margin.market.store import Store
 
 BTC = "BTC/USDT:USDT"
@@ -32,7 +33,8 @@ class Turns(bt.Strategy):
 
 @pytest.fixture
 def server() -> Iterator[Loopback]:
-    with loopback("binanceusdm", Coin("BTC", listed=ms("2024-01-01")), now=NOW) as running:
+    coins = (Coin("BTC", listed=ms("2024-01-01")), Coin("ETH", listed=ms("2024-01-01")))
+    with loopback("binanceusdm", *coins, now=NOW) as running:
         yield running
 
 
@@ -185,3 +187,62 @@ def test_a_mistake_in_a_policy_is_told_before_anything_is_fetched(
     assert found.exit_code == 2
     assert call("compare", str(place / "turns.py"), *market(place, "--detail", "1x")).exit_code == 2
     assert not server.requests
+
+
+def test_again_takes_over_what_the_venue_corrected_long_ago(place: Path, server: Loopback) -> None:
+    call("download", *market(place, "--kinds", "ohlcv"))
+    data = Store(place / "data").dataset("binanceusdm", BTC, "ohlcv", "1h")
+    server.revise(BTC, "ohlcv", "1h", ms("2024-02-10"))
+    server.revise(BTC, "ohlcv", "1h", ms("2024-02-20"))
+    call("download", *market(place, "--kinds", "ohlcv"))
+    assert not data.revisions  # only the newest bar is looked at again
+    found = call("download", *market(place, "--kinds", "ohlcv", "--again"))
+    assert "revised bars" in found.stdout
+    assert [each.time for each in data.revisions] == [ms("2024-02-10"), ms("2024-02-20")]
+
+
+def test_a_market_that_is_gone_can_be_used_from_the_store(place: Path, server: Loopback) -> None:
+    call("download", *market(place))
+    server.delist(BTC, ms("2024-02-20"), gone=True)
+    found = call("download", *market(place))
+    assert found.exit_code == 1
+    assert "--offline" in found.stderr
+    words = market(place, "--offline", "--quiet")
+    assert call("compare", str(place / "turns.py"), *words).exit_code == 0
+
+
+def test_gaps_before_the_first_bar_are_none_in_the_list(place: Path) -> None:
+    call("download", *market(place, "--kinds", "ohlcv", since="2023-12-01"))
+    [row] = json.loads(call("list", "--store", str(place / "data"), "--json").stdout)["datasets"]
+    assert row["first"].startswith("2024-01-01")
+    assert row["gap_bars"] == 0
+
+
+def test_check_leaves_no_file_of_the_store_alone_and_export_overlooks_single_hours(
+    place: Path, server: Loopback
+) -> None:
+    words = market(place)
+    options = json.loads((place / "options.json").read_text())
+    key = json.dumps(options | {"apiKey": "key", "secret": "secret"})
+    (place / "options.json").write_text(key)
+    call("download", *words)
+    assert (place / "data/binanceusdm/BTC_USDT_USDT/tiers.json").is_file()
+    told = json.loads(call("check", str(place / "data"), "--json").stdout)
+    assert told["left_alone"] == []
+    finer = FinerBars(
+        "binanceusdm", "1m", store=place / "data", exchange_options=server.exchange_options
+    )
+    finer(BTC, [(ms("2024-02-02"), ms("2024-02-02 01:00"))])
+    here = [
+        "--store",
+        str(place / "data"),
+        "--exchange",
+        "binanceusdm",
+        "--out",
+        str(place / "out"),
+    ]
+    found = call("export", *here, "--shape", "ccxt")
+    assert found.exit_code == 0, found.output
+    assert sorted(each.name for each in (place / "out").iterdir()) == [
+        "BTC_USDT_USDT-funding.json", "BTC_USDT_USDT-mark-1h.csv", "BTC_USDT_USDT-ohlcv-1h.csv",
+    ]  # fmt: skip

@@ -25,6 +25,7 @@ UNTIL = "Before this time (UTC); default: now."
 KINDS = "Of ohlcv,mark,index,funding,tiers; default: all but index, as far as the venue has them."
 STORE = "Folder of the store."
 OPTIONS = "JSON or TOML merged into the ccxt configuration: proxies, urls, headers, timeout, keys."
+AGAIN = "Ask for all of it, also what the store has: corrections and bars filled in later come in."
 WORKERS = "Datasets of one venue fetched side by side (they share its rate limit)."
 PARTIAL = 3  # exit code: some datasets came, some did not
 _LINE_EVERY = 5.0  # seconds between two plain progress lines where there is no terminal
@@ -39,6 +40,7 @@ def download(
     kinds: Annotated[str | None, typer.Option(help=KINDS)] = None,
     store: Annotated[Path, typer.Option(help=STORE)] = Path("data"),
     exchange_options: Annotated[Path | None, typer.Option(help=OPTIONS)] = None,
+    again: Annotated[bool, typer.Option("--again", help=AGAIN)] = False,
     workers: Annotated[int, typer.Option(min=1, max=32, help=WORKERS)] = 4,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
@@ -58,7 +60,7 @@ def download(
         span = span_of(since, until, timeframe)
         chosen, names, options = chosen_kinds(kinds), listed(symbols), read(exchange_options)
         orders = [
-            Order(each, names, timeframe, (span,), chosen, kinds is not None, options)
+            Order(each, names, timeframe, (span,), chosen, kinds is not None, options, again)
             for each in listed(exchange)
         ]
         place = Store(store)

@@ -67,6 +67,7 @@ def _row(dataset: Dataset) -> dict[str, Any]:
     """What one dataset holds; of a damaged one, what is wrong with it."""
     from bt_margin.errors import StoreDamaged
     from bt_margin.market.kinds import Grid
+    from bt_margin.market.store.spans import common
 
     row = _named(dataset.exchange, dataset.symbol, dataset.kind, dataset.timeframe)
     try:
@@ -84,7 +85,8 @@ def _row(dataset: Dataset) -> dict[str, Any]:
             if dataset.timeframe:
                 grid = Grid.of(dataset.timeframe)
                 row["missing_bars"] = sum(grid.count(span) for span in lacking)
-                row["gap_bars"] = sum(grid.count((gap.start, gap.stop)) for gap in dataset.gaps)
+                inside = common(tuple(gap[:2] for gap in dataset.gaps), ((first, last),))
+                row["gap_bars"] = sum(grid.count(span) for span in inside)
     except StoreDamaged as error:
         row["damaged"] = str(error)
     return row

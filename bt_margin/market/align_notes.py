@@ -118,7 +118,10 @@ def funding_notes(settled: Settled, policy: Policy, unplaced: int, why: str | No
         seen = ", ".join(f"{n:,} times {name}" for name, n in usual.items())
         said.append(f"The funding interval changes: {seen}.")
     if unplaced:
-        said.append(f"{unplaced:,} funding settlements fall where there is no bar.")
+        some = "1 funding settlement falls" if unplaced == 1 else f"{unplaced:,} settlements fall"
+        said.append(
+            f"{some} where there is no bar; a position held across is charged at the last mark."
+        )
     return said
 
 

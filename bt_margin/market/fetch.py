@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from bt_margin.errors import BtMarginError, DownloadError
+from bt_margin.errors import BtMarginError, DownloadError, ExchangeRefused
 from bt_margin.market.exchange import Client, Retry, Tiers, fetch_tiers
 from bt_margin.market.filling import Job, Stopped, Told, fill
 from bt_margin.market.kinds import BAR_KINDS, Span
@@ -181,6 +181,11 @@ class _Desk:
         """The contract's facts, which are kept; or why there is no such market."""
         try:
             market = client.market(symbol)
+        except ExchangeRefused as error:
+            if symbol not in self.store.symbols(self.order.exchange):
+                return error
+            kept = f"{error}; what the store holds of it can be used offline (--offline)"
+            return ExchangeRefused(kept, exchange=error.exchange, symbol=symbol)
         except DownloadError as error:
             return error
         self.store.put_market(self.order.exchange, market, client.now())

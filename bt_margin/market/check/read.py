@@ -20,7 +20,7 @@ from bt_margin.market.kinds import BAR_KINDS, columns_of
 from bt_margin.market.names import META_SUFFIX, split_name, symbol_of, timeframe_of, unified_symbol
 from bt_margin.market.storage import read_meta, read_table
 from bt_margin.market.store import Dataset
-from bt_margin.market.store.places import MANIFEST
+from bt_margin.market.store.places import MANIFEST, TIERS
 
 PathLike = str | os.PathLike[str]
 RATE_COLUMNS = (FUNDING, "fundingrate", "rate")
@@ -106,6 +106,7 @@ def _below(folder: Path) -> list[Path]:
         and not any(part.startswith(hidden) for part in path.relative_to(folder).parts)
         and path.is_file()
         and not path.name.endswith(META_SUFFIX)
+        and path.name != TIERS
         and not (path.parent / MANIFEST).exists()
     )
 

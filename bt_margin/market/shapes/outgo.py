@@ -160,6 +160,11 @@ def _one_timeframe(
 ) -> list[Dataset]:
     """The datasets of one timeframe, funding among them."""
     steps = list(dict.fromkeys(each.timeframe for each in mine if each.timeframe))
+    if (
+        timeframe is None and len(steps) > 1
+    ):  # bars of single hours, fetched as detail, are no choice
+        whole = [each for each in mine if each.timeframe and not each.provenance.get("parts")]
+        steps = list(dict.fromkeys(each.timeframe for each in whole)) or steps
     if timeframe is None and len(steps) > 1:
         what = f"several timeframes of {symbol}"
         raise InputError(message(what, ", ".join(steps), "one", todo="choose with --timeframe"))
