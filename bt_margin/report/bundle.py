@@ -39,11 +39,12 @@ from numpy.typing import NDArray
 from bt_margin.errors import InputError
 from bt_margin.report.curves import curves_of
 from bt_margin.report.meta import meta_of
+from bt_margin.report.outcome import outcome
 from bt_margin.studies.comparison import Comparison
-from bt_margin.studies.write import atomic
+from bt_margin.studies.write import atomic, atomic_text
 
 FORMAT = 1
-META, ARRAYS = "bundle.json", "bundle.npz"
+META, ARRAYS, OUTCOME = "bundle.json", "bundle.npz", "result.json"
 LONGEST = 50_000_000  # numbers in one array of a file that is believed
 _LISTS = ("scenarios", "symbols", "waterfalls", "markers", "fidelity", "approximations")
 _TABLES = ("headline", "months", "tables", "definitions", "stamp", "settings")
@@ -68,15 +69,16 @@ def bundle_of(comparison: Comparison) -> Bundle:
 
 
 def save(bundle: Bundle, folder: str | Path) -> list[Path]:
-    """Write a bundle into a folder: ``bundle.json`` and ``bundle.npz``; returns the two files.
+    """Write a bundle into a folder: ``bundle.json``, ``bundle.npz`` and ``result.json``; returns the files.
 
+    ``result.json`` says how it ended (:mod:`bt_margin.report.outcome`) and is not needed to read the bundle.
     :raises InputError: the folder cannot be written into.
     """
     place = Path(folder)
-    text = json.dumps(bundle.meta, ensure_ascii=False, allow_nan=False, indent=1)
     return [
         atomic(place / ARRAYS, lambda beside: _write_arrays(beside, bundle.arrays)),
-        atomic(place / META, lambda beside: beside.write_text(text, encoding="utf-8")),
+        atomic_text(place / META, _json(bundle.meta, None)),
+        atomic_text(place / OUTCOME, _json(outcome(bundle.meta), 2)),
     ]
 
 
@@ -90,6 +92,10 @@ def load(folder: str | Path) -> Bundle:
     arrays = _read_arrays(place / ARRAYS)
     _check(meta, arrays, place)
     return Bundle(meta, arrays)
+
+
+def _json(value: Any, indent: int | None) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from bt_margin.report.headline import headline
 from bt_margin.report.months import months
 from bt_margin.report.numbers import price
+from bt_margin.report.sheets import sheets
 from bt_margin.report.tables import definitions, footnotes
 from bt_margin.report.verdict import verdict
 from bt_margin.report.waterfall import waterfalls
@@ -43,7 +44,7 @@ def meta_of(comparison: Comparison, symbols: Sequence[str]) -> dict[str, Any]:
             "months": months(comparison),
             "markers": [each for i, run in enumerate(runs) for each in markers(i, run, symbols)],
             "thresholds": sorted({each for r in runs for each in r.broker.account.margin_calls}),
-            "tables": {},
+            "tables": sheets(comparison),
             "fidelity": fidelity(comparison),
             "approximations": approximations(comparison),
             "definitions": definitions(),

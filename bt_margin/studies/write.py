@@ -14,6 +14,9 @@ import pandas as pd
 
 from bt_margin.errors import InputError
 
+#: Rows above which a table is not written as CSV: so many lines are for no eye, and slow to write.
+MOST_AS_TEXT = 250_000
+
 
 def atomic(path: str | Path, write: Callable[[Path], object]) -> Path:
     """Let ``write`` fill a file beside ``path``, then put it in place in one step.
@@ -110,13 +113,17 @@ def atomic_text(path: str | Path, text: str) -> Path:
 
 
 def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame], synthetic: bool) -> list[Path]:
-    """Each table as CSV and as Parquet; made-up data is marked in a column of its own."""
+    """Each table as CSV and as Parquet; made-up data is marked in a column of its own.
+
+    A table longer than :data:`MOST_AS_TEXT` rows is written as Parquet only.
+    """
     written = []
     for name, table in tables.items():
         flat = _flat(table)
         if synthetic and "synthetic" not in flat:
-            flat["synthetic"] = "SYNTHETIC"
-        written.append(atomic(folder / f"{name}.csv", _csv(flat)))
+            flat["synthetic"] = pd.Series("SYNTHETIC", flat.index, dtype="category")
+        if len(flat) <= MOST_AS_TEXT:
+            written.append(atomic(folder / f"{name}.csv", _csv(flat)))
         written.append(atomic(folder / f"{name}.parquet", _parquet(flat)))
     return written
 
@@ -133,7 +140,10 @@ def _flat(table: pd.DataFrame) -> pd.DataFrame:
     """The table with nested values as JSON text."""
     flat = table.copy()
     for name in flat.columns:
-        if flat[name].map(lambda value: isinstance(value, (dict, list, tuple))).any():
+        if (
+            str(flat[name].dtype) == "object"
+            and flat[name].map(lambda value: isinstance(value, (dict, list, tuple))).any()
+        ):
             flat[name] = flat[name].map(_json)
     return flat
 

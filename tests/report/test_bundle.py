@@ -16,7 +16,7 @@ from studies.worlds import BTC, ETH, Hold, flat_venue, frame
 
 import bt_margin as btm
 from bt_margin.errors import InputError
-from bt_margin.report.bundle import ARRAYS, META, Bundle, bundle_of, load, save
+from bt_margin.report.bundle import ARRAYS, META, OUTCOME, Bundle, bundle_of, load, save
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.stats import drawdowns
 from bt_margin.studies.summary import growth_of
@@ -159,7 +159,7 @@ def test_meta_is_json_and_says_where_it_comes_from(result: Comparison, bundle: B
 
 
 def test_a_folder_gives_the_bundle_back(bundle: Bundle, tmp_path: Path) -> None:
-    assert {path.name for path in save(bundle, tmp_path / "new")} == {META, ARRAYS}
+    assert {path.name for path in save(bundle, tmp_path / "new")} == {META, ARRAYS, OUTCOME}
     again = load(tmp_path / "new")
     assert again.meta == bundle.meta
     assert list(again.arrays) == list(bundle.arrays)
@@ -175,6 +175,23 @@ def test_no_run_at_all_opens_and_closes_too(tmp_path: Path) -> None:
     one = btm.compare(Hold, {BTC: frame([100.0])}, venue=flat_venue(), cash=1_000.0)
     save(bundle_of(one), tmp_path)
     assert load(tmp_path).meta["bars"] == 1
+
+
+def test_result_json_says_how_it_ended(result: Comparison, bundle: Bundle, tmp_path: Path) -> None:
+    save(bundle, tmp_path)
+    told = json.loads((tmp_path / OUTCOME).read_text(encoding="utf-8"))
+    assert told["verdict"] == bundle.meta["verdict"]
+    assert told["stamp"]["bt_margin"] == btm.__version__
+    for name in result.runs:
+        row = result.summary.loc[name]
+        assert told["headline"]["final_equity"][name] == pytest.approx(row["final_equity"])
+        assert told["headline"]["liquidations"][name] == row["liquidations"]
+    (steps,) = told["divergence"]["steps"]
+    fallen = [each for each in told["liquidations"] if each["scenario"] == "isolated"]
+    assert len(fallen) == result.summary.loc["isolated"]["liquidations"] == 1
+    assert pd.Timestamp(fallen[0]["time"]).tz is not None
+    whole = steps["start"] + sum(step["value"] for step in steps["steps"])
+    assert whole == pytest.approx(steps["end"], abs=0.005)
 
 
 # -- files that are none ----------------------------------------------------------------------------

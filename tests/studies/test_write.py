@@ -36,6 +36,17 @@ def test_tables_come_back_as_they_went_in(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "events.csv")["time"].iloc[0] == "2025-01-01T00:00:00+0000"
 
 
+def test_a_long_table_is_written_as_parquet_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bt_margin.studies.write.MOST_AS_TEXT", 2)
+    table = pd.DataFrame({"symbol": pd.Categorical(["A", "B", "A"]), "x": [1.0, 2.0, 3.0]})
+    write_tables(tmp_path, {"long": table, "short": table[:2]}, synthetic=False)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"long.parquet", "short.parquet", "short.csv"}
+    assert list(pd.read_parquet(tmp_path / "long.parquet")["symbol"]) == ["A", "B", "A"]
+
+
 def test_made_up_data_is_marked_in_every_table(tmp_path: Path) -> None:
     write_tables(tmp_path, {"equity": pd.DataFrame({"cross": [1.0]})}, synthetic=True)
     assert pd.read_csv(tmp_path / "equity.csv")["synthetic"].iloc[0] == "SYNTHETIC"
