@@ -183,6 +183,7 @@ def add_margin(account: Account, p: Position, amount: float) -> Event:
     if amount > free + DUST * account.scale():
         text = f"adding {amount:,.2f} to {p.symbol} exceeds {free:,.2f}, what is available"
         _refuse(account, p, MarginRefused, "add_margin_balance", text, amount, free)
+    amount = min(amount, free)
     account.move_money(account.cross, pool, amount, p.symbol, len(account.events))
     return account.record("transfer", p, amount=amount, reason="margin added")
 
@@ -194,6 +195,7 @@ def reduce_margin(account: Account, p: Position, amount: float) -> Event:
     if amount > most + DUST * pool.balance:
         text = f"removing {amount:,.2f} from {p.symbol} exceeds {most:,.2f}, what may leave"
         _refuse(account, p, MarginRefused, "reduce_margin_balance", text, amount, most)
+    amount = min(amount, most)
     account.move_money(pool, account.cross, amount, p.symbol, len(account.events))
     return account.record("transfer", p, amount=-amount, reason="margin removed")
 

@@ -10,6 +10,7 @@ from backtrader import Order
 from bt_margin.engine.preview import trim
 from bt_margin.errors import UnknownSymbol
 from bt_margin.plugin.instrument import priced, utc_text
+from bt_margin.plugin.plain import as_asked, unbox
 from bt_margin.plugin.quick import clone, pin
 
 if TYPE_CHECKING:
@@ -26,22 +27,6 @@ SAME = 1e-12
 
 INF = float("inf")
 ALIVE = (Order.Created, Order.Submitted, Order.Accepted, Order.Partial)
-
-
-def as_asked(size: float, order: Any) -> float:
-    """A filled size as a whole number where the order asked for one: scripts print it with ``%d``."""
-    return int(size) if isinstance(order.size, int) and size == int(size) else size
-
-
-def _unbox(order: Any) -> None:
-    """numpy's numbers in an order become plain ones: they end in events and balances."""
-    created = order.created
-    for name in ("price", "pricelimit", "pclose", "trailamount", "trailpercent"):
-        number = getattr(created, name)
-        if hasattr(number, "item"):
-            setattr(created, name, number.item())
-    if hasattr(order.size, "item"):
-        order.size = created.size = order.executed.remsize = order.size.item()
 
 
 class Booking(Base):
@@ -65,16 +50,18 @@ class Booking(Base):
             order.data = quote.data  # a resampled or replayed clone: its market's own feed trades
         if quote.opened() and not self.p.coc:
             order.created.pclose = quote.close_known()
+        if order.created.pclose != order.created.pclose:
+            order.addinfo(coc=False)  # there is no close to cheat on
         mark = quote.mark_now()
         if not quote.position.size and mark > 0.0:
             quote.position.move(mark)
-        _unbox(order)
+        unbox(order)
         self._quantise(order, quote)
         return super().submit(order, check=check)
 
     def _quantise(self, order: Any, quote: Instrument) -> None:
         contract = quote.position.contract
-        if contract.lot is None:
+        if contract.lot is None or not abs(order.size) < INF:
             return
         held = quote.position.size
         closes = held and abs(order.size + held) <= SAME * abs(held)
@@ -88,8 +75,7 @@ class Booking(Base):
         quote = self.instrument(order.data)
         reduce_only = bool(order.info.get("reduce_only"))
         price = self._price_of(order, quote)
-        dead = self.account.dead  # says so before anything about the order's size
-        reason = None if dead else self._unusable(order, quote, price, reduce_only)
+        reason = self._unusable(order, quote, price, reduce_only)
         if reason is None:
             child = order.parent is not None
             refusal = self.account.check_order(
@@ -109,7 +95,10 @@ class Booking(Base):
         return False
 
     def _price_of(self, order: Any, quote: Instrument) -> float:
-        """The price an order is margined at: its limit or trigger, else the last known price."""
+        """The price an order is margined at: its limit or trigger, else the last known price.
+
+        A stop at or below 0, where a script has put one that it never wants to meet, is no price.
+        """
         last = order.created.pclose
         if not last > 0.0:  # decided on a bar without prices
             last = quote.position.mark or order.data.open[0]
@@ -117,18 +106,20 @@ class Booking(Base):
             coo = self.p.coo and order.exectype == Order.Market
             return float(order.data.open[0] if coo else last)
         price = order.created.pricelimit or order.created.price
-        return float(price if price and abs(price) != float("inf") else last)
+        return float(last if not price or price < 0.0 or price == INF else price)
 
     def _unusable(
         self, order: Any, quote: Instrument, price: float, reduce_only: bool
     ) -> tuple[str, float, float] | None:
         """What no venue takes: no number for a size or price, less than a lot, less than the minimum."""
         contract, size = quote.position.contract, abs(order.executed.remsize)
-        if self._time >= quote.ends_at:
-            return f"delisted {utc_text(quote.ends_at)}", self._time, quote.ends_at
         for what, number in (("size", size), ("price", price)):
             if not abs(number) < INF:
                 return what, number, 0.0
+        if self.account.dead:
+            return None  # which is said before anything about the order's size
+        if self._time >= quote.ends_at:
+            return f"delisted {utc_text(quote.ends_at)}", self._time, quote.ends_at
         if contract.lot and not size:
             return "lot", abs(order.info.get("requested") or 0.0), contract.lot
         reduces = reduce_only or quote.position.size * order.executed.remsize < 0
@@ -137,6 +128,35 @@ class Booking(Base):
             if notional < contract.min_notional:
                 return "min_notional", notional, contract.min_notional
         return None
+
+    def transmit(self, order: Any, check: bool = True) -> Any:
+        """Pass an order on; with no check at submission, what nobody can fill is judged all the same."""
+        checked = (check and self.p.checksubmit) or order.exectype == Order.Historical
+        over = self._time >= self.instrument(order.data).ends_at
+        if checked or (abs(order.size) < INF and not over):
+            return super().transmit(order, check=check)
+        order.submit()
+        self.submitted.append(order)
+        self.orders.append(order)
+        self.notify(order)
+        return order
+
+    def _ococheck(self, order: Any) -> None:
+        """The end of one order of a group is that of the others, those included that wait to be judged.
+
+        When one is refused, the stock broker goes on to judge the others; they stay a group.
+        """
+        leader = self._ocos.get(order.ref)
+        group = self._ocol.get(leader, ())
+        super()._ococheck(order)
+        rest = [other for other in self.submitted if other.ref in group and other is not order]
+        if order.status == Order.Margin and rest:
+            self._ocol[leader] = [other.ref for other in rest]
+            return
+        for other in rest:
+            self.submitted.remove(other)
+            other.cancel()
+            self.notify(other)
 
     def submit_accept(self, order: Any) -> None:
         """Accept an order; one that was not checked still reserves its margin."""
@@ -263,7 +283,7 @@ class Booking(Base):
         size = order.executed.remsize
         if self.p.filler is not None:
             size = self.p.filler(order, price, ago)
-            size = size if order.isbuy() else -size
+            size = 0.0 if size != size else size if order.isbuy() else -size  # NaN: no prices
         held = quote.position.size
         if order.info.get("reduce_only"):
             size = trim(held, size)
@@ -350,6 +370,8 @@ class Booking(Base):
                 continue
             now = quote.data.datetime.datetime()
             cost = self.getcommissioninfo(quote.data).get_credit_interest(quote.data, held, now)
+            if cost != cost:
+                continue  # computed from a bar without prices: charged with the next one's
             held.datetime = now
             if cost:
                 self.account.charge_interest(float(cost), quote.symbol)

@@ -196,7 +196,8 @@ class SpotMargin(_MarginInfo):
             return 0.0
         hours = (dt - pos.datetime).total_seconds() / 3600.0
         before = previous(data.close)  # interest is due when a bar opens, before its close is known
-        owed = self.borrowed(pos.size, data.open[0] if before is None else before)
+        price = before if before is not None and before > 0.0 else data.open[0]
+        owed = self.borrowed(pos.size, price)
         return accrued(owed, float(self.p.interest), max(0.0, hours), HOURS_PER_YEAR)
 
 

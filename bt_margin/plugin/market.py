@@ -136,7 +136,8 @@ class Market(Base):
                 "one account holds one settlement currency: run them on accounts of their own"
             )
         currency = settles.pop() if settles else self.account.currency
-        first = min([t for t in map(_first_time, datas) if t is not None], default=0)
+        opens = [_first_time(data, self.p.timestamps) for data in datas]
+        first = min([time for time in opens if time is not None], default=0)
         self.account = self._new_account(extra, currency, first)
         self._stepper = Stepper(self.account, self.p.intrabar, self._detail)
 
@@ -299,10 +300,12 @@ def symbol_at(venue: Venue, names: Mapping[str, str] | None, name: str) -> str |
         return guess if name and guess in venue.schedules else None
 
 
-def _first_time(data: Any) -> int | None:
-    """Time of a feed's first bar, of its current one when it loads bar by bar; None before that."""
+def _first_time(data: Any, stamped_at: str) -> int | None:
+    """When a feed's first bar opens (its current one if it loads bar by bar); None before there is one."""
     times: Any = getattr(data.lines.datetime, "array", ())
-    return to_ms(times[0]) if len(times) and times[0] > 0 else None
+    if not len(times) or not times[0] > 0:
+        return None
+    return to_ms(times[0]) - (bar_length(data) if stamped_at == "close" else 0)
 
 
 def _coarseness(data: Any) -> tuple[bool, int]:

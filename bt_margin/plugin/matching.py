@@ -84,8 +84,8 @@ class Matching:
             for paid in past:  # cheating orders and those for the close fill at an old price
                 if paid is not None:
                     high, low = max(high, paid), min(low, paid)
-        if self.broker.p.slip_out:  # slippage may leave the bar
-            fixed, share = self.broker.p.slip_fixed, self.broker.p.slip_perc
+        fixed, share = self.broker.p.slip_fixed, self.broker.p.slip_perc
+        if fixed or share:  # slippage may leave the bar; that of a sell limit does so unasked
             high, low = high * (1.0 + share) + fixed, low * (1.0 - share) - fixed
         return (size, high, low, False) if reached else None
 
