@@ -6,15 +6,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bt_margin.report.bundle import Bundle
     from bt_margin.studies.comparison import Comparison
+    from bt_margin.studies.result import Run
 
 
-def write_page(comparison: Comparison, path: str | Path) -> Path:
-    """Write one self-contained HTML page that opens offline; returns where it is."""
+def write_page(result: Comparison | Bundle, path: str | Path) -> Path:
+    """Write one self-contained HTML page that opens offline; returns where it is.
+
+    A bundle that was saved gives the page of the comparison it was made of, to the letter.
+    """
+    from bt_margin.report.bundle import Bundle, bundle_of
     from bt_margin.report.page import page
     from bt_margin.studies.write import atomic_text
 
-    return atomic_text(path, page(comparison))
+    bundle = result if isinstance(result, Bundle) else bundle_of(result)
+    return atomic_text(path, page(bundle))
+
+
+def write_bundle(comparison: Comparison, folder: str | Path) -> list[Path]:
+    """Keep everything the page shows in a folder, from which ``bt-margin report`` makes it again."""
+    from bt_margin.report.bundle import bundle_of, save
+
+    return save(bundle_of(comparison), folder)
 
 
 def write_picture(comparison: Comparison, path: str | Path) -> Path:
@@ -25,37 +39,31 @@ def write_picture(comparison: Comparison, path: str | Path) -> Path:
     return atomic_text(path, picture(comparison))
 
 
-def figure(comparison: Comparison) -> Any:
-    """A plotly figure: equity curves, drawdowns below them, liquidations as crosses."""
+def figure(result: Comparison | Run) -> Any:
+    """A plotly figure: equity, drawdown and margin ratio on one time axis, liquidations as crosses."""
     from plotly.graph_objects import Figure
 
     from bt_margin.report.figures import figure_dict
 
-    return Figure(figure_dict(comparison))
+    return Figure(figure_dict(comparison_of(result)))
 
 
-def notebook_html(comparison: Comparison) -> str:
-    """A fragment for a notebook cell: the verdict, the headline table and the picture."""
-    from bt_margin.report.page import fragment
+def notebook_html(result: Comparison | Run) -> str:
+    """A fragment for a notebook cell: the verdict, a small chart and the headline table."""
+    from bt_margin.report.notebook import fragment
 
-    return fragment(comparison)
+    return fragment(comparison_of(result))
 
 
 def as_text(comparison: Comparison) -> str:
     """The headline table and the verdict as plain text."""
-    from bt_margin.report.tables import headline
-    from bt_margin.report.verdict import verdict
-    from bt_margin.report.words import data_notes
+    from bt_margin.report import terminal
 
-    rows = headline(comparison)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    label = ["SYNTHETIC market"] if comparison.synthetic else []
-    notes = [f"· {note}" for note in data_notes(comparison)]
-    return "\n".join([*label, *lines, "", verdict(comparison), *notes])
+    return terminal.as_text(comparison)
+
+
+def comparison_of(result: Comparison | Run) -> Comparison:
+    """A comparison as it is, a run as a comparison of that run alone."""
+    from bt_margin.studies.comparison import Comparison
+
+    return result if isinstance(result, Comparison) else Comparison({result.name: result}, {})

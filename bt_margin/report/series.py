@@ -16,6 +16,9 @@ from bt_margin.studies.summary import growth_of
 
 #: One colour per scenario, told apart by colour-blind eyes, legible on light and dark.
 COLOURS = ("#2f7fd6", "#e0702a", "#1fa187", "#b565c9", "#c9a227", "#d64f6d", "#6a7fdb", "#7d8a3c")
+#: One kind of line per scenario, so that colour is not all that tells them apart: as SVG and plotly write it.
+DASHES = ("", "7 4", "2 3", "9 3 2 3", "14 4", "4 2 4 5", "1 4", "12 3 2 3 2 3")
+PLOTLY_DASHES = ("solid", *(each.replace(" ", "px,") + "px" for each in DASHES[1:]))
 
 
 @dataclass(frozen=True)

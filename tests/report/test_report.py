@@ -112,13 +112,16 @@ def test_totals_are_start_episodes_and_compounding(hedge: Comparison) -> None:
 
 def test_the_figure_has_curves_drawdowns_and_crosses(hedge: Comparison) -> None:
     traces = figure_dict(hedge)["data"]
-    assert [trace["name"] for trace in traces] == [
+    names = [
+        "cross",
         "cross",
         "cross",
         "isolated",
         "isolated",
         "isolated: liquidations",
+        "isolated",
     ]
+    assert [trace["name"] for trace in traces] == names
     assert type(report.figure(hedge)).__name__ == "Figure"
     assert type(hedge.plot()).__name__ == "Figure"
 
