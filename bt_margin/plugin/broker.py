@@ -34,6 +34,9 @@ from bt_margin.venues import venue
 FLOOR = 1e-6
 """What backtrader is shown instead of an equity of zero: stock analyzers divide by it."""
 
+NOTHING = 1e-100
+"""A value of a fund's share that buys nothing: each ruin and rescue divides it by thousands of millions."""
+
 
 class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroker):
     """The broker of a derivatives account, in place of backtrader's own.
@@ -220,7 +223,10 @@ class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroke
                     self.account.withdraw(-amount)
                 except CashError:
                     continue  # the refused withdrawal is an event; nothing was moved
-            self._fundshares += amount / self._fundval
+            if self._fundval > NOTHING:
+                self._fundshares += amount / self._fundval
+            else:  # ruined time and again: who pays in now begins a new fund
+                self._fundshares = amount / self.p.fundstartval
 
     def check_submitted(self) -> None:
         """Judge what was submitted since the last bar at the last known marks."""
