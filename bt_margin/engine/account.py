@@ -114,12 +114,12 @@ class Account(Book):
         settings.valid_size(symbol, size)
         settings.valid_price(symbol, price)
         p = self.position(symbol)
-        refusal = self.verdict(symbol, size, price, reduce_only=reduce_only, fee=fee)
+        entry = self.orders.price_in(self, p, size, price)
+        refusal = self._judge(p, entry, price, reduce_only, fee)
         if refusal is None:
             only_reduces = reduce_only or reduces(p.size, size)
-            entry = self.orders.price_in(self, p, size, price)._replace(
-                ahead=at_market and only_reduces
-            )
+            if at_market and only_reduces:
+                entry = entry._replace(ahead=True)
             self.orders.add(p, ref, entry, reserving=not only_reduces)
             return None
         self.record(

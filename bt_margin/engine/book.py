@@ -6,8 +6,7 @@ belong to, which is appended right after them with the balances they left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bt_margin.engine.events import Event
 from bt_margin.engine.plan import Plan, Refusal
@@ -16,8 +15,7 @@ from bt_margin.engine.reading import AccountView
 from bt_margin.errors import InvariantError
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(NamedTuple):
     """What a fill booked: signed opened and closed parts, result, fees, and the position afterwards."""
 
     opened: float

@@ -48,7 +48,9 @@ class Reservations:
     def add(self, p: Position, ref: int, entry: Reserved, *, reserving: bool) -> None:
         """Note an accepted order."""
         self.remove(ref)
-        self.by_symbol.setdefault(p.symbol, {})[ref] = entry._replace(reserving=reserving)
+        if entry.reserving != reserving:
+            entry = entry._replace(reserving=reserving)
+        self.by_symbol.setdefault(p.symbol, {})[ref] = entry
         self.symbol_of[ref] = p.symbol
         self.reserved += reserving
 
@@ -78,6 +80,8 @@ class Reservations:
         size: float | None = None,
     ) -> float:
         """Margin reserved by the symbol's orders, leaving one out or adding one, or at another size."""
+        if not self.reserved and extra is None:
+            return 0.0
         entries = [
             o
             for ref, o in self.by_symbol.get(p.symbol, {}).items()
@@ -107,7 +111,7 @@ class Reservations:
     def freed(self, book: dict[str, Position]) -> float:
         """Margin that the orders ahead give back: initial margin of what they close, isolated its money."""
         found = 0.0
-        for symbol, orders in self.by_symbol.items():
+        for symbol, orders in self.by_symbol.items() if self.symbol_of else ():
             p = book[symbol]
             closing = sum([abs(o.size) for o in orders.values() if o.ahead and o.size * p.size < 0])
             if closing:
@@ -116,28 +120,24 @@ class Reservations:
                 found += max(0.0, held) * min(1.0, closing / abs(p.size))
         return found
 
-    def over_cap(
-        self, account: AccountView, p: Position, size: float, price: float
-    ) -> Refusal | None:
+    def over_cap(self, p: Position, one: Reserved) -> Refusal | None:
         """Whether position and orders of one side would exceed the venue's cap at the leverage."""
-        side = sum(
-            o.notional
-            for o in self.by_symbol.get(p.symbol, {}).values()
-            if o.reserving and o.size * size > 0
-        )
+        size = one.size
+        found = self.by_symbol.get(p.symbol, {}).values() if self.reserved else ()
+        side = sum([o.notional for o in found if o.reserving and o.size * size > 0])
         held = p.notional() if p.size * size > 0 else -p.notional()
-        notional = max(0.0, held + side + self.price_in(account, p, size, price).notional)
+        notional = max(0.0, held + side + one.notional)
         allowed = p.table.cap(p.leverage)
         return Refusal("leverage_cap", notional, allowed) if notional > allowed else None
 
     def judge(
-        self, account: AccountView, p: Position, size: float, price: float, fee: FeeRule
+        self, account: AccountView, p: Position, one: Reserved, price: float, fee: FeeRule
     ) -> Refusal | None:
         """Whether the account can carry one more order that opens or adds."""
         free = account.available()
-        needed = self.margin(p, extra=self.price_in(account, p, size, price)) - self.margin(p)
+        needed = self.margin(p, extra=one) - self.margin(p)
         if fee_counts(account, p):
-            needed += fee(abs(size), price)
+            needed += fee(abs(one.size), price)
         if p.margin_mode == "isolated":
             free = min(free, account.transferable())
         free += self.freed(account.book)

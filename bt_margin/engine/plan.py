@@ -7,9 +7,10 @@ is affordable at the same price, and what a preview says is what a fill books.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from bt_margin.core.position import change
+from bt_margin.core.position import Change, change
 from bt_margin.engine.pool import Position
 
 FeeRule = Callable[[float, float], float]
@@ -28,8 +29,7 @@ class Refusal:
     allowed: float
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What a fill would do to one position and to the money behind it.
 
     ``opened`` and ``closed`` carry the sign of the fill; ``posted`` is what an isolated position takes
@@ -82,47 +82,38 @@ def plan(
     c = change(position.contract, position.size, position.entry, size, price)
     closing_fee = fee(abs(c.closed), price) if c.closed else 0.0
     opening_fee = fee(abs(c.opened), price) if c.opened else 0.0
-    after = Plan(
-        c.opened,
-        c.closed,
-        c.size,
-        c.entry,
-        c.realised,
-        closing_fee,
-        opening_fee,
-        0.0,
-        0.0,
-        0.0,
-        None,
-    )
     allowed = available - locked(c.size)
+    posted = released = 0.0
     if position.margin_mode == "isolated":
-        posted, released = _isolated_flows(position, after, price, isolated_balance)
+        posted, released = _isolated_flows(position, c, closing_fee, price, isolated_balance)
         test = free = allowed + released - posted - opening_fee
     else:
-        posted = released = 0.0
-        free = allowed + _cross_change(position, size, price, after, resting)
-        test = free if fee_in_check else free + after.fee
-    refusal = _cap(position, after, price)
+        fees = closing_fee + opening_fee
+        free = allowed + _cross_change(position, size, price, c.size, fees, resting)
+        test = free if fee_in_check else free + fees
+    refusal = _cap(position, c, price) if c.opened else None
     if refusal is None and c.opened and test < -DUST * scale:
         refusal = Refusal("margin", allowed - test, allowed)
-    return replace(after, posted=posted, released=released, available=free, refusal=refusal)
+    return Plan(
+        c.opened, c.closed, c.size, c.entry, c.realised, closing_fee, opening_fee,
+        posted, released, free, refusal,
+    )  # fmt: skip
 
 
 def _cross_change(
-    position: Position, size: float, price: float, after: Plan, resting: bool
+    position: Position, size: float, price: float, after: float, fees: float, resting: bool
 ) -> float:
     """Change of the cross pool's available margin: mark-to-market of the fill, fees, initial margin."""
     contract, mark = position.contract, position.mark or price
     marked = contract.pnl(size, price, mark)
     if resting:
         marked = min(0.0, marked)
-    initial = contract.notional(after.size, mark) if after.size else 0.0
-    return marked - after.fee - initial / position.leverage + position.initial()
+    initial = contract.notional(after, mark) if after else 0.0
+    return marked - fees - initial / position.leverage + position.initial()
 
 
 def _isolated_flows(
-    position: Position, after: Plan, price: float, balance: float
+    position: Position, after: Change, closing_fee: float, price: float, balance: float
 ) -> tuple[float, float]:
     """What goes from the wallet into the isolated pool, and what comes back from a closed part.
 
@@ -136,14 +127,12 @@ def _isolated_flows(
         return posted, 0.0
     if after.size and not after.opened:
         share = abs(after.closed) / abs(position.size)
-        return posted, max(0.0, balance * share + after.realised - after.closing_fee)
-    return posted, max(0.0, balance + after.realised - after.closing_fee)
+        return posted, max(0.0, balance * share + after.realised - closing_fee)
+    return posted, max(0.0, balance + after.realised - closing_fee)
 
 
-def _cap(position: Position, after: Plan, price: float) -> Refusal | None:
+def _cap(position: Position, after: Change, price: float) -> Refusal | None:
     """The venue's cap on the notional at the chosen leverage; closing is never capped."""
-    if not after.opened:
-        return None
     allowed = position.table.cap(position.leverage)
     notional = position.contract.notional(after.size, position.mark or price)
     return Refusal("leverage_cap", notional, allowed) if notional > allowed else None

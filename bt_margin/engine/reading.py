@@ -9,7 +9,7 @@ from bt_margin.core.liquidation import Leg, bankruptcy_price, liquidation_price
 from bt_margin.core.risk import Risk
 from bt_margin.engine.events import Event
 from bt_margin.engine.ledger import Ledger
-from bt_margin.engine.orders import Reservations
+from bt_margin.engine.orders import Reservations, Reserved
 from bt_margin.engine.plan import FeeRule, Plan, Refusal, plan
 from bt_margin.engine.pool import Pool, Position
 from bt_margin.engine.preview import Preview, preview_of, reduces
@@ -202,16 +202,23 @@ class AccountView(ABC):
     ) -> Refusal | None:
         """What :meth:`check_order` would say; nothing is written."""
         p = self.position(symbol)
+        one = self.orders.price_in(self, p, size, price)
+        return self._judge(p, one, price, reduce_only, fee)
+
+    def _judge(
+        self, p: Position, one: Reserved, price: float, reduce_only: bool, fee: FeeRule | None
+    ) -> Refusal | None:
+        size = one.size
         if self.dead:
             return self.dead_refusal()
         if reduces(p.size, size) or reduce_only:
             return None
-        capped = self.orders.over_cap(self, p, size, price)
+        capped = self.orders.over_cap(p, one)
         if capped is not None:
             return capped
         if p.size * size < 0:  # a reversal: what its closing part frees counts
-            return self.plan(symbol, size, price, fee, resting=True).refusal
-        return self.orders.judge(self, p, size, price, fee or self.venue_fee(p, "taker"))
+            return self.plan(p.symbol, size, price, fee, resting=True).refusal
+        return self.orders.judge(self, p, one, price, fee or self.venue_fee(p, "taker"))
 
     def venue_fee(self, position: Position, liquidity: str) -> FeeRule:
         """How the venue charges a fill of this symbol now, as ``"maker"`` or ``"taker"``."""

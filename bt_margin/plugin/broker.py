@@ -105,6 +105,7 @@ class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroke
         self._market_reset()
         self._booking_reset()
         self._forced_reset()
+        self._queue_reset()
         self._matching = Matching(self)
         finer = by_symbol(self.p.detail, "detail").items()
         self._detail = {self.symbol_named(s): detail_of(frame, s) for s, frame in finer}
@@ -173,6 +174,7 @@ class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroke
             return
         if not self._ready:
             self._prepare()
+            self._calm.prove()
         while self._toactivate:
             self._toactivate.popleft().activate()
         fresh = [i for i in self._instruments if i.advance()]

@@ -121,6 +121,11 @@ class Calm:
 
     # -- where a stretch begins and ends --------------------------------------------------------
 
+    def prove(self) -> bool:
+        """Whether stretches are possible at all: every feed is loaded in advance, and sound."""
+        possible = self.longest and self.broker.may_be_calm()
+        return bool(possible) and all(q.proved() for q in self.broker._instruments)
+
     def look(self) -> bool:
         """Whether a calm stretch begins here."""
         broker = self.broker
@@ -128,8 +133,7 @@ class Calm:
         if not broker._ready:
             return False
         held = [quote for quote in quotes if quote.position.size]
-        known = self.longest and broker.may_be_calm() and all(q.proved() for q in quotes)
-        if not (known and all(q.watchable() for q in held)):
+        if not (self.prove() and all(q.watchable() for q in held)):
             self.rest = PAUSE
             return False
         limit = self._limit(quotes, held)

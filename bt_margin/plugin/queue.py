@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from backtrader import Order
+from backtrader import BuyOrder, Order, SellOrder
 
 from bt_margin.engine.pool import Pool
 from bt_margin.plugin.matching import on_mark
+from bt_margin.plugin.quick import Maker
 
 if TYPE_CHECKING:
     from bt_margin.engine.account import Account
@@ -23,6 +24,42 @@ class Queue(Base):
     """The part of :class:`MarginBroker` that leads orders through a bar."""
 
     account: Account
+
+    def _queue_reset(self) -> None:
+        self._maker = Maker()
+
+    def buy(
+        self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None,
+        exectype: Any = None, valid: Any = None, tradeid: int = 0, oco: Any = None,
+        trailamount: Any = None, trailpercent: Any = None, parent: Any = None,
+        transmit: bool = True, histnotify: bool = False, _checksubmit: bool = True, **info: Any,
+    ) -> Any:  # fmt: skip
+        """backtrader's own call; ``info`` is noted on the order."""
+        order = self._maker.order(
+            BuyOrder, data, owner=owner, size=size, price=price, pricelimit=plimit,
+            exectype=exectype, valid=valid, tradeid=tradeid, trailamount=trailamount,
+            trailpercent=trailpercent, parent=parent, transmit=transmit, histnotify=histnotify,
+        )  # fmt: skip
+        return self._send(order, oco, _checksubmit, info)
+
+    def sell(
+        self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None,
+        exectype: Any = None, valid: Any = None, tradeid: int = 0, oco: Any = None,
+        trailamount: Any = None, trailpercent: Any = None, parent: Any = None,
+        transmit: bool = True, histnotify: bool = False, _checksubmit: bool = True, **info: Any,
+    ) -> Any:  # fmt: skip
+        """backtrader's own call; ``info`` is noted on the order."""
+        order = self._maker.order(
+            SellOrder, data, owner=owner, size=size, price=price, pricelimit=plimit,
+            exectype=exectype, valid=valid, tradeid=tradeid, trailamount=trailamount,
+            trailpercent=trailpercent, parent=parent, transmit=transmit, histnotify=histnotify,
+        )  # fmt: skip
+        return self._send(order, oco, _checksubmit, info)
+
+    def _send(self, order: Any, oco: Any, check: bool, info: dict[str, Any]) -> Any:
+        order.addinfo(**info)
+        self._ocoize(order, oco)
+        return self.submit(order, check=check)
 
     def match_pending(self, symbols: Collection[str] | None = None) -> None:
         """The stock broker's loop over the queue, once: the orders of these symbols, or all."""

@@ -22,6 +22,7 @@ from stories.world import START, A, B, generic
 
 import bt_margin as btm
 from bt_margin.core.funding import FundingStamp
+from bt_margin.engine import bound
 from bt_margin.engine.account import Account
 from bt_margin.engine.bound import Pending
 from bt_margin.engine.quote import Quote
@@ -123,6 +124,24 @@ def test_when_the_bound_says_safe_no_path_and_no_order_of_fills_breaches(
             a.fund(name, q.take_stamp().rate, q.mark_at(s))
         for pool in a.pools.values():
             assert not pool.breached(), (pool, what, s)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=200)
+@given(two=st.tuples(one_symbol, one_symbol), inside=st.booleans())
+def test_the_short_way_for_one_order_says_what_the_definition_says(
+    kind: str, two: Any, inside: bool
+) -> None:
+    """At fees that leave more than is required, just as much, and less."""
+    a, quotes, pending, _ = world(kind, two)
+    opened(a, quotes)
+    for entry in pending:
+        equity, need = a.cross.worst()
+        drift, more, _ = bound._reach(entry)
+        for share in (0.0, 0.5, 0.999, 1.0, 1.001, 2.0):
+            fee = max(0.0, equity - need - more - drift) * share
+            alone = [entry._replace(inside=inside, fee=fee)]
+            assert bound.risky_pools(a, alone, quotes) == bound._risky(a, alone, quotes)
 
 
 @pytest.mark.parametrize("kind", KINDS)
