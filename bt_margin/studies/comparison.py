@@ -127,12 +127,17 @@ class Comparison:
         return {name: dict(run.settings) for name, run in self.runs.items()}
 
     def to_dir(self, path: str | Path) -> list[Path]:
-        """Write equity, events, summary and divergence as CSV and Parquet, and the picture, into a folder.
+        """Write everything into a folder, from which ``bt-margin report`` makes the page again.
 
-        All of them appear, or none. Returns the files written.
+        Equity, returns (by day), positions, events, summary and divergence as CSV and Parquet (tables of more
+        than 250,000 rows as Parquet only), ``result.json`` with the verdict, the headline, what the
+        difference is made of and the liquidations, the picture, and the bundle of the page. All of them
+        appear, or none. Returns the files written.
         """
         tables = {
             "equity": self.equity.rename_axis("time").reset_index(),
+            "returns": self.returns.reset_index(),
+            "positions": self.positions,
             "events": self.events,
             "summary": self.summary.reset_index(),
             "divergence": self.divergence.to_frame(),
@@ -140,6 +145,7 @@ class Comparison:
         with staged(path) as (place, written):
             write_tables(place, tables, self.synthetic)
             presenter().write_picture(self, place / "equity.svg")
+            presenter().write_bundle(self, place)
         return written
 
     def plot(self) -> Any:

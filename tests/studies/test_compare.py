@@ -373,8 +373,10 @@ def test_a_strategy_that_fails_leaves_the_cerebro_as_it_was() -> None:
 def test_to_dir_writes_every_table_twice_and_the_picture(tmp_path: Path) -> None:
     result = compare(Hedge, hedged(), venue=flat_venue(), leverage=10, cash=1_000)
     files = {path.name for path in result.to_dir(tmp_path)}
-    tables = ("equity", "events", "summary", "divergence")
-    assert files == {f"{t}.{kind}" for t in tables for kind in ("csv", "parquet")} | {"equity.svg"}
+    tables = ("equity", "returns", "positions", "events", "summary", "divergence")
+    written = {f"{t}.{kind}" for t in tables for kind in ("csv", "parquet")}
+    others = {"equity.svg", "bundle.json", "bundle.npz", "result.json"}
+    assert files == written | others
     assert {path.name for path in tmp_path.iterdir()} == files
     assert list(pd.read_parquet(tmp_path / "summary.parquet")["scenario"]) == ["cross", "isolated"]
 
