@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from market.loopback import Coin, Loopback, loopback, ms
 from typer.testing import CliRunner, Result
 
+from bt_margin.cli import download, shell
 from bt_margin.cli.app import app
 from bt_margin.market.download import FinerBars
+from bt_margin.market.filling import Job, Progress
 from bt_margin.market.store import Store
 
 BTC = "BTC/USDT:USDT"
@@ -246,3 +249,35 @@ def test_check_leaves_no_file_of_the_store_alone_and_export_overlooks_single_hou
     assert sorted(each.name for each in (place / "out").iterdir()) == [
         "BTC_USDT_USDT-funding.json", "BTC_USDT_USDT-mark-1h.csv", "BTC_USDT_USDT-ohlcv-1h.csv",
     ]  # fmt: skip
+
+
+def test_on_eighty_columns_the_table_is_one_and_the_time_left_is_seen(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "WIDE", 80)
+    found = call("download", *market(place))
+    assert found.stdout.count("new rows") == 1
+    assert all(len(line) <= 80 for line in found.stdout.splitlines() if "binanceusdm BTC" in line)
+    shown = StringIO()
+    monkeypatch.setattr("sys.stderr", Terminal(shown))
+    monkeypatch.setenv("COLUMNS", "80")
+    job = Job("binanceusdm", BTC, "funding", "1h", (), rows=99_999_999)
+    with download.bars(quiet=False) as told:
+        assert told is not None
+        told(Progress(job, 50, 100, NOW))
+    assert "2024-03-01" in shown.getvalue()
+    assert "--:--" in shown.getvalue()  # nothing is cut off the end of the line
+
+
+class Terminal(StringIO):
+    """A text stream that says it is a terminal, and writes elsewhere."""
+
+    def __init__(self, to: StringIO) -> None:
+        super().__init__()
+        self.to = to
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        return self.to.write(text)

@@ -28,6 +28,7 @@ OPTIONS = "JSON or TOML merged into the ccxt configuration: proxies, urls, heade
 AGAIN = "Ask for all of it, also what the store has: corrections and bars filled in later come in."
 WORKERS = "Datasets of one venue fetched side by side (they share its rate limit)."
 PARTIAL = 3  # exit code: some datasets came, some did not
+_BESIDE = 73  # columns that stand beside a progress bar
 _LINE_EVERY = 5.0  # seconds between two plain progress lines where there is no terminal
 
 
@@ -112,13 +113,13 @@ def show(report: Report, store: Store) -> None:
     from bt_margin.report import numbers as n
 
     console = shell.stdout()
-    table = [["dataset", "rows fetched", "requests", "bars the venue lacks", "outcome"]]
+    table = [["dataset", "new rows", "venue lacks", "outcome"]]
     for job in report.jobs:
-        counts = [n.count(each) for each in (job.rows, job.requests, job.gaps)]
-        table.append([job.label, *counts, said_of(job)])
+        table.append([job.label, n.count(job.rows), n.count(job.gaps), said_of(job)])
     layout.show_numbers(console, table)
-    for note in report.notes:
-        console.print(layout.hanging(note, console.width), style="dim", markup=False)
+    for note in [*report.notes, *map(_lacks, report.jobs)]:
+        if note:
+            console.print(layout.hanging(note, console.width), style="dim", markup=False)
     rows = sum(job.rows for job in report.jobs)
     console.print(
         f"{n.count(rows)} rows in {report.seconds:,.1f} s, kept in {store.folder}", markup=False
@@ -157,10 +158,17 @@ def said_of(job: Job) -> str:
     if job.error is not None:
         return "failed"
     if job.skipped:
-        return "not at this venue"
+        return "not offered"
     if job.lacking:
-        return f"lacks {_date(job.lacking[0][0])} to {_date(job.lacking[-1][1])}"
+        return "incomplete"
     return "revised bars" if job.revised else "nothing new" if not job.rows else "complete"
+
+
+def _lacks(job: Job) -> str:
+    """What of a dataset is not settled though its time is over; "" where all is."""
+    if not job.lacking:
+        return ""
+    return f"{job.label}: nothing yet of {_date(job.lacking[0][0])} to {_date(job.lacking[-1][1])}"
 
 
 def document(report: Report, store: Store) -> dict[str, Any]:
@@ -197,12 +205,14 @@ def bars(quiet: bool) -> Iterator[Told | None]:
         from rich import progress as p
         from rich.console import Console
 
+        console = Console(stderr=True)
+        bar = max(4, min(40, console.width - _BESIDE))
         columns = (
-            p.TextColumn("{task.description}"), p.BarColumn(), p.TaskProgressColumn(),
+            p.TextColumn("{task.description}"), p.BarColumn(bar), p.TaskProgressColumn(),
             p.TextColumn("{task.fields[reached]}"), p.TextColumn("{task.fields[rate]}"),
-            p.TimeRemainingColumn(),
+            p.TimeRemainingColumn(compact=True),
         )  # fmt: skip
-        with p.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        with p.Progress(*columns, console=console, transient=True) as shown:
             yield _Bars(shown)
 
 
@@ -222,8 +232,8 @@ class _Bars:
         self.shown.update(
             self.tasks[label],
             completed=at.done / at.total if at.total else 1.0,
-            reached=_date(at.reached),
-            rate=_rate(at, self.begun[label]),
+            reached=_date(at.reached)[:10],
+            rate=_rate(at, self.begun[label]).replace(" rows", ""),
         )
 
 

@@ -147,6 +147,12 @@ def _load(store: Store, exchange: str, symbol: str, asked: Asked) -> pd.DataFram
         "source": {"exchange": exchange, "datasets": [_source(each) for each in used]},
     }
     _add_coverage(frame, last, asked)
+    if not _is_perpetual(symbol, contract):
+        sort = "spot market" if ":" not in symbol else "dated future"
+        frame.attrs["notes"].append(
+            f"{symbol}: a {sort}, run as a contract on which no funding is due; "
+            "interest on what is borrowed is not charged."
+        )
     return frame
 
 

@@ -206,6 +206,10 @@ def test_a_spot_market_has_bars_alone(tmp_path: Path) -> None:
         report = fetch([order(server, ("BTC/USDT",))], Store(tmp_path))
         assert [bool(job.skipped) for job in report.jobs] == [False, True, True]
         assert report.jobs[0].rows == 696
+        frame = get(server, tmp_path, "BTC/USDT", offline=True)["BTC/USDT"]
+        assert any(
+            "a spot market" in note for note in frame.attrs["notes"]
+        )  # and no silent perpetual
 
 
 @pytest.mark.parametrize(
