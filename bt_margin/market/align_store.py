@@ -186,7 +186,7 @@ def _symbols(store: Store, exchange: str, symbols: Iterable[str] | str | None) -
         names = ", ".join(store.exchanges()) or "nothing"
         hint = near(exchange, store.exchanges()) or f"bt-margin download --exchange {exchange} ..."
         raise MissingData(
-            message(f"nothing of {exchange} is stored", names, None, str(store), hint)
+            message(f"nothing of {exchange} is stored", names, None, str(store.folder), hint)
         )
     if symbols is None:
         return have
@@ -197,7 +197,7 @@ def _symbols(store: Store, exchange: str, symbols: Iterable[str] | str | None) -
             hint = near(name, have) or f"bt-margin download --exchange {exchange} --symbols {name}"
             found = ", ".join(have)
             raise MissingData(
-                message(f"no data for {name}", found, None, f"{exchange}, {store}", hint)
+                message(f"no data for {name}", found, None, f"{exchange}, {store.folder}", hint)
             )
     return list(dict.fromkeys(wanted))
 
