@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from bt_margin.studies import sentences as say
-from bt_margin.studies.amounts import money
+from bt_margin.studies.amounts import grain, money
 from bt_margin.studies.breaches import funding_behind
 from bt_margin.studies.divergence import Note, Track
 from bt_margin.studies.pieces import Cause
@@ -83,7 +83,7 @@ def _weight(note: Note) -> tuple[int, int]:
 def _between(track: Track, begin: int, end: int, kinds: Iterable[str]) -> list[Note]:
     """The notes of these bars (inclusive) and kinds."""
     wanted = set(kinds)
-    return [n for n in track.notes if begin <= n.bar <= end and n.event.kind in wanted]
+    return [note for note in track.notes_of(begin, end) if note.event.kind in wanted]
 
 
 def _one_sided(first: Track, other: Track, begin: int, end: int) -> list[tuple[Track, Note]]:
@@ -137,7 +137,9 @@ def _fate(peer: Track, note: Note) -> str:
 
 
 def _death(first: Track, other: Track, bar: int) -> Cause | None:
-    """One account is dead and the other trades on."""
+    """One account is dead and the other trades on; who has an equity is alive."""
+    if min(first.equity[bar], other.equity[bar]) > grain(first.currency):
+        return None
     last = [_last(track, bar, ("dead", "revived")) for track in (first, other)]
     dead = [note is not None and note.event.kind == "dead" for note in last]
     if dead[0] == dead[1]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -61,6 +61,16 @@ class Track:
     notes: Sequence[Note] = ()
     currency: str = "USDT"
     bare: frozenset[str] = frozenset()
+    _by_bar: dict[int, list[Note]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def notes_of(self, begin: int, end: int) -> Iterator[Note]:
+        """The notes of the bars ``begin`` to ``end`` inclusive, bar by bar."""
+        if not self._by_bar:
+            for note in self.notes:
+                self._by_bar.setdefault(note.bar, []).append(note)
+        return chain.from_iterable(self._by_bar.get(bar, ()) for bar in range(begin, end + 1))
 
 
 def diverge(first: Track, others: Sequence[Track], told_by: Storyteller) -> Divergence:
