@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from bt_margin.cli import compare as compare_verb
 from bt_margin.cli import layout, shell
+from bt_margin.cli import result as results
 from bt_margin.cli.app import app
 from bt_margin.market.files import save_market
 from bt_margin.report import tables
@@ -335,7 +336,7 @@ def shown(result: Comparison, width: int) -> str:
     console = Console(width=width, record=True, file=io.StringIO(), highlight=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shell, "stdout", lambda: console)
-        compare_verb.show(result)
+        results.show(result)
     return console.export_text()
 
 
@@ -354,7 +355,7 @@ def test_no_number_or_date_is_cut_and_the_reason_is_always_there(
     flat = " ".join(text.split())
     first = tables.liquidation_rows(parted)[1]
     assert first[0] in text
-    assert tables.episodes(parted, most=6)[1][-1].split(";")[0] in flat or width >= 150
+    assert tables.episodes(parted, most=results.MOST)[1][-1].split(";")[0] in flat or width >= 150
     assert all(word in flat for word in REASONS[:1])
     assert "maintenance margin of" in flat
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from bt_margin._version import __version__
-from bt_margin.cli import calc, check, compare, download, run, sample, store_verbs
+from bt_margin.cli import calc, check, compare, download, report, run, sample, shell, store_verbs
+from bt_margin.cli.help import Sectioned
 
 EXAMPLES = """Cross or isolated margin? Run a backtrader strategy under both and see where they part.
 
@@ -40,16 +41,21 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """Nothing to do before a verb."""
+    """Before any verb: what a terminal cannot show is replaced, not refused."""
+    shell.plain_signs()
 
 
 root.__doc__ = EXAMPLES
-app.command("compare")(compare.compare)
-app.command("run")(run.run)
-app.command("download")(download.download)
-app.command("check")(check.check)
-app.command("list")(store_verbs.list_)
-app.command("import")(store_verbs.import_)
-app.command("export")(store_verbs.export)
-app.command("sample")(sample.sample)
-app.command("calc")(calc.calc)
+for name, verb in (
+    ("compare", compare.compare),
+    ("run", run.run),
+    ("report", report.report),
+    ("download", download.download),
+    ("check", check.check),
+    ("list", store_verbs.list_),
+    ("import", store_verbs.import_),
+    ("export", store_verbs.export),
+    ("sample", sample.sample),
+    ("calc", calc.calc),
+):
+    app.command(name, cls=Sectioned)(verb)

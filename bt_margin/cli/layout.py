@@ -16,6 +16,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from bt_margin.report.terminal import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -24,16 +26,19 @@ WIDE = 150  # columns from which a sentence stands beside its numbers
 _LEAST = 44  # columns a sentence wants beside its numbers
 _INDENT = "    "
 _GAP = "  "
+_PERCENT = "\u00a0%"  # a number and its sign stay on one line
 
 
 def show_numbers(console: Console, rows: Rows, title: str = "") -> None:
     """Print a table of numbers; the first row is the header, the first column the labels."""
+    rows = harmless(rows)
     for number, part in enumerate(parts(rows, console.width)):
         console.print(grid(part, numbers=True, title=title if not number else ""))
 
 
 def show_words(console: Console, rows: Rows, title: str, spare: Sequence[str] = ()) -> None:
     """Print a table whose last column is a sentence; ``spare`` columns are left out first, in this order."""
+    rows = harmless(rows)
     if console.width >= WIDE:
         for kept in _without(rows, spare):
             if sum(_widths(kept)[:-1]) + 2 * len(kept[0]) + _LEAST <= console.width:
@@ -44,9 +49,23 @@ def show_words(console: Console, rows: Rows, title: str, spare: Sequence[str] = 
         console.print(Text(line), soft_wrap=True)
 
 
-def hanging(text: str, width: int) -> str:
+def show_text(console: Console, text: str, style: str = "", indent: str = _GAP) -> None:
+    """Print a sentence in lines of the terminal's width; a word that is longer, a path, stays whole."""
+    shown = hanging(plain(text), console.width, indent)
+    console.print(Text(shown), style=style, soft_wrap=True)
+
+
+def harmless(rows: Rows) -> Rows:
+    """The table with nothing in it that steers a terminal."""
+    return [[plain(cell) for cell in row] for row in rows]
+
+
+def hanging(text: str, width: int, indent: str = _GAP) -> str:
     """A note in lines of this width, the later ones indented."""
-    return textwrap.fill(text, width, subsequent_indent=_GAP, break_long_words=False)
+    return textwrap.fill(
+        text.replace(" %", _PERCENT), width, subsequent_indent=indent, break_long_words=False,
+        break_on_hyphens=False,
+    ).replace(_PERCENT, " %")  # fmt: skip
 
 
 def parts(rows: Rows, width: int) -> list[Rows]:

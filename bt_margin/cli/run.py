@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bt_margin.cli import compare as shown
-from bt_margin.cli import parse, shell
+from bt_margin.cli import options as o
+from bt_margin.cli import parse, result, shell
+from bt_margin.cli.compare import chosen_venue
+from bt_margin.cli.result import Output
 
 if TYPE_CHECKING:
     from bt_margin.studies.comparison import Comparison
@@ -37,29 +39,46 @@ MOST = 12  # parameter sets in a table
 
 
 def run(
-    script: Annotated[Path, typer.Argument(help=SCRIPT)],
+    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help=SCRIPT)],
     arguments: Annotated[list[str] | None, typer.Argument(help=ARGUMENTS)] = None,
-    venue: Annotated[str, typer.Option(help="Whose rules apply.")] = "binance",
-    margin_mode: Annotated[str, typer.Option(help=MODE)] = "both",
-    leverage: Annotated[
-        float, typer.Option(parser=shell.number, help="Leverage of every position.")
-    ] = 10.0,
-    cash: Annotated[float | None, typer.Option(parser=shell.number, help=CASH)] = None,
-    symbol: Annotated[list[str] | None, typer.Option(help=SYMBOL)] = None,
-    data: Annotated[list[Path] | None, typer.Option(help=DATA)] = None,
-    rule: Annotated[list[str] | None, typer.Option(help=shown.RULE)] = None,
-    as_of: Annotated[str | None, typer.Option(help="Pin the venue's tables to a date.")] = None,
-    intrabar: Annotated[
-        str, typer.Option(help="Path inside a bar: adverse, favourable or nearest.")
-    ] = "adverse",
-    timestamps: Annotated[str, typer.Option(help=STAMPS)] = "open",
-    scenario: Annotated[list[str] | None, typer.Option(help=shown.SCENARIO)] = None,
-    told: Annotated[str | None, typer.Option(help=TOLD)] = None,
-    bounds: Annotated[bool, typer.Option("--bounds", help=shown.BOUNDS)] = False,
-    plot: Annotated[bool, typer.Option("--plot", help="Let the script draw.")] = False,
-    out: Annotated[Path | None, typer.Option(help=OUT)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdicts.")] = False,
+    data: Annotated[
+        list[Path] | None, typer.Option(metavar="PATH", rich_help_panel=o.MARKET, help=DATA)
+    ] = None,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=SYMBOL", rich_help_panel=o.MARKET, help=SYMBOL),
+    ] = None,
+    timestamps: Annotated[
+        str, typer.Option(metavar="WHICH", rich_help_panel=o.MARKET, help=STAMPS)
+    ] = "open",
+    margin_mode: Annotated[
+        str, typer.Option(metavar="MODE", rich_help_panel=o.ACCOUNT, help=MODE)
+    ] = "both",
+    leverage: o.Leverage = 10.0,
+    cash: Annotated[
+        float | None,
+        typer.Option(parser=shell.number, metavar="NUMBER", rich_help_panel=o.ACCOUNT, help=CASH),
+    ] = None,
+    venue: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=o.ACCOUNT, help="Whose rules apply.")
+    ] = "binance",
+    rule: o.Rule = None,
+    as_of: o.AsOf = None,
+    scenario: o.Scenario = None,
+    intrabar: o.Intrabar = "adverse",
+    bounds: o.Bounds = False,
+    told: Annotated[
+        str | None, typer.Option(metavar="SCENARIO", rich_help_panel=o.STUDY, help=TOLD)
+    ] = None,
+    plot: Annotated[
+        bool, typer.Option("--plot", rich_help_panel=o.STUDY, help="Let the script draw.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", rich_help_panel=o.OUTPUT, help=OUT)
+    ] = None,
+    report: o.Report = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
 ) -> None:
     """Run a script as it is, its account replaced by ours, under both margin modes, and compare.
 
@@ -70,8 +89,8 @@ def run(
     Example: bt-margin run my_script.py --margin-mode isolated -- --fast 10 --slow 30
     """
     with shell.plain_errors():
-        place = None if out is None else shell.folder(out)
-        rules = shown.chosen_venue(venue, rule, as_of)
+        output = Output(out, report, as_json, quiet).tried()
+        rules = chosen_venue(venue, rule, as_of)
         keywords: dict[str, Any] = {
             "venue": rules,
             "leverage": leverage,
@@ -85,8 +104,8 @@ def run(
         own = parse.scenarios(scenario or []) or _modes(margin_mode)
         scenarios = {name: {**keywords, **each} for name, each in own.items()}
         main = _told(told, scenarios)
-        outcome = _run(script, arguments or [], scenarios, main, (bounds, plot, quiet or as_json))
-        _print(outcome, _save(outcome, place), (quiet, as_json))
+        outcome = _run(script, arguments or [], scenarios, main, (bounds, plot, output.silent))
+        _print(outcome, _save(outcome, output), output)
         _end(outcome)
 
 
@@ -168,46 +187,43 @@ def _run(
     return run_script(script, arguments, study)
 
 
-def _save(outcome: Outcome, out: Path | None) -> list[Path]:
+def _save(outcome: Outcome, output: Output) -> list[Path]:
     """The files asked for: those of one run in the folder itself, of several in run1, run2, ..."""
-    if out is None or not outcome.runs:
-        return []
     written = []
+    several = len(outcome.runs) > 1
     for number, each in enumerate(outcome.runs, 1):
-        place = out / f"run{number}" if len(outcome.runs) > 1 else out
-        written += _save_one(each, outcome if number == 1 else None, place)
+        own = output.of_run(number) if several else output
+        written += result.save(
+            _comparison(each), own, _more(each, outcome if number == 1 else None)
+        )
     return written
 
 
-def _save_one(each: Comparison | Optimisation, outcome: Outcome | None, out: Path) -> list[Path]:
+def _more(each: Comparison | Optimisation, outcome: Outcome | None) -> Callable[[Path], None]:
+    """What a folder holds besides: the parameter sets, and what the script printed."""
     from bt_margin.studies.optimisation import Optimisation
-    from bt_margin.studies.write import staged
 
-    comparison = _comparison(each)
-    with staged(out) as (place, written):
-        comparison.to_dir(place)
-        comparison.report(place / "report.html")
+    def write(place: Path) -> None:
         if isinstance(each, Optimisation):
             each.table.to_csv(place / "parameter_sets.csv", index=False)
         for name, pieces in (outcome.speech.said() if outcome else {}).items():
-            with (place / f"printed_{name.replace('/', '_')}.txt").open(
-                "w", encoding="utf-8"
-            ) as file:
+            path = place / f"printed_{name.replace('/', '_')}.txt"
+            with path.open("w", encoding="utf-8") as file:
                 file.writelines(pieces)
-    return written
+
+    return write
 
 
-def _print(outcome: Outcome, files: list[Path], how: tuple[bool, bool]) -> None:
+def _print(outcome: Outcome, files: list[Path], output: Output) -> None:
     """The results for a program, in short, or whole."""
-    quiet, as_json = how
-    if as_json:
+    if output.as_json:
         shell.write_json(_document(outcome, files))
         return
     for number, each in enumerate(outcome.runs, 1):
         several = f"run {number} of {len(outcome.runs)}: " if len(outcome.runs) > 1 else ""
-        _show(outcome, each, several, quiet)
-    if files and not quiet:
-        typer.echo("\nwritten: " + ", ".join(str(path) for path in files))
+        _show(outcome, each, several, output.quiet)
+    if not output.quiet:
+        result.tell_files(files)
 
 
 def _show(outcome: Outcome, each: Comparison | Optimisation, several: str, quiet: bool) -> None:
@@ -225,7 +241,7 @@ def _show(outcome: Outcome, each: Comparison | Optimisation, several: str, quiet
     typer.echo(f"\n── {heading} ──")
     if isinstance(each, Optimisation):
         _show_sets(each, outcome.told)
-    shown.show(comparison)
+    result.show(comparison)
 
 
 def _comparison(each: Comparison | Optimisation) -> Comparison:
@@ -270,7 +286,7 @@ def _document(outcome: Outcome, files: list[Path]) -> dict[str, Any]:
     runs = []
     for each in outcome.runs:
         tried = each if isinstance(each, Optimisation) else None
-        own = shown.document(_comparison(each), [])
+        own = result.document(_comparison(each), [])
         own["parameter_sets"] = tried.table.to_dict(orient="records") if tried else []
         runs.append(own)
     error = outcome.error

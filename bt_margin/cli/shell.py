@@ -1,7 +1,9 @@
-"""What every verb does the same way: errors, colours, progress, JSON."""
+"""What every verb does the same way: errors, colours, signs, progress, JSON."""
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 import os
@@ -23,6 +25,43 @@ if TYPE_CHECKING:
 WIDE = 170  # columns of a table that goes into a file or a pipe
 _PATIENCE = 1.0  # seconds without a word before a progress bar appears
 DEBUG = "BT_MARGIN_DEBUG"
+_SIGNS = {
+    "−": "-", "–": "-", "—": "-", "─": "-", "×": "x", "·": "*", "✕": "X", "…": "~", "→": ">", "←": "<",
+    "▲": "^", "▼": "v", "’": "'", "\u00a0": " ",
+}  # fmt: skip
+_KNOWN_SIGNS = "bt_margin.known_signs"
+
+
+def plain_signs() -> None:
+    """Let stdout and stderr of another encoding than UTF show our signs as the ASCII nearest to them.
+
+    What has no such sign becomes a question mark; nothing ends in an encoding error.
+    """
+    codecs.register_error(_KNOWN_SIGNS, _nearest)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors=_KNOWN_SIGNS)
+
+
+def _nearest(error: UnicodeError) -> tuple[str, int]:
+    """ASCII of the same width for what an encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_SIGNS.get(letter, "?") for letter in lacking), error.end
+
+
+def encodable(text: str, encoding: str) -> bool:
+    """Whether a terminal of this encoding can show a text.
+
+    >>> encodable("▁█", "utf-8"), encodable("▁█", "ascii"), encodable("▁█", "no such encoding")
+    (True, False, False)
+    """
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 @contextmanager
@@ -69,10 +108,17 @@ def _place(error: BaseException) -> str:
 
 
 def stdout() -> Console:
-    """Where results go: coloured on a terminal, plain and wide in a pipe."""
+    """Where results go: coloured on a terminal, plain and wide in a pipe, whatever the environment says.
+
+    On a terminal ``NO_COLOR`` and ``TERM=dumb`` are respected.
+    """
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, soft_wrap=False)
+    if sys.stdout.isatty():
+        return Console(highlight=False, soft_wrap=False)
+    return Console(
+        width=WIDE, color_system=None, force_terminal=False, highlight=False, soft_wrap=False
+    )
 
 
 def number(text: Any) -> float:
@@ -128,25 +174,49 @@ def finite(value: Any) -> Any:
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[Callable[[str, float], None] | None]:
-    """A bar on stderr for work that takes longer than a moment; only on a terminal, and gone afterwards."""
+def progress(quiet: bool, runs: int = 1) -> Iterator[Callable[[str, float], None] | None]:
+    """A bar with the time left on stderr, for work that takes longer than a moment.
+
+    Only on a terminal, and gone afterwards. ``runs`` is how many labels are expected, one after the other;
+    all of them make one bar.
+    """
     if quiet or not sys.stderr.isatty():
         yield None
         return
+    from rich import progress as p
     from rich.console import Console
-    from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as shown:
-        started = time.monotonic()
-        tasks: dict[str, Any] = {}
+    columns = (
+        p.TextColumn("{task.description}", markup=False), p.BarColumn(), p.TaskProgressColumn(),
+        p.TimeRemainingColumn(elapsed_when_finished=True), p.TextColumn("left"),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    with p.Progress(*columns, console=console, transient=True, auto_refresh=False) as shown:
+        yield _Bar(shown, runs)
 
-        def told(label: str, share: float) -> None:
-            if time.monotonic() - started < _PATIENCE:
-                return
-            if label not in tasks:
-                for done in tasks.values():
-                    shown.update(done, completed=1.0)
-                tasks[label] = shown.add_task(label, total=1.0)
-            shown.update(tasks[label], completed=share, refresh=True)
 
-        yield told
+class _Bar:
+    """Several runs on one bar; the bar appears when they take longer than a moment."""
+
+    def __init__(self, shown: Any, runs: int) -> None:
+        self.shown, self.runs = shown, runs
+        self.started = time.monotonic()
+        self.done, self.label, self.share = 0, "", 0.0
+        self.task: Any = None
+
+    def __call__(self, label: str, share: float) -> None:
+        if self.label and (label != self.label or share < self.share):  # the next run has begun
+            self.done += 1
+        self.label, self.share = label, share
+        self.runs = max(self.runs, self.done + 1)
+        if self.task is None:
+            self.task = self.shown.add_task(label, total=1.0, visible=False)
+        late = time.monotonic() - self.started >= _PATIENCE
+        several = f" ({self.done + 1} of {self.runs})" if self.runs > 1 else ""
+        self.shown.update(
+            self.task,
+            description=f"{label}{several}",
+            completed=(self.done + share) / self.runs,
+            visible=late,
+            refresh=late,
+        )
