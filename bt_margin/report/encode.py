@@ -87,8 +87,8 @@ def decode(coded: Mapping[str, Coded]) -> dict[str, Floats]:
         for name in coded:
             _decoded(name, coded, whole, ())
         return {
-            name: one if coded[name]["kind"] == "float" else one / 10.0 ** coded[name]["digits"]
-            for name, one in whole.items()
+            name: whole[name] if one["kind"] == "float" else whole[name] / 10.0 ** one["digits"]
+            for name, one in coded.items()
         }
     except (LookupError, TypeError, ValueError, ArithmeticError, zlib.error) as error:
         raise InputError(f"the text of the arrays cannot be read: {error}") from error

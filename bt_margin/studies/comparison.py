@@ -20,7 +20,7 @@ from bt_margin.studies.result import Run
 from bt_margin.studies.returns import per_bar, per_day
 from bt_margin.studies.summary import growth_of, summary_frame
 from bt_margin.studies.tracks import clock, milliseconds, track
-from bt_margin.studies.write import staged, write_tables
+from bt_margin.studies.write import drop_stale, staged, write_tables
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -146,6 +146,7 @@ class Comparison:
             write_tables(place, tables, self.synthetic)
             presenter().write_picture(self, place / "equity.svg")
             presenter().write_bundle(self, place)
+        drop_stale(path, tables, written)
         return written
 
     def plot(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,14 @@ def staged(folder: str | Path) -> Iterator[tuple[Path, list[Path]]]:
             raise InputError(
                 f"cannot write {target / path.name}: {error.strerror}; choose another place"
             ) from error
+
+
+def drop_stale(folder: str | Path, tables: Iterable[str], written: Sequence[Path]) -> None:
+    """Take away the CSV of an earlier, shorter run of these tables, which are now Parquet only."""
+    for name in tables:
+        old = Path(folder) / f"{name}.csv"
+        if old not in written:
+            old.unlink(missing_ok=True)
 
 
 def atomic_text(path: str | Path, text: str) -> Path:

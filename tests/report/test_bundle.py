@@ -17,6 +17,7 @@ from studies.worlds import BTC, ETH, Hold, flat_venue, frame
 import bt_margin as btm
 from bt_margin.errors import InputError
 from bt_margin.report.bundle import ARRAYS, META, OUTCOME, Bundle, bundle_of, load, save
+from bt_margin.report.encode import decode, encode
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.stats import drawdowns
 from bt_margin.studies.summary import growth_of
@@ -175,6 +176,75 @@ def test_no_run_at_all_opens_and_closes_too(tmp_path: Path) -> None:
     one = btm.compare(Hold, {BTC: frame([100.0])}, venue=flat_venue(), cash=1_000.0)
     save(bundle_of(one), tmp_path)
     assert load(tmp_path).meta["bars"] == 1
+
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def through(result: Comparison, folder: Path) -> Bundle:
+    """Bundled, kept and read again, every number as it was."""
+    made = bundle_of(result)
+    save(made, folder)
+    again = load(folder)
+    assert again.meta == made.meta
+    for name, values in made.arrays.items():
+        np.testing.assert_array_equal(again.arrays[name], values)
+    assert list(decode(encode(made.arrays, made.meta["digits"]))) == list(made.arrays)
+    return again
+
+
+class Idle(bt.Strategy):
+    """Does nothing."""
+
+
+class AllIn(bt.Strategy):
+    """Buys all it can of every feed, again and again."""
+
+    def next(self) -> None:
+        for data in self.datas:
+            self.order_target_percent(data, target=9.0 / len(self.datas))
+
+
+def test_zero_trades_one_bar_and_names_that_are_code(tmp_path: Path) -> None:
+    bars = {BTC: frame([100.0, 101.0])}
+    made = through(btm.compare(Idle, bars, venue=flat_venue(), cash=1_000.0), tmp_path)
+    assert (made.meta["markers"], made.arrays["s0.y0.size"].tolist()) == ([], [0.0, 0.0])
+    names = {HOSTILE: {"margin_mode": "cross"}, "x": {"margin_mode": "isolated"}}
+    one = btm.compare(
+        Hold, {BTC: frame([100.0])}, venue=flat_venue(), cash=1_000.0, scenarios=names
+    )
+    assert through(one, tmp_path).meta["scenarios"][0]["name"] == HOSTILE
+
+
+def test_all_dead_after_the_first_bars(tmp_path: Path) -> None:
+    closes = [100.0, 100.0, 40.0, 41.0, 42.0]
+    rules = flat_venue(residual="fund")
+    dead = btm.compare(AllIn, {BTC: frame(closes)}, venue=rules, cash=1_000.0, leverage=10)
+    made = through(dead, tmp_path)
+    assert made.arrays["s0.equity"][-1] == 0.0
+    assert np.isfinite(made.arrays["s0.drawdown"]).all()
+
+
+def test_a_run_alone_and_fifty_symbols(tmp_path: Path) -> None:
+    symbols = [f"C{number}/USDT:USDT" for number in range(50)]
+    frames = {s: frame([10.0 + n, 11.0 + n, 10.5 + n]) for n, s in enumerate(symbols)}
+    one = btm.run(AllIn, frames, venue=flat_venue(), cash=1_000.0, leverage=20)
+    made = through(Comparison({one.name: one}, {}), tmp_path)
+    assert made.meta["symbols"] == symbols
+    held = [made.arrays[f"s0.y{j}.size"][-1] for j in range(50)]
+    assert min(held) > 0.0
+    same(made.arrays["s0.p0.margin"], made.arrays["s0.margin"])
+
+
+def test_coin_margined_symbols_keep_eight_decimals(tmp_path: Path) -> None:
+    coin = "BTC/USD:BTC"
+    result = btm.compare(
+        Hold, {coin: frame([100.0, 101.0, 99.0])}, venue=flat_venue(), cash=1.0, leverage=10,
+        symbols={coin: {"multiplier": 1.0}},
+    )  # fmt: skip
+    made = through(result, tmp_path)
+    assert (made.meta["currency"], made.meta["digits"]) == ("BTC", 8)
+    assert made.arrays["s0.y0.liquidation"][-1] < 100.0
 
 
 def test_result_json_says_how_it_ended(result: Comparison, bundle: Bundle, tmp_path: Path) -> None:

@@ -67,6 +67,15 @@ def test_prices_without_a_tick_keep_nine_digits_and_seven_in_long_runs() -> None
     assert there_and_back({"y0.close": many})["y0.close"][0] == 61_234.12
 
 
+def test_every_small_step_and_every_width_comes_out() -> None:
+    near = [base + step for base in (0, 2**7, 2**15, 2**23, 2**31, 2**39) for step in range(-9, 10)]
+    steps = np.array([step for each in [*range(-300, 301), *near] for step in (each, -each)])
+    for values in (np.cumsum(steps), steps):
+        found = there_and_back({"time": values, "s0.equity": values / 100.0})
+        np.testing.assert_array_equal(found["time"], values)
+        np.testing.assert_array_equal(found["s0.equity"], values / 100.0)
+
+
 def test_times_of_any_spacing_come_out_whole() -> None:
     times = np.array([1_700_000_000_000, 1_700_000_060_001, 1_760_000_000_000])
     assert there_and_back({"time": times})["time"].tolist() == times.tolist()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bt_margin.errors import InputError
-from bt_margin.studies.write import atomic, staged, tried, usable, write_tables
+from bt_margin.studies.write import atomic, drop_stale, staged, tried, usable, write_tables
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -45,6 +45,13 @@ def test_a_long_table_is_written_as_parquet_alone(
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"long.parquet", "short.parquet", "short.csv"}
     assert list(pd.read_parquet(tmp_path / "long.parquet")["symbol"]) == ["A", "B", "A"]
+
+
+def test_the_text_of_a_shorter_run_does_not_stay_beside_a_longer_one(tmp_path: Path) -> None:
+    for name in ("positions.csv", "equity.csv", "mine.csv"):
+        (tmp_path / name).write_text("old")
+    drop_stale(tmp_path, ["positions", "equity", "events"], [tmp_path / "equity.csv"])
+    assert {path.name for path in tmp_path.iterdir()} == {"equity.csv", "mine.csv"}
 
 
 def test_made_up_data_is_marked_in_every_table(tmp_path: Path) -> None:
