@@ -129,19 +129,22 @@ def _difference(comparison: Comparison, pair: Pair, led: Episode | None) -> str:
     text = f"difference of {gap} is {made}"
     if led is not None and led.event is None and led.brief:
         return f"They parted when {led.brief}; the {text}."
-    begun = _began(comparison, pair)
+    begun = _began(comparison, pair, led)
     return f"The {text}{begun}."
 
 
-def _began(comparison: Comparison, pair: Pair) -> str:
-    """How the end of an account began, where that was before."""
+def _began(comparison: Comparison, pair: Pair, led: Episode | None) -> str:
+    """How the end of an account began, where that was before and has not been told yet."""
     for name in (pair.first.name, pair.other.name):
         died = _death(comparison.runs[name])
         if died is None:
             continue
         for piece in pair.episodes:
             opened, closed = (int(t.timestamp() * 1000) for t in (piece.opened, piece.closed))
-            if opened < died <= closed and piece.brief and not _same_moment(pair, piece, died):
+            known = piece is led and _death(comparison.runs[piece.run]) is None
+            if known or not piece.brief or _same_moment(pair, piece, died):
+                continue
+            if opened < died <= closed:
                 return f"; it began when {piece.brief}"
     return ""
 

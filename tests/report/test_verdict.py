@@ -55,14 +55,28 @@ def test_a_death_is_told_with_its_time_and_the_positions_it_took() -> None:
     assert text.count(". ") == 1, "two sentences"
 
 
-def test_how_a_slow_death_began_is_told() -> None:
+def test_what_has_been_told_of_one_is_not_told_again_as_the_beginning_of_the_other() -> None:
     closes = [100.0, 100.0, 100.0, 88.0, 88.0, 70.0, 70.0]
     fallen = frame(closes)
     fallen.iloc[5, fallen.columns.get_indexer(["open", "mark_open", "high", "mark_high"])] = 70.0
     result = compare(Adds, {BTC: fallen, ETH: frame([100.0] * 7)}, venue=flat_venue(), leverage=10)
     text = verdict(result)
-    assert "lost everything on 1 Jan 2025 at 05:00 UTC" in text
+    assert text.startswith("Isolated lost its BTC long to liquidation on 1 Jan 2025 at 03:00 UTC")
+    assert "cross lost everything on 1 Jan 2025 at 05:00 UTC" in text
+    assert "it began" not in text
+
+
+def test_how_a_slow_death_began_is_told() -> None:
+    first = frame([100.0, 100.0, 100.0, 89.0, 100.0, 100.0, 100.0])
+    second = frame([100.0, 100.0, 100.0, 100.0, 100.0, 89.0, 101.0])
+    result = compare(
+        Hold, {BTC: first, ETH: second}, venue=flat_venue(residual="fund"), leverage=10,
+        params={"exposure": 10.0},
+    )  # fmt: skip
+    text = verdict(result)
+    assert "isolated lost everything on 1 Jan 2025 at 05:00 UTC (1 position liquidated)" in text
     assert "; it began when isolated was liquidated out of its BTC/USDT:USDT long at" in text
+    assert text.count(". ") == 1
 
 
 def test_a_liquidation_that_helped_and_one_that_hurt_are_told_alike() -> None:

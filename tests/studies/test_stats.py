@@ -82,3 +82,44 @@ def test_law_drawdown_lies_between_nothing_and_everything(values: list[float]) -
     assert 0.0 <= stats.max_drawdown(grown).depth < 1.0
     assert stats.drawdowns(grown).max() <= 1e-12
     assert grown.iloc[-1] == pytest.approx(values[-1] / values[0])
+
+
+@given(st.lists(st.sampled_from([0.5, 0.8, 1.0, 1.2, 1.5]), min_size=1, max_size=12))
+def test_law_the_longest_fall_is_the_one_a_plain_loop_finds(values: list[float]) -> None:
+    high, since, below, longest = 1.0, 0, False, 0
+    for day, value in enumerate(values):
+        reached = value >= high
+        if below or not reached:
+            longest = max(longest, day - since)
+        if reached:
+            high, since = value, day
+        below = not reached
+    assert stats.longest_fall(curve(values)) == pytest.approx(longest)
+
+
+@given(st.lists(st.floats(0.01, 1e3), min_size=1, max_size=50))
+def test_law_the_lowest_drawdown_is_the_deepest_fall(values: list[float]) -> None:
+    assert -stats.drawdowns(curve(values)).min() == pytest.approx(
+        stats.max_drawdown(curve(values)).depth
+    )
+    assert stats.ulcer(curve(values)) <= stats.max_drawdown(curve(values)).depth + 1e-12
+
+
+def test_omega_tails_and_quantiles_of_days_one_can_count() -> None:
+    wave = curve([1.1, 1.045, 1.1495])  # +10 %, -5 %, +10 %
+    assert stats.omega(wave) == pytest.approx(4.0)
+    assert stats.value_at_risk(wave) == pytest.approx(
+        -0.035
+    )  # a tenth of the way from -5 % to +10 %
+    assert stats.expected_shortfall(wave) == pytest.approx(-0.05)
+    assert stats.tail_ratio(wave) == pytest.approx(0.1 / 0.035)
+    assert stats.skew(wave) == pytest.approx(-math.sqrt(3.0))
+    assert stats.volatility(wave) == pytest.approx(math.sqrt(0.0075) * math.sqrt(365))
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 1.0, 1.0, 1.0, 1.0]])
+def test_shapes_of_nothing_are_nan(values: list[float]) -> None:
+    flat = curve(values)
+    for statistic in (stats.calmar, stats.omega, stats.skew, stats.kurtosis, stats.tail_ratio):
+        assert math.isnan(statistic(flat))
+    assert stats.ulcer(flat) == stats.longest_fall(flat) == 0.0
