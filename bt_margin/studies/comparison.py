@@ -13,7 +13,7 @@ import pandas as pd
 from bt_margin.studies import bounds
 from bt_margin.studies.causes import tell
 from bt_margin.studies.divergence import Track, diverge
-from bt_margin.studies.held import POSITION_COLUMNS, union_of_names
+from bt_margin.studies.held import POSITION_COLUMNS, positions_frame, union_of_names
 from bt_margin.studies.pieces import Divergence
 from bt_margin.studies.present import presenter
 from bt_margin.studies.result import Run
@@ -93,8 +93,9 @@ class Comparison:
         scenarios = pd.Index(list(self.runs), dtype="str")
         tables = []
         for place, run in enumerate(self.runs.values()):
-            name = pd.Categorical.from_codes([place] * len(run.positions), categories=scenarios)
-            tables.append(run.positions.assign(scenario=name))
+            table = positions_frame(run.held)
+            name = pd.Categorical.from_codes([place] * len(table), categories=scenarios)
+            tables.append(table.assign(scenario=name))
         joined = pd.concat(union_of_names(tables), ignore_index=True)
         return joined[["scenario", *POSITION_COLUMNS]]
 

@@ -120,6 +120,18 @@ def test_tier_tables_that_change_on_their_dates(mode: str) -> None:
     assert check(held, told) > 100
 
 
+def test_a_margin_of_so_many_dollars_a_contract_is_followed_from_bar_to_bar() -> None:
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.broker = broker = btm.MarginBroker(venue=flat_venue(), cash=10_000.0)
+    broker.setcommission(commission=0.0, margin=20.0, mult=1.0, name=BTC)
+    cerebro.adddata(btm.PerpData(dataname=frame([100.0 + i for i in range(30)]), name=BTC))
+    cerebro.addstrategy(Hold, exposure=2.0)
+    held, told = witnessed(cerebro)
+    assert broker._margins  # or this tests nothing
+    assert check(held, told) > 20
+    assert len(np.unique(held.leverage)) > 20
+
+
 @given(
     seed=st.integers(0, 10**6),
     inverse=st.booleans(),
