@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from bt_margin.report.terminal import plain
+from bt_margin.report.plain import plain
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from bt_margin.cli import shell
+from bt_margin.report.plain import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -172,7 +173,6 @@ def _head(console: Console, result: Comparison) -> None:
     from rich.text import Text
 
     from bt_margin.report.numbers import plural
-    from bt_margin.report.terminal import plain
 
     names = list(result.first.broker.account.book)
     more = f" and {len(names) - _NAMED + 2} more" if len(names) > _NAMED else ""
@@ -293,7 +293,7 @@ def tell(result: Comparison, output: Output) -> None:
     if output.quiet:
         from bt_margin.report.verdict import verdict
 
-        typer.echo(verdict(result))
+        typer.echo(plain(verdict(result)))
     else:
         show(result)
     files = save(result, output)

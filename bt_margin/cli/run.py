@@ -17,6 +17,7 @@ from bt_margin.cli import options as o
 from bt_margin.cli import parse, result, shell
 from bt_margin.cli.compare import chosen_venue
 from bt_margin.cli.result import Output
+from bt_margin.report.plain import plain
 
 if TYPE_CHECKING:
     from bt_margin.studies.comparison import Comparison
@@ -233,7 +234,7 @@ def _show(outcome: Outcome, each: Comparison | Optimisation, several: str, quiet
 
     comparison = _comparison(each)
     if quiet:
-        typer.echo(several + verdict(comparison))
+        typer.echo(plain(several + verdict(comparison)))
         return
     heading = f"{several}{outcome.script.name}"
     if len(comparison.runs) > 1:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from bt_margin.errors import BtMarginError, DownloadError, InvariantError
+from bt_margin.report.plain import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -96,7 +97,7 @@ def fail(text: str, code: int) -> None:
 
 def complain(text: str) -> None:
     """One line on stderr about what went wrong, while the rest goes on."""
-    typer.echo(f"bt-margin: error: {' '.join(text.split())}", err=True)
+    typer.echo(f"bt-margin: error: {plain(' '.join(text.split()))}", err=True)
 
 
 def _place(error: BaseException) -> str:

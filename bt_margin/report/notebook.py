@@ -7,7 +7,6 @@ there. It needs no script and no IPython.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from bt_margin.report import tables
 from bt_margin.report.numbers import date, plural
@@ -39,8 +38,8 @@ STYLE = "".join(f".{_OURS}{where.format(ours=_OURS)}{{{what}}}" for where, what 
 
 def fragment(comparison: Comparison) -> str:
     """Verdict, chart with its legend, headline table and what the data lacked, as HTML; names are text."""
-    told = escape(verdict(comparison)).replace(" %", "&nbsp;%")
-    notes = "".join(f"<li>{escape(note)}</li>" for note in data_notes(comparison))
+    told = safe(verdict(comparison)).replace(" %", "&nbsp;%")
+    notes = "".join(f"<li>{safe(note)}</li>" for note in data_notes(comparison))
     return (
         f"<div class='{_OURS}'><style>{STYLE}</style>{_head(comparison)}<p>{told}</p>"
         f"{_keys(comparison)}{picture(comparison, INLINE)}{_table(tables.headline(comparison))}"

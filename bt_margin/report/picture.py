@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_margin.report.numbers import date, money, plural
+from bt_margin.report.plain import plain
 from bt_margin.report.series import DASHES, Curve, curves
 from bt_margin.report.verdict import verdict
 from bt_margin.report.words import currency
@@ -132,8 +133,8 @@ def _title(title: str, sheet: Sheet) -> list[str]:
 
 
 def safe(text: str) -> str:
-    """Text for XML, which knows no control characters."""
-    return escape("".join("\ufffd" if ord(letter) < 32 else letter for letter in text))
+    """A name or sentence for XML and HTML."""
+    return escape(plain(text))
 
 
 def ticks(low: float, high: float, about: int = 6) -> list[float]:

@@ -1,8 +1,7 @@
-"""A comparison in plain text: sparklines of the equity, the waterfall in words, names made harmless."""
+"""A comparison in plain text: sparklines of its equity, and what ``repr`` shows."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from rich.cells import cell_len
 
 from bt_margin.report import numbers as n
+from bt_margin.report.plain import plain
 from bt_margin.report.words import currency, liquidations
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ ASCII_BLOCKS, ASCII_LIQUIDATED = ".:-=+*#@", "X"
 LONGEST = 100  # columns of a sparkline, at most
 _LEAST = 24  # columns a sparkline wants beside its name
 _GAP = "  "
-_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def sparklines(comparison: Comparison, width: int, *, ascii_only: bool = False) -> list[str]:
@@ -95,15 +94,6 @@ def block(value: float, low: float, high: float, blocks: str = BLOCKS) -> str:
     return blocks[round((value - low) / (high - low) * (len(blocks) - 1))]
 
 
-def plain(text: str) -> str:
-    """A name with nothing in it that steers a terminal: control and formatting characters show as ``�``.
-
-    >>> plain("a\\x1b[31mb"), plain("ETH/USDT:USDT")
-    ('a�[31mb', 'ETH/USDT:USDT')
-    """
-    return "".join("�" if unicodedata.category(letter) in _STEERING else letter for letter in text)
-
-
 def as_text(comparison: Comparison) -> str:
     """The headline table and the verdict, as ``repr`` shows them."""
     from bt_margin.report.tables import headline
@@ -112,7 +102,8 @@ def as_text(comparison: Comparison) -> str:
 
     label = ["SYNTHETIC market"] if comparison.synthetic else []
     notes = [f"· {note}" for note in data_notes(comparison)]
-    return "\n".join([*label, *_columns(headline(comparison)), "", verdict(comparison), *notes])
+    lines = [*label, *_columns(headline(comparison)), "", verdict(comparison), *notes]
+    return "\n".join(map(plain, lines))
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from bt_margin.studies.amounts import money
 from bt_margin.studies.held import Held, held_in, positions_frame
+from bt_margin.studies.present import presenter
 from bt_margin.studies.returns import growth_in, per_bar, per_day
 
 #: Columns of an events table, in order. ``time`` is UTC, money is in the settlement currency. ``order``
@@ -129,6 +130,13 @@ class Run:
     def final(self) -> float:
         """The equity at the end."""
         return float(self.equity.iloc[-1]) if len(self.equity) else self.cash
+
+    def plot(self) -> Any:
+        """An interactive plotly figure: equity, drawdown and margin ratio, liquidations as crosses."""
+        return presenter().figure(self)
+
+    def _repr_html_(self) -> str:
+        return presenter().notebook_html(self)
 
     def __repr__(self) -> str:
         label = ", SYNTHETIC data" if self.synthetic else ""
