@@ -19,7 +19,13 @@ from bt_margin.market.align_bars import (
     place_marks,
     step_of,
 )
-from bt_margin.market.align_funding import Policy, Settled, nothing_due, settle
+from bt_margin.market.align_funding import (
+    Policy,
+    Settled,
+    marks_of_settlements,
+    nothing_due,
+    settle,
+)
 from bt_margin.market.align_notes import (
     bar_notes,
     funding_counts,
@@ -97,11 +103,11 @@ def align(
     perpetual : False for a market without funding (spot, dated futures): then none is missing
     interval : the venue's usual distance of settlements, where the stamps cannot tell
     last_timeframe, mark_timeframe : of the input; default the usual distance of its bars
-    absent : a kind (`mark`, `funding`) to why it is not there, for the notes. With such a reason,
-        marks that a venue does not offer are no error, whatever the policy.
+    absent : a kind (`mark`, `funding`) to why it is not there, for notes and errors
 
-    `attrs`: `alignment` (counts and shares), `notes` (sentences for the report), and `funding` (the
-    settlements by time) where the column `funding_rate` cannot hold them unmistakably.
+    `attrs`: `alignment` (counts and shares), `notes` (sentences for the report), `funding` (the
+    settlements by time) where the column `funding_rate` cannot hold them unmistakably, and
+    `funding_marks` (the prices they were made at) where the venue tells them.
 
     >>> index = pd.date_range("2024-01-01", periods=16, freq="h", tz="UTC")
     >>> bars = pd.DataFrame({n: 100.0 for n in REQUIRED}, index)
@@ -136,6 +142,9 @@ def align(
         settled = nothing_due()
     _demand_funding(settled, rules)
     frame = _joined(bars, placed, settled, Grid.of(timeframe).step)
+    own_marks = marks_of_settlements(funding, span)
+    if len(own_marks):
+        frame.attrs["funding_marks"] = own_marks
     frame.attrs = {**attrs, **frame.attrs}
     _describe(frame, {"timeframe": timeframe, "partial": partial}, placed, settled, rules)
     return validate_frame(frame, rules.where)
@@ -171,8 +180,11 @@ def _read_marks(mark: pd.DataFrame | None, where: str) -> pd.DataFrame | None:
 def _demand_marks(bars: pd.DataFrame, placed: Placed, timeframe: str, rules: Rules) -> None:
     """Every bar has a true mark, if the policy is `fail` and the venue has marks at all."""
     missing = placed.missing
-    if rules.marks != "fail" or not missing.any() or "mark" in rules.absent:
+    if rules.marks != "fail" or not missing.any():
         return
+    if "mark" in rules.absent:
+        todo = "choose missing_marks: skip (every bar is then judged by the last price)"
+        raise MissingData(message("mark prices", rules.absent["mark"], None, rules.where, todo))
     times = opens_of(bars)
     first = int(np.argmax(missing))
     run = int(np.argmin(np.append(missing[first:], False)))

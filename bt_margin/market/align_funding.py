@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bt_margin.errors import DataError, message
-from bt_margin.market.align_bars import Times, name_of
+from bt_margin.market.align_bars import Times, index_of, name_of
 from bt_margin.market.frames import FUNDING, to_utc
 from bt_margin.market.kinds import Span
 
@@ -102,6 +102,26 @@ def read_rates(funding: pd.Series | pd.DataFrame, where: str) -> tuple[Times, pd
         )
         raise DataError(message("two funding rates for one minute", allowed="one", where=at))
     return raw, rates[~same]
+
+
+def marks_of_settlements(funding: pd.Series | pd.DataFrame | None, span: Span) -> pd.Series:
+    """The mark each settlement inside a span was made at, by its minute; empty where nobody tells.
+
+    >>> when = pd.DatetimeIndex(["2024-01-01T08:00:00.007Z"])
+    >>> told = pd.DataFrame({"funding_rate": [0.0001], "mark": [42_000.0]}, when)
+    >>> marks_of_settlements(told, (0, 2**62)).to_dict()
+    {Timestamp('2024-01-01 08:00:00+0000', tz='UTC'): 42000.0}
+    """
+    none = pd.Series([], index_of(np.array([], dtype=np.int64)), dtype=float, name="mark")
+    if not isinstance(funding, pd.DataFrame) or "mark" not in funding.columns or funding.empty:
+        return none
+    known = funding["mark"].dropna()
+    known = known[known > 0.0]
+    raw = to_utc(known.index, "settlements").asi8 // 1_000_000
+    times = (raw + MINUTE // 2) // MINUTE * MINUTE
+    inside = (times >= span[0]) & (times < span[1])
+    found = pd.Series(known.to_numpy(dtype=float)[inside], index_of(times[inside]), name="mark")
+    return found[~found.index.duplicated()]
 
 
 def settle(

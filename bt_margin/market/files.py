@@ -273,6 +273,9 @@ def _between(
     if "mark_missing" in attrs:
         absent = "mark_close" not in part.columns
         attrs["mark_missing"] = len(part) if absent else int(part["mark_close"].isna().sum())
+    marks = attrs.get("funding_marks")
+    if isinstance(marks, pd.Series):
+        attrs["funding_marks"] = marks[(marks.index >= first) & (marks.index < last)]
     funding = attrs.get("funding")
     if isinstance(funding, pd.Series):
         end = part.index[-1] + pd.Timedelta(bar_step(frame.index), "ns")

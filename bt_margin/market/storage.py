@@ -18,6 +18,7 @@ from bt_margin.errors import DataError, message
 from bt_margin.market.names import META_SUFFIX, SUFFIXES
 
 _META = b"bt_margin"
+_BY_TIME = {"funding": "funding_rate", "funding_marks": "mark"}  # Series in attrs, and their names
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -91,12 +92,13 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _meta(frame: pd.DataFrame, symbol: str) -> str:
-    """Symbol and attrs as JSON; "funding" (a Series) becomes times in ns and rates."""
+    """Symbol and attrs as JSON; Series (settlements, their marks) become times in ns and values."""
     attrs = dict(frame.attrs)
-    funding = attrs.get("funding")
-    if isinstance(funding, pd.Series):
-        stamps = pd.DatetimeIndex(funding.index).as_unit("ns").asi8.tolist()
-        attrs["funding"] = [stamps, funding.astype(float).tolist()]
+    for name in _BY_TIME:
+        series = attrs.get(name)
+        if isinstance(series, pd.Series):
+            stamps = pd.DatetimeIndex(series.index).as_unit("ns").asi8.tolist()
+            attrs[name] = [stamps, series.astype(float).tolist()]
     try:
         return json.dumps({"symbol": symbol, "attrs": attrs}, sort_keys=True)
     except TypeError as error:
@@ -105,8 +107,8 @@ def _meta(frame: pd.DataFrame, symbol: str) -> str:
 
 def _attrs(meta: dict[str, Any]) -> dict[Any, Any]:
     attrs = dict(meta.get("attrs", {}))
-    if "funding" in attrs:
-        stamps, rates = attrs["funding"]
+    for name in [name for name in _BY_TIME if name in attrs]:
+        stamps, values = attrs[name]
         index = pd.DatetimeIndex(pd.to_datetime(stamps, unit="ns", utc=True), name="timestamp")
-        attrs["funding"] = pd.Series(rates, index.as_unit("ns"), dtype=float, name="funding_rate")
+        attrs[name] = pd.Series(values, index.as_unit("ns"), dtype=float, name=_BY_TIME[name])
     return attrs

@@ -173,9 +173,11 @@ def test_fail_names_the_first_stretch_how_many_and_the_policies() -> None:
         skip(bars(24, 5), bars(2, 60), missing_marks="fail", mark_timeframe="1h")
 
 
-def test_a_venue_without_marks_is_a_note_whatever_the_policy() -> None:
+def test_a_venue_without_marks_is_a_note_unless_they_are_demanded() -> None:
     why = {"mark": "kraken has no mark candles"}
-    frame = skip(bars(4, 60), None, missing_marks="fail", absent=why)
+    with pytest.raises(MissingData, match=r"kraken has no mark candles.*missing_marks: skip"):
+        skip(bars(4, 60), None, missing_marks="fail", absent=why)
+    frame = skip(bars(4, 60), None, absent=why)
     assert frame.attrs["notes"][0] == (
         "No mark prices (kraken has no mark candles): every bar was judged by the last price."
     )

@@ -95,12 +95,13 @@ def test_what_it_says_survives_a_canonical_file(store: Store, tmp_path: Path) ->
     settle(store, (START + 4 * DAY, START + 5 * DAY), every=1)
     for timeframe in ("1h", "8h"):
         frame = load_store(store, EXCHANGE, timeframe=timeframe)[BTC]
-        json.dumps({k: v for k, v in frame.attrs.items() if k != "funding"})
+        json.dumps({k: v for k, v in frame.attrs.items() if not k.startswith("funding")})
         save_market({BTC: frame}, tmp_path / timeframe)
         back = load_market(tmp_path / timeframe)[BTC]
         pd.testing.assert_frame_equal(back, frame, check_exact=True)
         assert back.attrs["alignment"] == frame.attrs["alignment"]
         assert back.attrs["notes"] == frame.attrs["notes"]
+        pd.testing.assert_series_equal(back.attrs["funding_marks"], frame.attrs["funding_marks"])
     cut = load_market(tmp_path / "1h", since="2024-01-02", until="2024-01-03")[BTC]
     assert cut.attrs["notes"][-1].endswith("these counts are of 96 bars, 24 of which are used.")
 

@@ -35,6 +35,18 @@ def frames(store: Path) -> dict[str, pd.DataFrame]:
         )
 
 
+def test_funding_is_paid_at_the_mark_of_the_settlement_itself(tmp_path: Path) -> None:
+    market = frames(tmp_path)
+    marks = market[BTC].attrs["funding_marks"]
+    run = btm.run(Holds, {BTC: market[BTC]}, venue="binance", leverage=2)
+    paid = [e for e in run.broker.events if e.kind == "funding"]
+    assert len(paid) > 80
+    for event in paid:
+        at = pd.Timestamp(round(event.time / 60_000), unit="m", tz="UTC")
+        assert event.mark == marks[at]
+        assert event.amount == -event.size * event.mark * event.found
+
+
 def test_what_was_held_is_closed_at_the_last_mark_and_the_rest_goes_on(tmp_path: Path) -> None:
     market = frames(tmp_path)
     last = market[LUNA].iloc[-1]

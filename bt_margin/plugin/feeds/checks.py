@@ -242,3 +242,20 @@ def stamp_rows(finer: Any, symbol: str) -> list[tuple[int, float, float | None]]
         values = column_values(finer, list(finer.columns).index(mark), "mark", times, symbol)
         marks = [value if value == value else None for value in values.tolist()]
     return list(zip((times // 1000).tolist(), rates.tolist(), marks, strict=True))
+
+
+def with_marks(stamps: list[tuple[int, float, float | None]], marks: Any) -> list[Any]:
+    """Settlements with the marks they were made at, where a Series of marks by time has them.
+
+    >>> marks = pd.Series([42_000.0], index=pd.DatetimeIndex(["1970-01-01T08:00Z"]))
+    >>> with_marks([(28_800_000, 0.0001, None), (57_600_000, 0.0002, None)], marks)
+    [(28800000, 0.0001, 42000.0), (57600000, 0.0002, None)]
+    """
+    if not isinstance(marks, pd.Series) or marks.empty:
+        return stamps
+    times = pd.DatetimeIndex(marks.index).as_unit("ns").asi8 // 1_000_000
+    known = dict(zip(times.tolist(), marks.astype(float).tolist(), strict=True))
+    return [
+        (time, rate, known.get(round(time / 60_000) * 60_000) if mark is None else mark)
+        for time, rate, mark in stamps
+    ]

@@ -29,6 +29,7 @@ from bt_margin.plugin.feeds.checks import (
     stamp_rows,
     timed,
     utc_microseconds,
+    with_marks,
 )
 from bt_margin.plugin.feeds.coarser import EXTRA, PerpReplayer, PerpResampler
 
@@ -252,14 +253,15 @@ class PerpData(bt.feeds.PandasData):
         """The settlements this frame knows: ``(epoch ms, rate, mark or None)`` in order of time.
 
         From ``frame.attrs["funding"]`` when it is there, else every row whose ``funding_rate`` is
-        not NaN, at the row's time. In a column without any NaN that is mostly zero, the zeros are
+        not NaN, at the row's time; with the marks of ``frame.attrs["funding_marks"]`` (a Series by
+        time) where it has them. In a column without any NaN that is mostly zero, the zeros are
         no settlements. None means that the frame says nothing about funding, which is not the
         same as a funding of 0.
         """
         frame = self.p.dataname
         finer = frame.attrs.get("funding")
         if finer is not None:
-            return stamp_rows(finer, self._symbol())
+            return with_marks(stamp_rows(finer, self._symbol()), frame.attrs.get("funding_marks"))
         place = self._places.get("funding_rate")
         if place is None:
             return None
@@ -270,12 +272,13 @@ class PerpData(bt.feeds.PandasData):
             return None
         if known.size == rates.size and 2 * np.count_nonzero(rates) < rates.size:
             known = np.flatnonzero(rates)
-        return [
+        found: list[Stamp] = [
             (time, rate, None)
             for time, rate in zip(
                 (times[known] // 1000).tolist(), rates[known].tolist(), strict=True
             )
         ]
+        return with_marks(found, frame.attrs.get("funding_marks"))
 
     def resample(self, **kwargs: Any) -> None:
         """Build coarser bars, marks and funding included (see ``PerpBar``)."""
