@@ -1,174 +1,152 @@
-"""The report: one HTML file that opens offline and follows the reader's light or dark scheme."""
+"""The report: one HTML file that opens from disk, offline, and follows the reader's light or dark scheme.
+
+Words, headline, waterfall, months and stamp are plain HTML. The charts are one small plotly chart per
+quantity, all showing the same span of time, rather than one figure with many panels: only charts on the
+screen are drawn again after a zoom, which takes tens of milliseconds instead of seconds. Each is given what
+its width can show (the line and the band of every column), worked out from arrays that the page holds once
+and unpacks when a chart first needs them.
+
+The page asks for nothing: a content security policy forbids it, and lets run only the scripts written here.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Mapping, Sequence
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bt_margin.report import tables
-from bt_margin.report.figures import figure_dict
-from bt_margin.report.numbers import date
-from bt_margin.report.picture import picture
-from bt_margin.report.style import SCRIPT, STYLE
-from bt_margin.report.verdict import verdict
-from bt_margin.report.words import approximations, data_notes, fidelity
-from bt_margin.studies.comparison import Comparison
+from bt_margin.report import markup, style
+from bt_margin.report.encode import encode
 
-MOST_LIQUIDATIONS = 200
-SHORT = 24  # characters of a cell that stays on one line
-NONE: Mapping[str, str] = MappingProxyType({})
+if TYPE_CHECKING:
+    from bt_margin.report.bundle import Bundle
+
+#: What the scripts need of the meta data besides the rows; everything else is in the HTML already.
+SCRIPTED = ("scenarios", "symbols", "currency", "digits", "thresholds", "synthetic")
+_NAV = (
+    ("headline", "Headline"),
+    ("charts", "Charts"),
+    ("waterfall", "Difference"),
+    ("months", "Months"),
+    ("tables", "Trades and events"),
+    ("fidelity", "How true this is"),
+    ("made", "How it was made"),
+)
 
 
-def page(comparison: Comparison) -> str:
-    """The whole page as text: headline, curves, partings, liquidations, fidelity, run stamp."""
-    from plotly.offline import get_plotlyjs
-
-    title = f"{comparison.first.title}: {' and '.join(comparison.runs)}"
+def page(bundle: Bundle) -> str:
+    """The whole page as text, from the verdict to the stamp."""
+    meta = bundle.meta
+    library, own = style.chart_library(), style.script()
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_policy(library, own)}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>",
-            f"<header><h1>{escape(title)}</h1>{_badge(comparison)}",
-            f"<p class='span'>{_span(comparison)}</p></header>",
-            f"<p class='verdict'>{_verdict(comparison)}</p>",
-            f"<section>{_headline(comparison)}</section>",
-            "<section><h2>Equity and drawdown</h2><div id='chart'></div></section>",
-            _partings(comparison),
-            _liquidations(comparison),
-            _list("How true this is", fidelity(comparison)),
-            _list("What the venue's model leaves out", approximations(comparison)),
-            _stamp(comparison),
-            "</main>",
-            f"<script>{get_plotlyjs()}</script>",
-            f"<script id='figure' type='application/json'>{_json(figure_dict(comparison))}</script>",
-            f"<script>{SCRIPT}</script></body></html>",
+            f"<title>{escape(meta['title'])}</title><link rel='icon' href='data:,'>",
+            f"<script>{style.EARLY}</script><style>{style.styles()}</style></head><body>",
+            "<a class='skip' href='#headline'>Skip to the numbers</a><main>",
+            *_body(meta),
+            "</main><div id='said' role='status' aria-live='polite'></div>",
+            *_data(bundle),
+            f"<script>{library}</script>",
+            f"<script>{own}</script></body></html>",
             "",
         ]
     )
 
 
-def fragment(comparison: Comparison) -> str:
-    """The verdict, the headline table and the picture, for a notebook cell."""
-    notes = "".join(f"<li>{escape(note)}</li>" for note in data_notes(comparison))
-    return (
-        f"{_badge(comparison)}<p>{_verdict(comparison)}</p>"
-        f"{_table(tables.headline(comparison), 'numbers')}"
-        f"{f'<ul>{notes}</ul>' if notes else ''}{picture(comparison)}"
-    )
+def _policy(library: str, own: str) -> str:
+    return style.policy(style.EARLY, library, own)
 
 
-def _headline(comparison: Comparison) -> str:
-    """The headline table, each label with its meaning, and the meanings that are not plain below."""
-    table = _table(tables.headline(comparison), "numbers", tables.definitions())
-    notes = "".join(f"<p class='note'>{escape(line)}</p>" for line in tables.footnotes())
-    return f"{table}{notes}"
-
-
-def _verdict(comparison: Comparison) -> str:
-    """The verdict, no number parted from its sign."""
-    return escape(verdict(comparison)).replace(" %", "&nbsp;%")
-
-
-def _badge(comparison: Comparison) -> str:
-    return "<span class='badge'>SYNTHETIC market</span>" if comparison.synthetic else ""
-
-
-def _span(comparison: Comparison) -> str:
-    """From when to when, and how many bars."""
-    index = comparison.index
-    if not len(index):
-        return "no bars"
-    return f"{date(index[0])} to {date(index[-1])} UTC, {len(index):,} bars"
-
-
-def _table(rows: Sequence[Sequence[str]], kind: str, titles: Mapping[str, str] = NONE) -> str:
-    """Rows of text as an HTML table; the first row is the header, ``titles`` explain first cells.
-
-    Every cell knows its header, so that a narrow screen can show rows as cards.
-    """
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
-    body = "".join(f"<tr>{_cells(rows[0], row, titles)}</tr>" for row in rows[1:])
-    return (
-        f"<div class='scroll'><table class='{kind}'><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _cells(header: Sequence[str], row: Sequence[str], titles: Mapping[str, str]) -> str:
-    """The cells of a row; short ones (dates, numbers, symbols) are never broken."""
-    cells = []
-    for name, cell in zip(header, row, strict=True):
-        marks = f" data-label='{escape(name, quote=True)}'" if name else ""
-        if not name and cell in titles:
-            marks += f" title='{escape(titles[cell], quote=True)}'"
-        if len(cell) <= SHORT:
-            marks += " class='whole'"
-        cells.append(f"<td{marks}>{escape(cell)}</td>")
-    return "".join(cells)
-
-
-def _partings(comparison: Comparison) -> str:
-    """Where the curves part, in words, and what it adds up to."""
-    if len(comparison.runs) < 2:
-        return ""
-    found, shown = comparison.divergence.episodes, tables.episodes(comparison)
-    left = len(found) - (len(shown) - 1)
-    more = f"<p class='note'>The {len(shown) - 1} worth most are shown; {left} smaller ones are in "
-    more += "divergence.csv.</p>"
-    words = _table(shown, "words") if found else "<p>The curves never part.</p>"
-    return (
-        f"<section><h2>Where the curves part</h2>{words}{more if left > 0 else ''}"
-        f"{_table(tables.totals(comparison), 'numbers')}</section>"
-    )
-
-
-def _liquidations(comparison: Comparison) -> str:
-    """Each liquidation explained."""
-    rows = tables.liquidation_rows(comparison)
-    if len(rows) == 1:
-        return "<section><h2>Liquidations</h2><p>None in any run.</p></section>"
-    left = len(rows) - 1 - MOST_LIQUIDATIONS
-    more = f"<p class='note'>{left} more are in events.csv.</p>" if left > 0 else ""
-    shown = _table(rows[: MOST_LIQUIDATIONS + 1], "words")
-    return f"<section><h2>Liquidations</h2>{shown}{more}</section>"
-
-
-def _list(title: str, items: Sequence[str]) -> str:
-    if not items:
-        return ""
-    points = "".join(f"<li>{escape(item)}</li>" for item in items)
-    return f"<section><h2>{escape(title)}</h2><ul>{points}</ul></section>"
-
-
-def _stamp(comparison: Comparison) -> str:
-    """How this was made: versions, settings in force, data hash, command."""
-    stamp = [
-        ["made with", ""],
-        *([k.replace("_", " "), _plain(v)] for k, v in comparison.stamp.items()),
+def _body(meta: Mapping[str, Any]) -> Iterator[str]:
+    """The sections from top to bottom."""
+    sections = [
+        CHARTS,
+        markup.waterfalls(meta),
+        markup.months(meta),
+        "<div id='tables'></div>",
+        "<div id='fidelity'>"
+        + markup.sentences("true", "How true this is", meta["fidelity"])
+        + markup.sentences("venue", "What the venue's model leaves out", meta["approximations"])
+        + "</div>",
+        markup.stamp(meta),
     ]
-    names = list(comparison.runs)
-    settings = comparison.settings
-    keys = list(dict.fromkeys(key for own in settings.values() for key in own))
-    rows = [["setting", *names]]
-    rows += [[key, *(_plain(settings[name].get(key)) for name in names)] for key in keys]
-    return (
-        f"<section><h2>How this was made</h2>{_table(stamp, 'stamp')}"
-        f"<details><summary>Settings in force</summary>{_table(rows, 'stamp')}</details></section>"
+    headline = markup.headline(meta)
+    yield markup.top(meta)
+    yield f"<div class='lead'><div>{markup.verdict(meta)}{_nav(headline + ''.join(sections))}</div>"
+    yield f"{headline}</div>"
+    yield from sections
+
+
+def _nav(body: str) -> str:
+    """Links to the sections there are."""
+    links = "".join(
+        f"<a href='#{name}'>{text}</a>" for name, text in _NAV if f"id='{name}'" in body
     )
+    return f"<nav aria-label='Sections'>{links}</nav>"
 
 
-def _plain(value: Any) -> str:
-    """A setting as text."""
-    if value is None:
-        return "–"
-    return json.dumps(value, default=str) if isinstance(value, (dict, list)) else str(value)
+CHARTS = """<section id='charts' aria-label='Charts'>
+<noscript><p class='warn'>Charts and long tables need scripts; everything else is complete.</p></noscript>
+<p id='trouble' class='warn' role='alert'></p>
+<h2>How it went</h2>
+<p class='note'>All charts show the same span of time. Where several bars share a pixel, the line is the last
+value of each (the worst, for drawdown, margin ratio, leverage and margin) and the band behind it reaches from
+the lowest to the highest.</p>
+<div class='bar'><div class='bar-row'><div id='clock'><span id='when'></span><span id='where'></span></div>
+<div id='tools' role='toolbar' aria-label='Span of time and scenarios'></div></div>
+<div id='pinned' hidden><span id='pinned-text'></span>
+<button type='button' id='back'>Back to the table</button>
+<button type='button' id='unpin'>Let go</button></div></div>
+<div class='panels' id='group-equity'></div>
+<h2>Prices, fills and liquidation prices</h2>
+<p class='note'>✕ liquidation, ▲ bought, ▼ sold; hollow marks belong to every second scenario. The stepped
+lines are the liquidation prices of each scenario, drawn where they come near the price.</p>
+<div id='symbols'></div><div class='panels' id='group-price'></div>
+<h2>Margin and leverage</h2><div class='panels' id='group-risk'></div>
+<h2>What it cost</h2><div class='panels' id='group-costs'></div></section>"""
+
+
+# -- data --------------------------------------------------------------------------------------------
+
+
+def _data(bundle: Bundle) -> Iterator[str]:
+    """What the scripts read: a little JSON, the rows of the tables and the marks, and every array."""
+    meta = bundle.meta
+    yield _json_block("meta", {key: meta[key] for key in SCRIPTED})
+    rows = {"tables": meta["tables"], "markers": meta["markers"]}
+    packed = base64.b64encode(zlib.compress(_json(rows).encode("utf-8"), 6)).decode("ascii")
+    yield f"<script type='text/plain' id='rows'>{packed}</script>"
+    for name, coded in encode(bundle.arrays, int(meta["digits"])).items():
+        yield _json_block(f"array:{name}", coded)
+
+
+def _json_block(name: str, value: Any) -> str:
+    """A block of data that cannot end the element it stands in."""
+    text = _json(value).replace("<", "\\u003c")
+    return f"<script type='application/json' id='{escape(name, quote=True)}'>{text}</script>"
 
 
 def _json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
-    return json.dumps(value, separators=(",", ":")).replace("</", "<\\/")
+    """JSON as browsers read it: what is no number is nothing."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_finite(one) for one in value]
+    return value

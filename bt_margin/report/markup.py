@@ -1,0 +1,258 @@
+"""The parts of the page that are words and plain tables, as HTML; they read without any script."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from bt_margin.report.numbers import NOTHING, money, percent, signed
+from bt_margin.report.style import swatch
+
+Meta = Mapping[str, Any]
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+DEEPEST = 0.20  # a month that moved this much is coloured most
+COMMAND = "command"
+
+
+def top(meta: Meta) -> str:
+    """Title, span of time, and the switch of colours."""
+    badge = "<span class='badge'>SYNTHETIC market</span>" if meta["synthetic"] else ""
+    bars = f"{meta['bars']:,} bar{'' if meta['bars'] == 1 else 's'}"
+    span = f"{_day(meta['from'])} to {_day(meta['to'])} UTC, {bars}" if meta["bars"] else "no bars"
+    return (
+        f"<header class='top'><div><h1>{escape(meta['title'])}{badge}</h1>"
+        f"<p class='span'>{escape(span)}</p></div><div id='theme'></div></header>"
+    )
+
+
+def verdict(meta: Meta) -> str:
+    """The verdict, no number parted from its sign."""
+    return f"<p class='verdict'>{escape(meta['verdict']).replace(' %', '&nbsp;%')}</p>"
+
+
+def headline(meta: Meta) -> str:
+    """The headline table: one column per scenario, its line beside its name; the meanings below."""
+    table = meta["headline"]
+    names = [scenario["name"] for scenario in meta["scenarios"]]
+    heads = [_scenario_head(cell, names) for cell in table["columns"][1:]]
+    rows = [_row(row, len(names)) for row in table["rows"]]
+    extra = sum(not row.get("compact", True) for row in table["rows"])
+    more = (
+        "<button type='button' id='all-rows' aria-expanded='false' aria-controls='numbers'>"
+        f"Show all {len(rows)} statistics</button>"
+        if extra
+        else ""
+    )
+    notes = "".join(f"<p class='note'>{escape(line)}</p>" for line in meta["footnotes"])
+    return (
+        "<section id='headline' aria-label='Headline'><div class='scroll' tabindex='0' role='region' "
+        "aria-label='Headline table'><table class='headline'>"
+        "<caption class='unseen'>Headline numbers of every scenario</caption>"
+        f"<thead><tr><td></td>{''.join(heads)}</tr></thead><tbody id='numbers'>{''.join(rows)}</tbody>"
+        f"</table></div>{more}{notes}{_meanings(meta)}</section>"
+    )
+
+
+def _row(row: Mapping[str, Any], scenarios: int) -> str:
+    """One statistic; those that matter less are hidden until asked for."""
+    cells = "".join(
+        f"<td{_difference(k, scenarios, row)}>{escape(cell)}</td>"
+        for k, cell in enumerate(row["cells"])
+    )
+    kind = "" if row.get("compact", True) else " class='extra'"
+    told = escape(row["meaning"], quote=True)
+    return f"<tr{kind}><th scope='row' title='{told}'>{escape(row['label'])}</th>{cells}</tr>"
+
+
+def _scenario_head(cell: str, names: Sequence[str]) -> str:
+    sample = swatch(names.index(cell)) if cell in names else ""
+    return f"<th scope='col'>{sample}{escape(cell)}</th>"
+
+
+def _difference(place: int, scenarios: int, row: Mapping[str, Any]) -> str:
+    key = escape(str(row["key"]), quote=True)
+    kind = " class='difference'" if place >= scenarios else ""
+    return f"{kind} data-key='{key}' data-place='{place}'"
+
+
+def _meanings(meta: Meta) -> str:
+    """What each line means, for who cannot hover."""
+    told = "".join(
+        f"<dt>{escape(label)}</dt><dd>{escape(meaning)}</dd>"
+        for label, meaning in meta["definitions"].items()
+    )
+    return (
+        f"<details><summary>What each line means</summary><dl>{told}</dl></details>" if told else ""
+    )
+
+
+# -- the waterfall -----------------------------------------------------------------------------------
+
+
+def waterfalls(meta: Meta) -> str:
+    """From one final equity to the other, step by step; every pair on its own."""
+    if not meta["waterfalls"]:
+        return ""
+    each = "".join(_waterfall(meta, fall) for fall in meta["waterfalls"])
+    return f"<section id='waterfall'><h2>What the difference is made of</h2>{each}</section>"
+
+
+def _waterfall(meta: Meta, fall: Mapping[str, Any]) -> str:
+    steps = fall["steps"]
+    levels = [float(fall["start"])]
+    for step in steps:
+        levels.append(levels[-1] + float(step["value"]))
+    low, high = min(levels), max(levels)
+    room = (high - low) or max(abs(high), 1.0)
+
+    def at(value: float) -> float:
+        return 2.0 + 96.0 * (value - low) / room
+
+    rows = [_end(meta, f"{fall['from']}: final equity", fall["start"], at(levels[0]))]
+    for step, before, after in zip(steps, levels, levels[1:], strict=False):
+        rows.append(_step(meta, step, at(before), at(after)))
+    rows.append(_end(meta, f"{fall['to']}: final equity", fall["end"], at(float(fall["end"]))))
+    caption = f"From {fall['from']} to {fall['to']}, in {meta['currency']}"
+    return (
+        f"<div class='scroll'><table class='waterfall'><caption>{escape(caption)}</caption><thead><tr>"
+        "<th scope='col'>step</th><th scope='col' class='bars'>less ← → more</th>"
+        "<th scope='col' class='right'>amount</th><th scope='col'>what happened</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _end(meta: Meta, label: str, value: Any, place: float) -> str:
+    return (
+        f"<tr class='total'><th scope='row'>{escape(label)}</th><td class='bars'><div class='fall'>"
+        f"<i class='end' style='left:{place:.2f}%'></i></div></td>"
+        f"<td class='right'>{money(value, meta['currency'])}</td><td class='sentence'></td></tr>"
+    )
+
+
+def _step(meta: Meta, step: Mapping[str, Any], before: float, after: float) -> str:
+    kind = "gain" if step["value"] >= 0 else "loss"
+    left, width = min(before, after), abs(after - before)
+    label, time = escape(step["label"]), step.get("time")
+    if time is not None:
+        label = f"<button type='button' class='jump' data-time='{int(time)}'>{label}</button>"
+    return (
+        f"<tr><th scope='row'>{label}</th><td class='bars'><div class='fall'>"
+        f"<i class='{kind}' style='left:{left:.2f}%;width:{width:.2f}%'></i></div></td>"
+        f"<td class='right {kind}-text'>{signed(lambda v: money(v, meta['currency']), step['value'])}</td>"
+        f"<td class='sentence'>{escape(step.get('sentence') or '')}</td></tr>"
+    )
+
+
+# -- months ------------------------------------------------------------------------------------------
+
+
+def months(meta: Meta) -> str:
+    """Monthly returns, the scenarios of a year below each other."""
+    scenarios = meta["months"]["scenarios"]
+    names = [name for name in scenarios if scenarios[name]]
+    if not names:
+        return ""
+    years = sorted({row["year"] for name in names for row in scenarios[name]})
+    rows = []
+    for year in years:
+        for place, name in enumerate(names):
+            row = next((r for r in scenarios[name] if r["year"] == year), None)
+            rows.append(_year(year, place, name, row, list(scenarios).index(name)))
+    heads = "".join(f"<th scope='col'>{cell}</th>" for cell in ("year", "", *MONTHS, "year total"))
+    return (
+        "<section id='months'><h2>Month by month</h2><div class='scroll' tabindex='0' role='region' "
+        "aria-label='Monthly returns'><table class='months'>"
+        "<caption class='unseen'>Returns of equity in each calendar month, UTC</caption>"
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
+    )
+
+
+def _year(year: int, place: int, name: str, row: Mapping[str, Any] | None, number: int) -> str:
+    values = [*row["months"], row["total"]] if row else [None] * 13
+    cells = "".join(_month(value) for value in values)
+    kind = " class='year'" if place == 0 else ""
+    head = f"<th scope='row'>{swatch(number)}{escape(name)}</th>"
+    return f"<tr{kind}><th scope='row'>{year}</th>{head}{cells}</tr>"
+
+
+def _month(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return "<td></td>"
+    deep = min(1.0, abs(value) / DEEPEST) * 0.32
+    kind = "gain" if value > 0 else "loss" if value < 0 else ""
+    return f"<td class='{kind}' style='--deep:{deep:.2f}'>{percent(value)}</td>"
+
+
+# -- words -------------------------------------------------------------------------------------------
+
+
+def sentences(name: str, title: str, items: Sequence[str]) -> str:
+    """Sentences as a list under a heading; nothing where there are none."""
+    if not items:
+        return ""
+    points = "".join(f"<li>{escape(item)}</li>" for item in items)
+    return f"<section id='{name}'><h2>{escape(title)}</h2><ul class='plain'>{points}</ul></section>"
+
+
+def stamp(meta: Meta) -> str:
+    """How this was made: the command that makes it again, versions, data, settings in force."""
+    facts = dict(meta["stamp"])
+    command = facts.pop(COMMAND, None)
+    rows = "".join(
+        f"<tr><th scope='row'>{escape(key.replace('_', ' '))}</th><td>{escape(plain(value))}</td></tr>"
+        for key, value in facts.items()
+    )
+    return (
+        f"<section id='made'><h2>How this was made</h2>{_command(command)}"
+        "<div class='scroll'><table class='stamp'><caption class='unseen'>Versions, data and seed"
+        f"</caption><tbody>{rows}</tbody></table></div>{_settings(meta)}</section>"
+    )
+
+
+def _command(command: Any) -> str:
+    if not command:
+        return ""
+    return (
+        f"<p>This command makes it again:</p><div class='command'><code id='again'>{escape(plain(command))}"
+        "</code><button type='button' class='copy' data-from='again'>Copy</button></div>"
+    )
+
+
+def _settings(meta: Meta) -> str:
+    settings = meta["settings"]
+    if not settings:
+        return ""
+    keys = list(dict.fromkeys(key for own in settings.values() for key in own))
+    heads = "".join(f"<th scope='col'>{escape(name)}</th>" for name in settings)
+    rows = "".join(
+        f"<tr><th scope='row'>{escape(key)}</th>"
+        + "".join(f"<td>{escape(plain(own.get(key)))}</td>" for own in settings.values())
+        + "</tr>"
+        for key in keys
+    )
+    return (
+        "<details><summary>Settings in force</summary><div class='scroll'><table class='stamp'>"
+        f"<thead><tr><th scope='col'>setting</th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        "</div></details>"
+    )
+
+
+def plain(value: Any) -> str:
+    """A setting as text.
+
+    >>> plain(None), plain(0.5), plain(["a"])
+    ('–', '0.5', '["a"]')
+    """
+    if value is None:
+        return NOTHING
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)
+
+
+def _day(text: Any) -> str:
+    """An ISO time to the minute."""
+    return str(text).replace("T", " ")[:16]
