@@ -281,3 +281,27 @@ class Terminal(StringIO):
 
     def write(self, text: str) -> int:
         return self.to.write(text)
+
+
+def test_damaged_markets_are_found_taken_out_and_fetched_anew(place: Path) -> None:
+    words = market(place, "--kinds", "ohlcv")
+    assert call("download", *words).exit_code == 0
+    facts = place / "data" / "binanceusdm" / "_markets.json"
+    facts.write_text("{")
+    found = call("check", str(place / "data"))
+    assert found.exit_code == 1
+    assert "_markets.json" in found.stdout
+    options = str(place / "options.json")
+    mended = call("check", str(place / "data"), "--repair", "--exchange-options", options)
+    assert mended.exit_code == 0, mended.output
+    assert call("download", *words).exit_code == 0
+    assert Store(place / "data").market("binanceusdm", BTC) is not None
+
+
+def test_each_exchange_has_its_own_table_of_options(place: Path, server: Loopback) -> None:
+    with loopback("bybit", Coin("BTC", listed=ms("2024-01-01")), now=NOW) as other:
+        tables = {"binanceusdm": server.exchange_options, "bybit": other.exchange_options}
+        (place / "options.json").write_text(json.dumps({"timeout": 5_000, **tables}))
+        found = call("download", *market(place, "--kinds", "ohlcv", exchange="binanceusdm,bybit"))
+    assert found.exit_code == 0, found.output
+    assert [Store(place / "data").dataset(e, BTC, "ohlcv", "1h").rows for e in tables] == [696, 696]

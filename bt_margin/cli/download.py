@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +24,10 @@ SINCE = "From this time on (UTC), e.g. 2024-01-01."
 UNTIL = "Before this time (UTC); default: now."
 KINDS = "Of ohlcv,mark,index,funding,tiers; default: all but index, as far as the venue has them."
 STORE = "Folder of the store."
-OPTIONS = "JSON or TOML merged into the ccxt configuration: proxies, urls, headers, timeout, keys."
+OPTIONS = (
+    "JSON or TOML merged into the ccxt configuration: proxies, urls, headers, timeout, keys; "
+    "what stands in a table named as an exchange is for that one alone."
+)
 AGAIN = "Ask for all of it, also what the store has: corrections and bars filled in later come in."
 WORKERS = "Datasets of one venue fetched side by side (they share its rate limit)."
 PARTIAL = 3  # exit code: some datasets came, some did not
@@ -59,10 +62,11 @@ def download(
         from bt_margin.market.store import Store
 
         span = span_of(since, until, timeframe)
-        chosen, names, options = chosen_kinds(kinds), listed(symbols), read(exchange_options)
+        chosen, names, venues = chosen_kinds(kinds), listed(symbols), listed(exchange)
+        options = own_options(read(exchange_options), venues)
         orders = [
-            Order(each, names, timeframe, (span,), chosen, kinds is not None, options, again)
-            for each in listed(exchange)
+            Order(each, names, timeframe, (span,), chosen, kinds is not None, options[each], again)
+            for each in venues
         ]
         place = Store(store)
         report = carried_out(orders, place, workers, (quiet or as_json, quiet))
@@ -82,6 +86,18 @@ def read(path: Path | None) -> dict[str, Any] | None:
     from bt_margin.market.exchange import read_options
 
     return read_options(path)
+
+
+def own_options(options: dict[str, Any] | None, venues: Iterable[str]) -> dict[str, Any]:
+    """The options of each exchange: what the file says for all, and its table of that name.
+
+    >>> own_options({"timeout": 5, "okx": {"timeout": 9}}, ["okx", "bybit"])
+    {'okx': {'timeout': 9}, 'bybit': {'timeout': 5}}
+    """
+    given, names = options or {}, list(venues)
+    own = {name: given[name] for name in names if isinstance(given.get(name), dict)}
+    common = {key: value for key, value in given.items() if key not in own}
+    return {name: {**common, **own.get(name, {})} for name in names}
 
 
 def carried_out(

@@ -15,6 +15,10 @@ FUNDING = "Settlements that are missing: fail, skip, hold or constant=RATE."
 MARKS = "Marks that are missing: fail, skip, hold or clip."
 DETAIL = "Finer bars (e.g. 1m) of exactly the dangerous bars, downloaded when they are found."
 USUAL_VENUE = "binance"
+RULES = (
+    "--venue generic --rule maintenance_rate=0.005 --rule taker_fee=0.0006 --rule maker_fee=0.0002 "
+    "--rule liquidation_fee=0 --rule funding_interval=8h --rule residual=trader"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Source:
 
         return FinerBars(
             self.exchange, self.detail, store=self.store,
-            exchange_options=download.read(self.exchange_options), offline=self.offline,
+            exchange_options=self._options(), offline=self.offline,
             said=download.aside(quiet),
         )  # fmt: skip
 
@@ -92,10 +96,15 @@ class Source:
         try:
             venue(self.exchange)
         except UnknownVenue:
-            todo = "say whose rules apply with --venue, or state them: --venue generic --rule ..."
+            todo = f"say whose rules apply with --venue, or state your own: {RULES}"
             what, known = "no rule book of the exchange", ", ".join(venues())
             raise InputError(message(what, self.exchange, known, todo=todo)) from None
         return self.exchange
+
+    def _options(self) -> Any:
+        """What the ccxt class of this exchange is given."""
+        exchange = self.exchange or ""
+        return download.own_options(download.read(self.exchange_options), [exchange])[exchange]
 
     def _downloaded(self, quiet: bool) -> dict[str, Any]:
         if self.data or self.source is not None:
@@ -109,7 +118,7 @@ class Source:
         with download.bars(quiet) as told:
             return market.download(
                 self.exchange or "", self.symbols, self.timeframe or "1h", self.since, self.until,
-                store=self.store, exchange_options=download.read(self.exchange_options),
+                store=self.store, exchange_options=self._options(),
                 missing_funding=self.missing_funding or "fail",
                 missing_marks=self.missing_marks or "skip",
                 offline=self.offline, progress=told, said=download.aside(quiet),

@@ -17,6 +17,7 @@ from bt_margin.market.check.funding import JITTER
 from bt_margin.market.check.run import check_store
 from bt_margin.market.kinds import Grid, Span
 from bt_margin.market.store import Dataset, Store
+from bt_margin.market.store.places import MARKETS, TIERS, symbol_name
 
 Key = tuple[str, str, str, str]  # exchange, symbol, kind, timeframe
 Fetch = Callable[[str, str, str, str, Sequence[Span]], object]
@@ -74,6 +75,8 @@ def repair(store: Store, findings: Sequence[Finding], fetch: Fetch) -> Repaired:
     A dataset whose venue does not answer (`DownloadError`) is told in `failed`; the others go on.
     """
     asked = spans_to_repair(each for each in findings if each.kind != "store")
+    for finding in findings:
+        _take_out_facts(store, finding)
     damaged = {key for each in findings if each.kind == "store" and (key := _key(each))}
     for key in sorted(damaged):
         _take_out_damage(store, key, asked)
@@ -101,6 +104,15 @@ def _ask(asked: Mapping[Key, Sequence[Span]], fetch: Fetch) -> dict[Key, str]:
         except DownloadError as error:
             failed[key] = str(error)
     return failed
+
+
+def _take_out_facts(store: Store, finding: Finding) -> None:
+    """Damaged markets or tiers go; the next download brings today's."""
+    place = store.folder / finding.exchange
+    if finding.data == MARKETS:
+        (place / MARKETS).unlink(missing_ok=True)
+    elif finding.data == TIERS:
+        (place / symbol_name(finding.symbol) / TIERS).unlink(missing_ok=True)
 
 
 def _take_out_damage(store: Store, key: Key, asked: dict[Key, list[Span]]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from bt_margin.errors import StoreDamaged
 from bt_margin.market.check.bars import check_frozen, check_prices, check_volume
 from bt_margin.market.check.findings import SEVERITIES, Finding, folded
 from bt_margin.market.check.funding import check_rates, check_sign, check_stamps
@@ -32,6 +34,7 @@ from bt_margin.market.check.sources import check_sources
 from bt_margin.market.check.ticks import check_ticks, check_wicks
 from bt_margin.market.names import unified_symbol
 from bt_margin.market.store import Store
+from bt_margin.market.store.places import MARKETS, TIERS
 
 Told = Callable[[str, float], None]
 
@@ -74,6 +77,7 @@ def check_paths(
     counts = [len(rows) + len(found), sum(len(each) for each in rows)]
     stores = [Path(each) for each in paths if Path(each).is_dir() and Store(each).datasets()]
     for place in stores:
+        parts.append(facts_of(Store(place), exchange))
         for read in _by_symbol(Store(place), exchange, names, told):
             parts.append(check_read(read, span=span, now=now))
             counts[0] += len(read.rows) + len({each.data for each in read.findings})
@@ -99,7 +103,24 @@ def check_store(
     found = store if isinstance(store, Store) else Store(store)
     names = None if symbols is None else {unified_symbol(name) for name in symbols}
     reads = _by_symbol(found, exchange, names, None)
-    return _sorted(each for read in reads for each in check_read(read, span=span, now=now))
+    rows = (each for read in reads for each in check_read(read, span=span, now=now))
+    return _sorted([*facts_of(found, exchange), *rows])
+
+
+def facts_of(store: Store, exchange: str | None = None) -> list[Finding]:
+    """Damage to what a store keeps beside the rows: markets and tiers."""
+    found = []
+    for name in [exchange] if exchange else store.exchanges():
+        asked: list[tuple[str, str, Callable[[], object]]] = [
+            ("", MARKETS, partial(store.markets, name))
+        ]
+        asked += [(s, TIERS, partial(store.tiers, name, s)) for s in store.symbols(name)]
+        for symbol, file, ask in asked:
+            try:
+                ask()
+            except StoreDamaged as error:
+                found.append(Finding("store", "error", name, symbol, file, 0, 0, 1, str(error)))
+    return found
 
 
 def check_files(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import pandas as pd
 
 from bt_margin.errors import DataError, InputError, MissingData, message, near
 from bt_margin.market.align import load_store
@@ -135,7 +137,20 @@ def _canonical(store: Store, mine: list[Dataset], span: Span, shape: str, folder
     for kind, column in (("mark", MARK[0]), ("funding", FUNDING)):
         if column in chosen.columns:
             rows[kind] = int(chosen[column].notna().sum())
-    return Written(symbol, rows, list(files.values()), list(frame.attrs.get("notes", [])))
+    notes = [*frame.attrs.get("notes", []), *_after_the_end(mine, span, frame, timeframe)]
+    return Written(symbol, rows, list(files.values()), notes)
+
+
+def _after_the_end(
+    mine: list[Dataset], span: Span, frame: pd.DataFrame, timeframe: str
+) -> Iterator[str]:
+    """Settlements after the last bar, which a file of bars has no row for."""
+    for each in mine:
+        if each.kind == "funding":
+            end = frame.index[-1] + pd.Timedelta(Grid.of(timeframe).step, "ms")
+            left = int((each.read(span).index >= end).sum())
+            if left:
+                yield f"{each.symbol}: {left} settlements after the last bar are not in the file"
 
 
 def span_of(since: str | None, until: str | None) -> Span:
