@@ -62,10 +62,16 @@ def harmless(rows: Rows) -> Rows:
 
 def hanging(text: str, width: int, indent: str = _GAP) -> str:
     """A note in lines of this width, the later ones indented."""
-    return textwrap.fill(
-        text.replace(" %", _PERCENT), width, subsequent_indent=indent, break_long_words=False,
-        break_on_hyphens=False,
-    ).replace(_PERCENT, " %")  # fmt: skip
+    return "\n".join(_wrapped(text, width, "", indent))
+
+
+def _wrapped(text: str, width: int, first: str, later: str) -> list[str]:
+    """Lines of this width; a long word stays whole, and a number with its per cent sign."""
+    lines = textwrap.wrap(
+        text.replace(" %", _PERCENT), width, initial_indent=first, subsequent_indent=later,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return [line.replace(_PERCENT, " %") for line in lines]
 
 
 def parts(rows: Rows, width: int) -> list[Rows]:
@@ -96,10 +102,7 @@ def stacked(rows: Rows, width: int, spare: Sequence[str] = ()) -> Iterator[str]:
         yield from _folded(cells, width)
         if number:
             indent = _INDENT if width > 40 else _GAP
-            yield from textwrap.wrap(
-                row[-1], width, initial_indent=indent, subsequent_indent=indent,
-                break_long_words=False, break_on_hyphens=False,
-            )  # fmt: skip
+            yield from _wrapped(row[-1], width, indent, indent)
         else:
             yield "─" * min(width, _line_width(kept))
 

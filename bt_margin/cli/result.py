@@ -258,10 +258,13 @@ def _liquidations(console: Console, result: Comparison) -> None:
 def _notes(console: Console, result: Comparison) -> None:
     """What the data lacked and the model leaves out."""
     from bt_margin.cli import layout
+    from bt_margin.report.numbers import plural
     from bt_margin.report.words import approximations, fidelity
 
     left = len(approximations(result))
-    rules = [f"{left} simplifications of the venue's rules: see the report"] if left else []
+    rules = (
+        [f"{plural(left, 'simplification')} of the venue's rules: see the report"] if left else []
+    )
     console.print()
     for note in [*fidelity(result), *rules]:
         layout.show_text(console, f"· {note}", style="dim")

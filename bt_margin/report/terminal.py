@@ -20,6 +20,7 @@ BLOCKS, LIQUIDATED = "▁▂▃▄▅▆▇█", "✕"
 #: The same for terminals that know ASCII alone: the more ink, the higher.
 ASCII_BLOCKS, ASCII_LIQUIDATED = ".:-=+*#@", "X"
 LONGEST = 100  # columns of a sparkline, at most
+MOST_CROSSES = 1 / 3  # of a sparkline's columns; more stand below it, so that the curve is seen
 _LEAST = 24  # columns a sparkline wants beside its name
 _GAP = "  "
 
@@ -28,8 +29,9 @@ def sparklines(comparison: Comparison, width: int, *, ascii_only: bool = False) 
     """Equity curves in lines of at most ``width`` columns: one per scenario, then what they show.
 
     All have one scale: the lowest of all the values drawn is the lowest block, the highest the highest. A
-    column is the last equity of its bars, and a cross where a position was liquidated in one of them. Behind
-    each line stands the final equity. A name that leaves too little room has a line of its own.
+    column is the last equity of its bars, and a cross where a position was liquidated in one of them; many
+    crosses stand in a line below. Behind each line stands the final equity. A name that leaves too little
+    room has a line of its own.
     """
     unit = currency(comparison)
     names = [plain(name) for name in comparison.runs]
@@ -46,13 +48,17 @@ def sparklines(comparison: Comparison, width: int, *, ascii_only: bool = False) 
     blocks, cross = (ASCII_BLOCKS, ASCII_LIQUIDATED) if ascii_only else (BLOCKS, LIQUIDATED)
     lines = []
     for name, end, (values, fallen) in zip(names, ends, drawn, strict=True):
-        line = "".join(
-            cross if at in fallen else block(value, low, high, blocks)
-            for at, value in enumerate(values)
-        )
+        drawing = [block(value, low, high, blocks) for value in values]
+        crosses = [cross if at in fallen else " " for at in range(len(values))]
+        below = len(fallen) > MOST_CROSSES * len(values)
+        if not below:
+            drawing = [
+                own if mark == " " else mark for own, mark in zip(drawing, crosses, strict=True)
+            ]
         label = name + " " * (pad - cell_len(name)) if beside else ""
         lines += [] if beside else [name]
-        lines.append(f"{label}{_GAP}{line}{_GAP}{end:>{tail}}")
+        lines.append(f"{label}{_GAP}{''.join(drawing)}{_GAP}{end:>{tail}}")
+        lines += [f"{' ' * len(label)}{_GAP}{''.join(crosses).rstrip()}"] if below else []
     several = any(fallen for _, fallen in drawn)
     told = f"equity, {n.money(low, unit)} to {n.money(high, unit)} {unit}"
     return [*lines, told + (f"; {cross} liquidation" if several else "")]
