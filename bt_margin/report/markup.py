@@ -59,7 +59,7 @@ def headline(meta: Meta) -> str:
 def _row(row: Mapping[str, Any], scenarios: int) -> str:
     """One statistic; those that matter less are hidden until asked for."""
     cells = "".join(
-        f"<td{_difference(k, scenarios, row)}>{escape(cell)}</td>"
+        f"<td{_difference(k, scenarios, row)}>{escape(cell).replace(' %', '&nbsp;%')}</td>"
         for k, cell in enumerate(row["cells"])
     )
     kind = "" if row.get("compact", True) else " class='extra'"
@@ -202,7 +202,7 @@ def stamp(meta: Meta) -> str:
     facts = dict(meta["stamp"])
     command = facts.pop(COMMAND, None)
     rows = "".join(
-        f"<tr><th scope='row'>{escape(key.replace('_', ' '))}</th><td>{escape(plain(value))}</td></tr>"
+        f"<tr><th scope='row'>{escape(_fact(key))}</th><td>{escape(plain(value))}</td></tr>"
         for key, value in facts.items()
     )
     return (
@@ -210,6 +210,11 @@ def stamp(meta: Meta) -> str:
         "<div class='scroll'><table class='stamp'><caption class='unseen'>Versions, data and seed"
         f"</caption><tbody>{rows}</tbody></table></div>{_settings(meta)}</section>"
     )
+
+
+def _fact(key: str) -> str:
+    """The name of a fact in words; the package keeps its own."""
+    return key if key.startswith("bt_") else key.replace("_", " ")
 
 
 def _command(command: Any) -> str:

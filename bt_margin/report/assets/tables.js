@@ -2,11 +2,14 @@
 
 const PAGES = [10, 50, 250];
 const LONG_TEXT = 44; // characters from which a text stands in a line of its own below its row
+const MANY_COLUMNS = 11; // from which a table is set closer
+const UNSEEN = 'event'; // a number that ties rows to events.csv: saved, not shown
 const FEW_VALUES = 12; // different texts up to which a column has a filter of its own
 
 function tableOf(key, spec) {
   const table = { key, spec, order: null, down: false, words: '', picks: new Map(), page: 0, size: PAGES[0] };
   table.long = spec.columns.map((column, c) => column.kind === 'text' && spec.rows.some((row) => String(row[c] ?? '').length > LONG_TEXT));
+  table.off = spec.columns.map((column, c) => table.long[c] || column.key === UNSEEN);
   table.texts = new Map();
   const heading = make('h2', { id: 'head-' + key }, spec.title);
   const note = spec.note ? make('p', { class: 'note' }, spec.note) : null;
@@ -18,12 +21,12 @@ function tableOf(key, spec) {
 }
 
 function frameOfTable(table) {
-  const heads = table.spec.columns.map((column, c) => (table.long[c] ? null : headCell(table, column, c)));
+  const heads = table.spec.columns.map((column, c) => (table.off[c] ? null : headCell(table, column, c)));
   table.heads = heads;
   table.body = make('tbody');
   const caption = make('caption', { class: 'unseen' }, `${table.spec.title}; the buttons in the header sort.`);
   const head = make('thead', {}, make('tr', {}, ...heads));
-  return make('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': table.spec.title }, make('table', { class: 'data' }, caption, head, table.body));
+  return make('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': table.spec.title }, make('table', { class: heads.filter(Boolean).length > MANY_COLUMNS ? 'data close' : 'data' }, caption, head, table.body));
 }
 
 const isNumber = (column) => !['text', 'time'].includes(column.kind);
@@ -46,7 +49,7 @@ function sortBy(table, c) {
 
 function textOf(table, row) {
   if (!table.texts.has(row)) {
-    const cells = table.spec.columns.map((column, c) => write(column.kind, row[c]));
+    const cells = table.spec.columns.map((column, c) => shownCell(column, row[c]));
     table.texts.set(row, cells.join(' \u0001 ').toLowerCase());
   }
   return table.texts.get(row);
@@ -86,7 +89,7 @@ function refilter(table, change) {
 }
 
 function picker(table, column, c) {
-  if (column.kind !== 'text' || table.long[c]) return null;
+  if (column.kind !== 'text' || table.off[c]) return null;
   const found = [...new Set(table.spec.rows.map((row) => String(row[c])))].sort();
   if (found.length < 2 || found.length > FEW_VALUES) return null;
   const options = [make('option', { value: '-1' }, `${column.label}: all`), ...found.map((value, k) => make('option', { value: k }, write('text', value)))];
@@ -130,7 +133,7 @@ function fill(table) {
 
 function rowOf(table, row) {
   const { columns } = table.spec;
-  const cells = columns.map((column, c) => (table.long[c] ? null : cellOf(table, row, column, c)));
+  const cells = columns.map((column, c) => (table.off[c] ? null : cellOf(table, row, column, c)));
   const line = make('tr', { class: table.long.some(Boolean) ? 'with-words' : '' }, ...cells);
   const words = columns.filter((column, c) => table.long[c] && row[columns.indexOf(column)]).map((column) =>
     make('p', {}, make('b', {}, column.label + ' '), String(row[columns.indexOf(column)])));
@@ -140,11 +143,17 @@ function rowOf(table, row) {
 }
 
 function cellOf(table, row, column, c) {
-  const text = write(column.kind, row[c]);
+  const text = shownCell(column, row[c]);
   if (column.kind === 'time' && c === firstTime(table) && known(stampOf(row[c]))) {
     return make('td', { class: 'whole' }, make('button', { type: 'button', class: 'jump', title: 'Show in every chart', click: (event) => jumpToRow(table, row, event.currentTarget) }, text));
   }
   return make('td', { class: isNumber(column) ? 'right' : text.length <= 24 ? 'whole' : '' }, text);
+}
+
+// As in the charts, but a rate of a few millionths is not written as nothing.
+function shownCell(column, value) {
+  const small = column.kind === 'percent' && known(value) && value !== 0 && Math.abs(value) < 5e-4;
+  return small ? significant(value * 100, 3) + ' %' : write(column.kind, value);
 }
 
 const firstTime = (table) => table.spec.columns.findIndex((column) => column.kind === 'time');
