@@ -7,8 +7,12 @@ medians of those ratios, so a machine that slows down half way does not favour a
     job    the whole run: loading the feeds, indicators, orders, account
     loop   from the strategies' start to their stop: what is left when the feeds are loaded
 
-    python benchmarks/broker_overhead.py            # ten minutes
-    python benchmarks/broker_overhead.py --quick    # less than one minute, rougher
+Loops are held against the stock broker on the same feed; the whole job against stock on PandasData. "All" is
+mark prices, funding, a tier table and margin calls together. At the end: what a bar costs early and late in a
+run of fills, and what memory a bar takes in runs of different lengths.
+
+    python benchmarks/broker_overhead.py            # forty minutes
+    python benchmarks/broker_overhead.py --quick    # three minutes, rougher
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import gc
 import json
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -34,7 +39,7 @@ import bt_margin as btm
 
 CASH = 1_000_000.0
 TAKER_FEE = 0.0005
-STOCK = "stock, PandasData"
+STOCK, STOCK_PERP = "stock, PandasData", "stock, PerpData"
 
 
 class Clocked(bt.Strategy):
@@ -43,6 +48,7 @@ class Clocked(bt.Strategy):
     def start(self) -> None:
         """Note the time at which the feeds are loaded."""
         self.filled = 0
+        self.laps: list[float] = []
         self.began = time.process_time()
 
     def stop(self) -> None:
@@ -84,6 +90,37 @@ class BuyAndHold(Clocked):
                 self.buy(data, size=self.p.stake)
 
 
+class EveryBar(Clocked):
+    """Buys on one bar and sells on the next, on every feed, without end."""
+
+    params = (("stake", 10),)
+
+    def next(self) -> None:
+        """An order a bar; the time at each thousandth."""
+        if len(self) % 1_000 == 0:
+            self.laps.append(time.process_time())
+        for data in self.datas:
+            (self.sell if len(self) % 2 else self.buy)(data, size=self.p.stake)
+
+
+class Never(Clocked):
+    """Looks on."""
+
+    def next(self) -> None:
+        """Nothing."""
+
+
+class FiftyOrders(Clocked):
+    """Fifty limit orders far below the market, waiting for ever."""
+
+    def next(self) -> None:
+        """Send them on the first bar."""
+        if len(self) == 1:
+            for number in range(50):
+                data = self.datas[number % len(self.datas)]
+                self.buy(data, size=1, exectype=bt.Order.Limit, price=10.0 + number / 10)
+
+
 @dataclass(frozen=True)
 class Variant:
     """A broker and the kind of feed it is given."""
@@ -111,24 +148,24 @@ def stock_broker() -> bt.BrokerBase:
     return broker
 
 
-def margin_broker() -> bt.BrokerBase:
-    """The margin broker in cross mode with a two-tier table."""
-    venue = btm.venue(
-        "generic",
-        tiers=[(500_000, 0.005, 0), (None, 0.01, None)],
-        taker_fee=TAKER_FEE,
-        maker_fee=TAKER_FEE,
-        liquidation_fee=0.0,
-        funding_interval="8h",
-        residual="trader",
-    )
-    return btm.MarginBroker(venue=venue, margin_mode="cross", leverage=10, cash=CASH)
+def margin_broker(mode: str) -> Callable[[], bt.BrokerBase]:
+    """The margin broker in a mode, with a two-tier table."""
+
+    def made() -> bt.BrokerBase:
+        tiers = [(500_000, 0.005, 0), (None, 0.01, None)]
+        fees = {"taker_fee": TAKER_FEE, "maker_fee": TAKER_FEE, "liquidation_fee": 0.0}
+        venue = btm.venue("generic", tiers=tiers, funding_interval="8h", residual="trader", **fees)
+        return btm.MarginBroker(
+            venue=venue, margin_mode=mode, leverage=10, cash=CASH, margin_calls=(0.5, 0.8)
+        )
+
+    return made
 
 
 def pandas_feed(frame: pd.DataFrame, name: str) -> bt.feed.DataBase:
     """Backtrader's own feed for frames."""
     return bt.feeds.PandasData(
-        dataname=frame, name=name, timeframe=bt.TimeFrame.Minutes, compression=60
+        dataname=frame, name=name, timeframe=bt.TimeFrame.Minutes, compression=1
     )
 
 
@@ -137,23 +174,53 @@ def perp_feed(frame: pd.DataFrame, name: str) -> bt.feed.DataBase:
     return btm.PerpData(dataname=frame, name=name)
 
 
+CROSS, ISOLATED = margin_broker("cross"), margin_broker("isolated")
 VARIANTS = (
     Variant(STOCK, stock_broker, pandas_feed),
-    Variant("margin, PandasData", margin_broker, pandas_feed),
-    Variant("margin, PerpData", margin_broker, perp_feed),
-    Variant("margin, PerpData, mark+funding", margin_broker, perp_feed, with_marks=True),
+    Variant("margin, PandasData", CROSS, pandas_feed),
+    Variant(STOCK_PERP, stock_broker, perp_feed),
+    Variant("margin, PerpData", CROSS, perp_feed),
+    Variant("isolated, PerpData", ISOLATED, perp_feed),
+    Variant("margin, PerpData, all", CROSS, perp_feed, with_marks=True),
+    Variant("isolated, PerpData, all", ISOLATED, perp_feed, with_marks=True),
+)
+SAME_FEED = {v.name: STOCK if v.feed is pandas_feed else STOCK_PERP for v in VARIANTS}
+
+
+class Case(NamedTuple):
+    """A strategy on so many feeds of so many one-minute bars."""
+
+    name: str
+    script: type[Clocked]
+    feeds: int
+    bars: int
+
+    def title(self) -> str:
+        """As the table is headed."""
+        return f"{self.name}: {self.feeds} feed{'s' * (self.feeds > 1)} x {self.bars:,} bars"
+
+
+CASES = (
+    Case("crossing averages", SmaCross, 1, 525_600),
+    Case("crossing averages", SmaCross, 10, 52_560),
+    Case("bought and held", BuyAndHold, 1, 105_120),
+    Case("bought and held", BuyAndHold, 10, 21_024),
+    Case("an order every bar", EveryBar, 1, 52_560),
+    Case("no trade ever", Never, 1, 105_120),
+    Case("no trade ever", Never, 10, 21_024),
+    Case("fifty open orders", FiftyOrders, 1, 52_560),
 )
 
 
 def make_frame(bars: int, seed: int) -> pd.DataFrame:
-    """An hourly random walk around 100 that never strays far, with mark prices and funding."""
+    """One-minute bars around 100 that never stray far, with mark prices and funding."""
     draw = np.random.default_rng(seed)
     level = np.zeros(bars)
-    for i, step in enumerate(draw.normal(0.0, 0.005, bars - 1)):
+    for i, step in enumerate(draw.normal(0.0, 0.0005, bars - 1)):
         level[i + 1] = 0.999 * level[i] + step
     close = 100.0 * np.exp(level)
     opened = np.concatenate(([100.0], close[:-1]))
-    wick = np.abs(draw.normal(0.0, 0.002, (2, bars)))
+    wick = np.abs(draw.normal(0.0, 0.0003, (2, bars)))
     frame = pd.DataFrame(
         {
             "open": opened,
@@ -162,25 +229,33 @@ def make_frame(bars: int, seed: int) -> pd.DataFrame:
             "close": close,
             "volume": 1_000.0,
         },
-        index=pd.date_range("2010-01-01", periods=bars, freq="h", tz="UTC"),
+        index=pd.date_range("2024-01-01", periods=bars, freq="min", tz="UTC"),
     )
     for column in ("open", "high", "low", "close"):
         frame[f"mark_{column}"] = frame[column] * 0.9999
-    settles = frame.index.hour % 8 == 0
+    settles = (frame.index.hour % 8 == 0) & (frame.index.minute == 0)
     frame["funding_rate"] = np.where(settles, 0.0001, np.nan)
     return frame
 
 
-def measure(
+def assembled(
     variant: Variant, script: type[Clocked], frames: Mapping[str, pd.DataFrame]
-) -> Measured:
-    """One run of a script under a variant."""
+) -> bt.Cerebro:
+    """A script under a variant, ready to run."""
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.broker = variant.broker()
     for name, frame in frames.items():
         columns = frame if variant.with_marks else frame.iloc[:, :5]
         cerebro.adddata(variant.feed(columns, name))
     cerebro.addstrategy(script)
+    return cerebro
+
+
+def measure(
+    variant: Variant, script: type[Clocked], frames: Mapping[str, pd.DataFrame]
+) -> Measured:
+    """One run of a script under a variant."""
+    cerebro = assembled(variant, script, frames)
     gc.collect()
     began = time.process_time()
     (strategy,) = cerebro.run()
@@ -207,6 +282,7 @@ def rounds_of(
 def summarise(results: Mapping[str, list[Measured]]) -> list[dict[str, float | int | str]]:
     """Per variant: median times, and medians of the ratios to the stock run of the same round."""
     stock = results[STOCK]
+    loops = {name: [run.loop for run in runs] for name, runs in results.items()}
     rows: list[dict[str, float | int | str]] = []
     for name, runs in results.items():
         if {run.filled for run in runs} != {stock[0].filled}:
@@ -220,7 +296,10 @@ def summarise(results: Mapping[str, list[Measured]]) -> list[dict[str, float | i
                 "job_ratio_low": min(ratios),
                 "job_ratio_high": max(ratios),
                 "loop_s": median(run.loop for run in runs),
-                "loop_ratio": median(r.loop / b.loop for r, b in zip(runs, stock, strict=True)),
+                "loop_ratio": median(
+                    own / base
+                    for own, base in zip(loops[name], loops[SAME_FEED[name]], strict=True)
+                ),
                 "filled": runs[0].filled,
                 "value": runs[0].value,
             }
@@ -232,35 +311,66 @@ def show(console: Console, title: str, rows: list[dict[str, float | int | str]])
     """Print one case as a table."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("variant", no_wrap=True)
-    for heading in (
-        "job s",
-        "job ratio",
-        "range",
-        "loop s",
-        "loop ratio",
-        "fills",
-        "value",
-    ):
+    for heading in ("job s", "job ratio", "range", "loop s", "loop ratio", "fills", "value"):
         table.add_column(heading, justify="right")
     for row in rows:
-        table.add_row(
-            str(row["variant"]),
-            f"{row['job_s']:.2f}",
-            f"{row['job_ratio']:.2f}x",
-            f"{row['job_ratio_low']:.2f}-{row['job_ratio_high']:.2f}",
-            f"{row['loop_s']:.2f}",
-            f"{row['loop_ratio']:.2f}x",
-            f"{row['filled']:,}",
-            f"{row['value']:,.0f}",
-        )
+        job = f"{row['job_s']:.2f}", f"{row['job_ratio']:.2f}x"
+        between = f"{row['job_ratio_low']:.2f}-{row['job_ratio_high']:.2f}"
+        loop = f"{row['loop_s']:.2f}", f"{row['loop_ratio']:.2f}x"
+        last = f"{row['filled']:,}", f"{row['value']:,.0f}"
+        table.add_row(str(row["variant"]), *job, between, *loop, *last)
     console.print(table)
+
+
+def early_and_late(bars: int) -> dict[str, float]:
+    """CPU time of a bar [us], each with a fill, in the second tenth of a run and in its last."""
+    frames = {"C/USDT:USDT": make_frame(bars, seed=0)}
+    found = {}
+    for name in (STOCK_PERP, "margin, PerpData"):
+        variant = next(v for v in VARIANTS if v.name == name)
+        cerebro = assembled(variant, EveryBar, frames)
+        (strategy,) = cerebro.run()
+        laps = np.diff(strategy.laps) * 1_000.0
+        tenth = max(1, len(laps) // 10)
+        found[f"{name}, early"] = float(np.median(laps[tenth : 2 * tenth + 1]))
+        found[f"{name}, late"] = float(np.median(laps[-tenth:]))
+    return found
+
+
+def memory_per_bar(longest: int) -> dict[str, float]:
+    """What the loop of a held position leaves behind per bar [bytes], in runs of three lengths."""
+    variant = next(v for v in VARIANTS if v.name == "margin, PerpData, all")
+    found = {}
+    for bars in (longest // 4, longest // 2, longest):
+        cerebro = assembled(variant, Measures, {"C/USDT:USDT": make_frame(bars, seed=0)})
+        tracemalloc.start()
+        (strategy,) = cerebro.run()
+        tracemalloc.stop()
+        found[f"{bars:,} bars"] = strategy.grown / bars
+    return found
+
+
+class Measures(BuyAndHold):
+    """A holder that weighs what has been allocated since it started."""
+
+    def start(self) -> None:
+        """When the feeds are loaded."""
+        super().start()
+        self.weight = tracemalloc.get_traced_memory()[0]
+
+    def stop(self) -> None:
+        """At the end of the loop."""
+        self.grown = tracemalloc.get_traced_memory()[0] - self.weight
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="CPU time of MarginBroker beside the stock broker")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the bars, three rounds")
+    parser.add_argument(
+        "--quick", action="store_true", help="a twentieth of the bars, three rounds"
+    )
     parser.add_argument("--rounds", type=int, help="rounds per case (5, with --quick 3)")
+    parser.add_argument("--cases", default="", help="only cases whose name contains this")
     parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
     return parser.parse_args()
 
@@ -268,27 +378,25 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure every case and print the ratios."""
     given = arguments()
-    divisor = 10 if given.quick else 1
+    divisor = 20 if given.quick else 1
     rounds = given.rounds or (3 if given.quick else 5)
-    shapes = ((1, 100_000 // divisor), (10, 20_000 // divisor))
-    scripts: tuple[type[Clocked], ...] = (SmaCross, BuyAndHold)
+    cases = [c._replace(bars=c.bars // divisor) for c in CASES if given.cases in c.name]
     console = Console() if sys.stdout.isatty() else Console(width=120)
     report: dict[str, list[dict[str, float | int | str]]] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(
-            "measuring", total=len(shapes) * len(scripts) * rounds * len(VARIANTS)
-        )
-        for feeds, bars in shapes:
-            frames = {f"C{i}/USDT:USDT": make_frame(bars, seed=i) for i in range(feeds)}
-            for script in scripts:
-                title = f"{script.__name__}, {feeds} feed{'s' * (feeds > 1)} x {bars:,} bars"
-                results = rounds_of(script, frames, rounds, lambda: progress.advance(task))
-                report[title] = summarise(results)
+        task = progress.add_task("measuring", total=len(cases) * rounds * len(VARIANTS))
+        for case in cases:
+            frames = {f"C{i}/USDT:USDT": make_frame(case.bars, seed=i) for i in range(case.feeds)}
+            results = rounds_of(case.script, frames, rounds, lambda: progress.advance(task))
+            report[case.title()] = summarise(results)
+    growth = early_and_late(100_000 // divisor), memory_per_bar(80_000 // divisor)
     if given.json:
-        print(json.dumps(report, indent=2))
+        print(json.dumps({"cases": report, "us_per_bar": growth[0], "bytes_per_bar": growth[1]}))
         return
     for title, rows in report.items():
         show(console, title, rows)
+    for what, found in zip(("us a bar with a fill", "bytes kept a bar"), growth, strict=True):
+        console.print(f"{what}: " + ", ".join(f"{name} {n:.1f}" for name, n in found.items()))
 
 
 if __name__ == "__main__":

@@ -141,7 +141,8 @@ class Reservations:
         if p.margin_mode == "isolated":
             free = min(free, account.transferable())
         free += self.freed(account.book)
-        return Refusal("margin", needed, free) if needed > free + DUST * account.scale() else None
+        lacks = needed > free and needed > free + DUST * account.scale()
+        return Refusal("margin", needed, free) if lacks else None
 
     def price_in(self, account: AccountView, p: Position, size: float, price: float) -> Reserved:
         """The order at the price the venue assumes for it, with its open loss where the venue asks."""

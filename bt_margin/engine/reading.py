@@ -66,15 +66,20 @@ class AccountView(ABC):
 
     def figures(self) -> tuple[float, float]:
         """:meth:`equity` and :meth:`available` in one pass, to the last bit."""
-        cross = self.cross
-        total, free = 0.0, cross.balance
+        total, free = 0.0, self.cross.balance
         for pool in self.pools.values():
             total += pool.balance
+            is_cross = pool is self.cross
             for p in pool.positions:
-                gain = p.gain(p.entry, p.mark)
+                mark, units = p.mark, p.size * p.multiplier  # written out: it is asked on every bar
+                gain = (
+                    units * (1.0 / p.entry - 1.0 / mark) if p.inverse else units * (mark - p.entry)
+                )
                 total += gain
-                if pool is cross:
-                    free += gain - p.notional_at(p.mark) / p.leverage
+                if is_cross:
+                    units = abs(p.size) * p.multiplier
+                    notional = units / mark if p.inverse else units * mark
+                    free += gain - notional / p.leverage
         return total, free - self.orders.total(self.book) if self.orders.reserved else free
 
     def wallet(self) -> float:
@@ -173,6 +178,22 @@ class AccountView(ABC):
         resting: bool = False,
     ) -> Plan:
         """The pure plan of a fill now, under this account's numbers (see :mod:`engine.plan`)."""
+        made = self._plan(symbol, size, price, fee, order, resting, 0.0)
+        if made.refusal is None or made.refusal.reason != "margin":
+            return made
+        return self._plan(symbol, size, price, fee, order, resting, self.scale())
+
+    def _plan(
+        self,
+        symbol: str,
+        size: float,
+        price: float,
+        fee: FeeRule | None,
+        order: int,
+        resting: bool,
+        scale: float,
+    ) -> Plan:
+        """The plan with a given scale of float dust; only where money lacks does it play a part."""
         p = self.position(symbol)
         available, isolated = self.unreserved(), 0.0
         if p.margin_mode == "isolated":
@@ -188,7 +209,7 @@ class AccountView(ABC):
             isolated_balance=isolated,
             fee_in_check=self.venue.orders.fee_in_check,
             resting=resting,
-            scale=self.scale(),
+            scale=scale,
         )
 
     def verdict(

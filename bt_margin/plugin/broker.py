@@ -64,6 +64,7 @@ class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroke
     meaning. After a run ``events``, ``account``, ``fidelity`` and ``equity_curve`` hold the record.
     """
 
+    _fundshares: float
     params: Any = (
         ("cash", 10_000.0),
         ("venue", None),

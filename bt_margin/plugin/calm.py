@@ -8,9 +8,9 @@ close and writes its row; everything else would have found nothing to do. An ord
 or the end of the stretch brings back the full bar contract, with the same outcome as if it had never been
 left.
 
-All feeds that have bars within a stretch have them at the same times. The stretch looked ahead grows while it
-holds and shrinks when it does not; after danger some bars pass before the next look, so a market in danger
-costs what it always did.
+All feeds that have bars in view have them at the same times. The view widens from one to the next and narrows
+where it shows danger; then some bars pass before the next look, so a market in danger costs what it always
+did.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from bt_margin.plugin.broker import MarginBroker
     from bt_margin.plugin.instrument import Instrument
 
-    Ahead = tuple[Instrument, int, int]
 
 INF = float("inf")
 SHORTEST, FIRST, PAUSE = 8, 32, 64
@@ -39,9 +38,10 @@ SHORTEST, FIRST, PAUSE = 8, 32, 64
 class Calm:
     """The calm stretch a broker is in, if it is in one.
 
-    The stretch is ``bars`` long, ``place`` of them are lived; ``clock`` is the line of times that counts
-    them, from ``base`` on. ``length`` is how many bars the next look takes in; ``pause`` and ``rest`` are how
-    many bars it waits after danger.
+    ``view`` are the feeds with bars before the ``horizon``, each with the place behind its last one there,
+    and ``ranges`` how far held marks move on the way; the next view takes in ``length`` bars. The stretch is
+    ``bars`` long, ``place`` of them are lived; ``clock`` is the line of times that counts them, from ``base``
+    on. ``pause`` and ``rest`` are how many bars it waits after danger.
     """
 
     longest = 4096
@@ -56,6 +56,7 @@ class Calm:
         "equity",
         "events",
         "held",
+        "horizon",
         "known",
         "length",
         "numbers",
@@ -63,7 +64,10 @@ class Calm:
         "pause",
         "place",
         "quotes",
+        "ranges",
         "rest",
+        "size",
+        "view",
     )
 
     def __init__(self, broker: MarginBroker) -> None:
@@ -75,6 +79,9 @@ class Calm:
         self.numbers: Any = ()
         self.equity: float | None = None
         self.events: Sequence[Event] = ()
+        self.horizon, self.size = 0.0, 0
+        self.view: Sequence[tuple[Instrument, int]] = ()
+        self.ranges: dict[str, tuple[float, float]] = {}
         self.held: Sequence[tuple[Position, Any, int]] = ()
         self.quotes: Sequence[Instrument] = ()
 
@@ -100,24 +107,20 @@ class Calm:
             return False
         self.place = place
         time = round((self.numbers[count - 1] - EPOCH) * DAY_MS) - self.behind
-        if time < broker._time:
-            time = broker._time
-        broker._time = broker.account.time = time
-        for p, closes, before in self.held:
-            p.mark = p.low = p.high = closes[before + place]
-        self._write(time)
-        return True
-
-    def _write(self, time: int) -> None:
-        """The bar's row; without a position it repeats the one before."""
-        broker = self.broker
-        times, values = broker.equity_curve
-        if self.held or self.equity is None or time <= times[-1]:
-            broker._close_books()
-            self.equity = values[-1]
-        else:
+        if self.equity is not None and time > broker._time:  # flat: the row before, repeated
+            broker._time = broker.account.time = time
+            times, values = broker.equity_curve
             times.append(time)
             values.append(self.equity)
+            return True
+        if time > broker._time:
+            broker._time = broker.account.time = time
+        for p, closes, before in self.held:
+            p.mark = p.low = p.high = closes[before + place]
+        broker._close_books()
+        if not self.held:
+            self.equity = broker.equity_curve[1][-1]
+        return True
 
     # -- where a stretch begins and ends --------------------------------------------------------
 
@@ -136,51 +139,66 @@ class Calm:
         if not (self.prove() and all(q.watchable() for q in held)):
             self.rest = PAUSE
             return False
-        limit = self._limit(quotes, held)
-        ahead = [(q, q.passed, bisect_left(q.numbers, limit, q.passed, q.reach)) for q in quotes]
-        moving = [each for each in ahead if each[2] > each[1]]
-        if not moving:
+        coming = [quote for quote in quotes if quote.passed < quote.reach]
+        if not coming:
             return False
-        if not (_in_step(moving) and self._safe(moving)):
-            self.length = max(SHORTEST, self.length // 2)
-            self.rest, self.pause = self.pause, min(PAUSE, 2 * self.pause)
+        clock = min(coming, key=_next_time)
+        seen = clock.numbers[clock.passed] < self.horizon and len(quotes) == self.size
+        if not (seen or self._look_ahead(clock, coming)):
+            return self._danger()
+        bars = self._bars(held)
+        if not bars:
             return False
-        self._begin(moving)
+        moving = [(quote, last) for quote, last in self.view if quote.position.size]
+        reach = {quote.symbol: self._range(quote, last) for quote, last in moving}
+        sound = all(0.0 < low <= high < INF for low, high in reach.values())
+        if not (sound and harmless(broker.account, reach)):
+            return self._danger()
+        self._begin(bars)
         return True
 
-    def _limit(self, quotes: Sequence[Instrument], held: Sequence[Instrument]) -> float:
-        """backtrader's time before which nothing falls due, ``length`` bars of the next feed at most."""
+    def _danger(self) -> bool:
+        self.horizon, self.length = 0.0, max(SHORTEST, self.length // 4)
+        self.rest, self.pause = self.pause, min(PAUSE, 2 * self.pause)
+        return False
+
+    def _look_ahead(self, clock: Instrument, coming: Sequence[Instrument]) -> bool:
+        """Take the next ``length`` bars into view; False when the feeds are not in step there."""
+        last = min(clock.passed + self.length, clock.reach) - 1
+        self.horizon = horizon = nextafter(clock.numbers[last], INF)
+        ends = [(q, bisect_left(q.numbers, horizon, q.passed, q.reach)) for q in coming]
+        self.view = [(quote, end) for quote, end in ends if end > quote.passed]
+        self.size, self.ranges = len(self.broker._instruments), {}
+        self.length = min(self.longest, 2 * self.length)
+        return _in_step(self.view)
+
+    def _bars(self, held: Sequence[Instrument]) -> int:
+        """How many of the bars in view come before anything falls due."""
         broker = self.broker
         due = min([broker.account.next_rules, *[end for end, _ in broker._ends[:1]]])
         due = min([due, *[quote.next_stamp - quote.step + 1 for quote in held]])
-        coming = [quote for quote in quotes if quote.passed < quote.reach]
-        if not coming:
-            return 0.0
-        first = min(coming, key=_next_time)
-        last = min(first.passed + self.length, first.reach) - 1
-        return min((due - 0.5) / DAY_MS + EPOCH, nextafter(first.numbers[last], INF))
+        limit = min((due - 0.5) / DAY_MS + EPOCH, self.horizon)
+        clock, last = self.view[0]
+        return int(bisect_left(clock.numbers, limit, clock.passed, last)) - clock.passed
 
-    def _safe(self, moving: Sequence[Ahead]) -> bool:
-        reach: dict[str, tuple[float, float]] = {}
-        for quote, first, last in moving:
-            if quote.position.size:
-                reach[quote.symbol] = low, high = quote.extremes(first, last)
-                if not 0.0 < low <= high < INF:
-                    return False
-        return harmless(self.broker.account, reach)
+    def _range(self, quote: Instrument, last: int) -> tuple[float, float]:
+        """Lowest and highest mark of a held symbol's bars in view."""
+        found = self.ranges.get(quote.symbol)
+        if found is None:
+            found = self.ranges[quote.symbol] = quote.extremes(quote.passed, last)
+        return found
 
-    def _begin(self, moving: Sequence[Ahead]) -> None:
-        broker = self.broker
-        clock, first, last = moving[0]
+    def _begin(self, bars: int) -> None:
+        clock = self.view[0][0]
         self.on, self.pause, self.equity = True, 1, None
         self.clock, self.numbers, self.behind = clock.times, clock.numbers, clock.behind
-        self.base, self.place, self.bars = first, 0, last - first
-        self.quotes = [quote for quote, *_ in moving]
-        self.events = broker.account.events
+        self.base, self.place, self.bars = clock.passed, 0, bars
+        self.quotes = [quote for quote, _ in self.view]
+        self.events = self.broker.account.events
         self.known = len(self.events)
-        held = [each for each in moving if each[0].position.size]
-        self.held = [(quote.position, quote.closes, before - 1) for quote, before, _ in held]
-        for quote, *_ in moving:
+        held = [quote for quote in self.quotes if quote.position.size]
+        self.held = [(quote.position, quote.closes, quote.passed - 1) for quote in held]
+        for quote in self.quotes:
             quote.stretch = self
             quote.watched = bool(quote.position.size)
 
@@ -192,15 +210,13 @@ class Calm:
                 quote.catch_up(bars)
 
     def leave(self) -> None:
-        """The full contract again; the next stretch is measured by what has become of this one."""
+        """The full contract again; what is in view stays in view."""
         if not self.on:
             return
         self.settle()
         self.on = False
         for quote in self.quotes:
             quote.stretch = None
-        lived = self.length if self.place == self.bars else self.place
-        self.length = max(SHORTEST, min(self.longest, 2 * lived))
 
 
 def _next_time(quote: Instrument) -> float:
@@ -208,10 +224,9 @@ def _next_time(quote: Instrument) -> float:
     return time
 
 
-def _in_step(moving: Sequence[Ahead]) -> bool:
+def _in_step(view: Sequence[tuple[Instrument, int]]) -> bool:
     """Whether all these bars come at the same times."""
-    if len(moving) == 1:
+    if len(view) == 1:
         return True
-    (clock, first, last), *others = moving
-    times = clock.numbers[first:last].tobytes()
-    return all(q.numbers[one:two].tobytes() == times for q, one, two in others)
+    times = [quote.numbers[quote.passed : end].tobytes() for quote, end in view]
+    return times.count(times[0]) == len(times)

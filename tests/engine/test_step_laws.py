@@ -127,6 +127,20 @@ def test_when_the_bound_says_safe_no_path_and_no_order_of_fills_breaches(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=100)
+@given(two=st.tuples(one_symbol, one_symbol), size=st.floats(0.1, 9.0))
+def test_the_figures_of_a_bar_are_equity_and_available_to_the_last_bit(
+    kind: str, two: Any, size: float
+) -> None:
+    a, quotes, *_ = world(kind, two)
+    for q in quotes:
+        q.position.move(q.mark_low)
+    assert a.figures() == (a.equity(), a.available())
+    a.check_order(1, quotes[0].position.symbol, size, quotes[0].low)
+    assert a.figures() == (a.equity(), a.available())
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=200)
 @given(two=st.tuples(one_symbol, one_symbol), inside=st.booleans())
 def test_the_short_way_for_one_order_says_what_the_definition_says(
