@@ -470,6 +470,7 @@ def test_a_pipe_gets_no_control_characters(place: Path, more: dict[str, str]) ->
     out, err = in_a_pipe(arguments, **more)
     assert err == ""
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out)
+    assert [line for line in out.split("\n") if line != line.rstrip(" ")] == []
     assert "a\ufffd[31m\ufffd" in out
 
 

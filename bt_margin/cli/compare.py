@@ -16,6 +16,8 @@ from bt_margin.cli.source import Source
 if TYPE_CHECKING:
     from bt_margin.studies.comparison import Comparison
 
+_EXTREMES = ("adverse", "favourable")
+
 
 class Study(NamedTuple):
     """What is run: the strategy with its parameters, the scenarios, and whether also their bounds."""
@@ -25,11 +27,10 @@ class Study(NamedTuple):
     scenarios: dict[str, dict[str, Any]] | None
     bounds: bool
 
-    @property
-    def runs(self) -> int:
-        """How many runs that makes: with bounds each scenario is run along both extremes."""
+    def runs(self, intrabar: str) -> int:
+        """How many runs that makes: with bounds each scenario is also run along the paths it is not yet."""
         many = 2 if self.scenarios is None else len(self.scenarios)
-        return many * (2 if self.bounds else 1)
+        return many * len({intrabar, *(_EXTREMES if self.bounds else ())})
 
 
 def compare(
@@ -120,7 +121,7 @@ def _run(
     from bt_margin.studies.compare import compare as compare_runs
 
     try:
-        with shell.progress(quiet, study.runs) as told:
+        with shell.progress(quiet, study.runs(str(keywords["intrabar"]))) as told:
             return compare_runs(
                 study.strategy,
                 frames,

@@ -33,7 +33,7 @@ def show_numbers(console: Console, rows: Rows, title: str = "") -> None:
     """Print a table of numbers; the first row is the header, the first column the labels."""
     rows = harmless(rows)
     for number, part in enumerate(parts(rows, console.width)):
-        console.print(grid(part, numbers=True, title=title if not number else ""))
+        _print(console, grid(part, numbers=True, title=title if not number else ""))
 
 
 def show_words(console: Console, rows: Rows, title: str, spare: Sequence[str] = ()) -> None:
@@ -42,11 +42,20 @@ def show_words(console: Console, rows: Rows, title: str, spare: Sequence[str] = 
     if console.width >= WIDE:
         for kept in _without(rows, spare):
             if sum(_widths(kept)[:-1]) + 2 * len(kept[0]) + _LEAST <= console.width:
-                console.print(grid(kept, numbers=False, title=f"\n{title}"))
+                console.print(f"\n{title}", style="bold", markup=False)
+                _print(console, grid(kept, numbers=False))
                 return
     console.print(f"\n{title}", style="bold", markup=False)
     for line in stacked(rows, console.width, spare):
         console.print(Text(line), soft_wrap=True)
+
+
+def _print(console: Console, table: Any) -> None:
+    """Print a table, no line ending in blanks."""
+    for segments in console.render_lines(table, pad=False):
+        line = Text.assemble(*((each.text, each.style or "") for each in segments))
+        line.rstrip()
+        console.print(line, soft_wrap=True)
 
 
 def show_text(console: Console, text: str, style: str = "", indent: str = _GAP) -> None:

@@ -179,13 +179,14 @@ def _head(console: Console, result: Comparison) -> None:
     shown = ", ".join(names[: _NAMED - 2] if more else names) + more
     index = result.index
     span = f"{index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}, " if len(index) else ""
-    console.print(
-        Text.assemble(
-            (plain(result.first.title), "bold"),
-            f"  {plain(shown)}  {span}{plural(len(index), 'bar')}",
-            ("  SYNTHETIC market" if result.synthetic else "", "bold red"),
-        )
+    head = Text.assemble(
+        (plain(result.first.title), "bold"),
+        f"  {plain(shown)}  {span}{plural(len(index), 'bar')}",
+        ("  SYNTHETIC market" if result.synthetic else "", "bold red"),
     )
+    for line in head.wrap(console, console.width):
+        line.rstrip()
+        console.print(line)
 
 
 def _curves(console: Console, result: Comparison) -> None:

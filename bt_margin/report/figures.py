@@ -96,9 +96,9 @@ def _layout(comparison: Comparison) -> dict[str, Any]:
     layout: dict[str, Any] = {
         "height": HEIGHT,
         "hovermode": "x unified",
-        "margin": {"l": 70, "r": 44, "t": 40, "b": 40},
+        "margin": {"l": 70, "r": 44, "t": 70, "b": 40},
         "modebar": {"orientation": "v", "bgcolor": "rgba(0,0,0,0)"},  # in the margin, over nothing
-        "legend": {"orientation": "h", "y": 1.08, "x": 0},
+        "legend": {"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0},
         "xaxis": {"anchor": "y3", "type": "date"},
         "yaxis": {
             "domain": DOMAINS["yaxis"],
