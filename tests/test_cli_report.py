@@ -474,6 +474,17 @@ def test_a_pipe_gets_no_control_characters(place: Path, more: dict[str, str]) ->
     assert "a\ufffd[31m\ufffd" in out
 
 
+def test_a_reader_that_leaves_early_is_no_fault(place: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)  # nobody reads
+    process = subprocess.Popen(
+        [*COMMAND, *words(place)], stdout=theirs, stderr=subprocess.PIPE, env=environment()
+    )
+    os.close(theirs)
+    _, err = process.communicate()
+    assert (process.returncode, err) == (0, b"")
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
 def test_a_terminal_of_another_encoding_gets_what_it_can_show(place: Path, encoding: str) -> None:
     out, err = in_a_pipe(words(place), PYTHONIOENCODING=encoding)
@@ -523,6 +534,11 @@ def test_the_options_of_compare_stand_in_sections(monkeypatch: pytest.MonkeyPatc
     assert "--leverage NUMBER" in sections["Account"]
     assert "--scenario NAME:KEY=VALUE" in sections["Study"]
     assert all(f"  {name}" in sections["Output"] for name in ("--report FILE", "-h, --help"))
+
+
+def test_a_verb_of_few_options_has_them_in_one_section() -> None:
+    text = call("report", "--help").stdout
+    assert re.findall(r"^(\w+):$", text, re.MULTILINE) == ["Arguments", "Options"]
 
 
 @pytest.mark.parametrize(

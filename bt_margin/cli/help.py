@@ -23,11 +23,9 @@ class Sectioned(TyperCommand):
                 usual = "Arguments" if param.param_type_name == "argument" else "Options"
                 name = getattr(param, "rich_help_panel", None) or usual
                 sections.setdefault(name, []).append(record)
-        if (
-            len(sections) > 1 and "Options" in sections
-        ):  # --help itself goes last, into the last one
-            left = sections.pop("Options")
-            sections.setdefault(list(sections)[-1], []).extend(left)
+        if sections.keys() - {"Arguments", "Options"}:
+            left = sections.pop("Options", [])  # --help, which names none, goes into the last one
+            sections[list(sections)[-1]].extend(left)
         for name, records in sections.items():
             with formatter.section(name):
                 formatter.write_dl(records, col_max=26)

@@ -115,9 +115,15 @@ def stdout() -> Console:
     """
     from rich.console import Console
 
+    class Out(Console):
+        """A console that lets the verb end when its reader has seen enough, as of ``| head``."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     if sys.stdout.isatty():
-        return Console(highlight=False, soft_wrap=False)
-    return Console(
+        return Out(highlight=False, soft_wrap=False)
+    return Out(
         width=WIDE, color_system=None, force_terminal=False, highlight=False, soft_wrap=False
     )
 
