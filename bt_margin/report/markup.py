@@ -6,10 +6,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import accumulate
 from typing import Any
 
-from bt_margin.report.numbers import NOTHING, money, percent, signed
+from bt_margin.report.numbers import NOTHING, percent, signed
 from bt_margin.report.style import swatch
+from bt_margin.studies.amounts import fixed
 
 Meta = Mapping[str, Any]
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -100,21 +102,40 @@ def waterfalls(meta: Meta) -> str:
     return f"<section id='waterfall'><h2>What the difference is made of</h2>{each}</section>"
 
 
+def settled(fall: Mapping[str, Any], digits: int) -> list[float]:
+    """Start, steps and end with so many digits, such that what is shown adds up to the last one.
+
+    Steps are rounded one by one; what that leaves over goes, one last digit each, to the steps that were
+    rounded furthest the other way.
+
+    >>> settled({"start": 10.0, "end": 11.0, "steps": [{"value": 0.335}] * 2 + [{"value": 0.33}]}, 2)
+    [10.0, 0.33, 0.34, 0.33, 11.0]
+    """
+    unit = 10.0**digits
+    exact = [float(step["value"]) * unit for step in fall["steps"]]
+    start, end = round(fall["start"] * unit), round(fall["end"] * unit)
+    whole = [round(value) for value in exact]
+    left = end - start - sum(whole)
+    way = 1 if left > 0 else -1
+    order = sorted(range(len(whole)), key=lambda k: way * (whole[k] - exact[k]))
+    for k in order[: abs(left)]:
+        whole[k] += way
+    return [value / unit for value in (start, *whole, end)]
+
+
 def _waterfall(meta: Meta, fall: Mapping[str, Any]) -> str:
-    steps = fall["steps"]
-    levels = [float(fall["start"])]
-    for step in steps:
-        levels.append(levels[-1] + float(step["value"]))
+    shown, digits = settled(fall, meta["digits"]), meta["digits"]
+    levels = list(accumulate(shown[:-1]))
     low, high = min(levels), max(levels)
     room = (high - low) or max(abs(high), 1.0)
-
-    def at(value: float) -> float:
-        return 2.0 + 96.0 * (value - low) / room
-
-    rows = [_end(meta, f"{fall['from']}: final equity", fall["start"], at(levels[0]))]
-    for step, before, after in zip(steps, levels, levels[1:], strict=False):
-        rows.append(_step(meta, step, at(before), at(after)))
-    rows.append(_end(meta, f"{fall['to']}: final equity", fall["end"], at(float(fall["end"]))))
+    places = [2.0 + 96.0 * (level - low) / room for level in levels]
+    rows = [_end(f"{fall['from']}: final equity", fixed(shown[0], digits), places[0])]
+    for step, value, before, after in zip(
+        fall["steps"], shown[1:-1], places, places[1:], strict=False
+    ):
+        text = signed(lambda v: fixed(v, digits), value)
+        rows.append(_step(step, value, text, before, after))
+    rows.append(_end(f"{fall['to']}: final equity", fixed(shown[-1], digits), places[-1]))
     caption = f"From {fall['from']} to {fall['to']}, in {meta['currency']}"
     return (
         f"<div class='scroll'><table class='waterfall'><caption>{escape(caption)}</caption><thead><tr>"
@@ -124,16 +145,16 @@ def _waterfall(meta: Meta, fall: Mapping[str, Any]) -> str:
     )
 
 
-def _end(meta: Meta, label: str, value: Any, place: float) -> str:
+def _end(label: str, text: str, place: float) -> str:
     return (
         f"<tr class='total'><th scope='row'>{escape(label)}</th><td class='bars'><div class='fall'>"
         f"<i class='end' style='left:{place:.2f}%'></i></div></td>"
-        f"<td class='right'>{money(value, meta['currency'])}</td><td class='sentence'></td></tr>"
+        f"<td class='right'>{text}</td><td class='sentence'></td></tr>"
     )
 
 
-def _step(meta: Meta, step: Mapping[str, Any], before: float, after: float) -> str:
-    kind = "gain" if step["value"] >= 0 else "loss"
+def _step(step: Mapping[str, Any], value: float, text: str, before: float, after: float) -> str:
+    kind = "gain" if value >= 0 else "loss"
     left, width = min(before, after), abs(after - before)
     label, time = escape(step["label"]), step.get("time")
     if time is not None:
@@ -141,7 +162,7 @@ def _step(meta: Meta, step: Mapping[str, Any], before: float, after: float) -> s
     return (
         f"<tr><th scope='row'>{label}</th><td class='bars'><div class='fall'>"
         f"<i class='{kind}' style='left:{left:.2f}%;width:{width:.2f}%'></i></div></td>"
-        f"<td class='right {kind}-text'>{signed(lambda v: money(v, meta['currency']), step['value'])}</td>"
+        f"<td class='right {kind}-text'>{text}</td>"
         f"<td class='sentence'>{escape(step.get('sentence') or '')}</td></tr>"
     )
 

@@ -148,6 +148,22 @@ def test_made_up_data_is_marked(text: str) -> None:
     assert "SYNTHETIC market" in page(bundle(5, synthetic=True))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_shown_waterfall_adds_up_to_the_last_digit(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    values = chance.normal(0.0, 300.0, int(chance.integers(1, 12)))
+    start = float(chance.normal(10_000.0, 50.0))
+    steps = [{"value": float(value)} for value in values]
+    fall = {"start": start, "end": start + float(values.sum()), "steps": steps}
+    for digits in (2, 8):
+        shown = [round(value * 10**digits) for value in markup.settled(fall, digits)]
+        assert sum(shown[:-1]) == shown[-1]
+        off = [
+            abs(one - value * 10**digits) for one, value in zip(shown[1:-1], values, strict=True)
+        ]
+        assert max(off) <= 1.0
+
+
 def test_statistics_that_matter_less_are_there_but_folded(made: Any) -> None:
     row = made.meta["headline"]["rows"][1] | {"compact": False, "label": "skewness"}
     head = made.meta["headline"] | {"rows": [made.meta["headline"]["rows"][0], row]}
