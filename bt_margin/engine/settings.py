@@ -195,7 +195,6 @@ def reduce_margin(account: Account, p: Position, amount: float) -> Event:
     if amount > most + DUST * pool.balance:
         text = f"removing {amount:,.2f} from {p.symbol} exceeds {most:,.2f}, what may leave"
         _refuse(account, p, MarginRefused, "reduce_margin_balance", text, amount, most)
-    amount = min(amount, most)
     account.move_money(pool, account.cross, amount, p.symbol, len(account.events))
     return account.record("transfer", p, amount=-amount, reason="margin removed")
 
