@@ -137,7 +137,10 @@ class Book(AccountView):
         if p.pool is None:
             self.attach(p, p.margin_mode)
         if p.pool is not None and p.pool is not self.cross:
-            self.move_money(self.cross, p.pool, made.posted, p.symbol, event_id)
+            # what the check lets through as noise of floats is not taken out of an empty wallet
+            missing = max(0.0, made.posted + made.opening_fee - self.cross.balance)
+            posted = max(0.0, made.posted - missing)
+            self.move_money(self.cross, p.pool, posted, p.symbol, event_id)
         self._post(self.cross, "fee", -made.opening_fee, p.symbol, event_id)
 
     def attach(self, p: Position, mode: MarginMode) -> None:
@@ -159,7 +162,9 @@ class Book(AccountView):
             self._shortfall(pool, owed, cause)
         if pool is not self.cross:
             self.pools.pop(pool.key, None)
-        if not self.dead and self.solvent_equity() <= self.ledger.totals["deposit"] * 1e-12:
+        if self.dead or self.exposed():
+            return  # what else is open stands or falls by itself
+        if self.solvent_equity() <= self.ledger.totals["deposit"] * 1e-12:
             self.dead = True
             self.record("dead", pool=pool, cause=cause, reason="nothing is left; add cash to go on")
 

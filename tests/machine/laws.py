@@ -1,0 +1,443 @@
+"""Laws of the account and of what scripts are told: on every bar, and at the end of a run.
+
+Each law is a function named by its sentence. A law of a bar is shown the strategy, a law of the end the
+finished run (``story``, ``broker``, ``strategies``). ``strategy.told`` holds what it was notified of, orders
+as ``(bar, "order", ref, status, price, size done, size left, ...)``. :mod:`machine.breaks` keeps for each
+law a way to break the code that the law must notice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import zip_longest
+from typing import Any
+
+from bt_margin.engine.events import KINDS
+from bt_margin.plugin.broker import NOTHING
+
+FIRST = {"Submitted", "Accepted"}
+OVER = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
+FOLLOWS = {
+    "Submitted": {"Accepted", "Canceled", "Margin", "Rejected"},
+    "Accepted": {"Partial", *OVER},
+    "Partial": {"Partial", *OVER},
+}
+#: events in which a position suffers, as opposed to those in which its owner posts margin
+SUFFERED = ("funding", "liquidation", "shortfall", "breach")
+Law = Callable[[Any], None]
+
+
+def scale_of(broker: Any) -> float:
+    """The size of the account, against which the noise of floats is measured."""
+    totals = broker.account.ledger.totals.values()
+    return max(float(broker.p.cash), *map(abs, totals))
+
+
+def same(one: float, two: float, scale: float = 1.0, rel: float = 1e-9) -> bool:
+    """Equal but for the noise of floats."""
+    return abs(one - two) <= rel * max(abs(one), abs(two), scale)
+
+
+# -- what the strategy sees on every bar ----------------------------------------------------------------
+
+
+def the_money_adds_up(s: Any) -> None:
+    s.broker.account.audit()
+
+
+def no_pool_is_in_breach(s: Any) -> None:
+    for pool in s.broker.account.pools.values():
+        assert not pool.positions or pool.equity() > pool.maintenance(), pool
+
+
+def equity_is_never_below_zero(s: Any) -> None:
+    account = s.broker.account
+    assert account.equity() >= -1e-9 * scale_of(s.broker)
+    for pool in account.pools.values():
+        assert pool.positions or pool.balance >= 0, pool
+
+
+def the_dead_have_nothing(s: Any) -> None:
+    account = s.broker.account
+    assert not account.dead or account.equity() <= 1e-9 * scale_of(s.broker)
+
+
+def margin_is_reserved_for_live_orders_alone(s: Any) -> None:
+    reserved = s.broker.account.orders
+    resting = {order.ref: order for order in s.broker.pending if order.alive()}
+    assert set(reserved.symbol_of) == set(resting)
+    for entries in reserved.by_symbol.values():
+        for ref, entry in entries.items():
+            left = resting[ref].executed.remsize
+            assert same(entry.size, left, abs(entry.size)), (ref, entry, left)
+
+
+def backtraders_books_are_the_accounts(s: Any) -> None:
+    """Of either kind of contract: value, cash, positions, the worth of each."""
+    account, scale = s.broker.account, scale_of(s.broker)
+    assert abs(s.broker.getvalue() - max(0.0, account.equity())) <= 2e-6 + 1e-9 * scale  # the floor
+    assert same(s.broker.getcash(), max(0.0, account.available()), scale)
+    for data in s.datas:
+        held, own = s.getposition(data), account.position(data._name)
+        assert (held.size, held.price) == (own.size, own.entry if own.size else 0.0)
+        if own.size and len(data) and data.close[0] > 0.0:
+            worth = own.contract.notional(own.size, data.close[0])
+            assert same(abs(s.broker.getvalue([data])), worth, scale), data._name
+
+
+def open_trades_are_the_position(s: Any) -> None:
+    """However many strategies and trade ids share it."""
+    for data in s.datas:
+        size = s.getposition(data).size
+        parts = [
+            trade.size
+            for strategy in s.cerebro.runningstrats
+            for trades in strategy._trades.get(data, {}).values()
+            for trade in trades
+        ]
+        assert same(sum(parts), size, 1 + sum(map(abs, parts))), (data._name, sum(parts), size)
+
+
+def a_position_is_in_the_pool_of_its_mode(s: Any) -> None:
+    account = s.broker.account
+    for key, pool in account.pools.items():
+        assert pool.key == key, pool
+        assert pool is account.cross or len(pool.positions) == 1, pool
+        for p in pool.positions:
+            assert p.size, p
+            assert p.pool is pool, p
+            assert account.pool_key(p) == key, (p, key)
+    for p in account.book.values():
+        assert bool(p.size) == (p.pool is not None), p
+
+
+def leverage_is_what_the_table_in_force_allows(s: Any) -> None:
+    account = s.broker.account
+    for p in account.book.values():
+        assert p.table is account.venue.schedule(p.symbol).at(account.time), p
+        assert p.leverage <= p.table.max_leverage(0.0), p
+
+
+def the_fund_is_its_shares(s: Any) -> None:
+    """Money that is paid in or out buys or sells shares at their value before it."""
+    broker, ledger = s.broker, s.broker.account.ledger.totals
+    value, shares, worth = broker.getvalue(), broker.get_fundshares(), broker.get_fundvalue()
+    moved = ledger["deposit"] + ledger["withdrawal"]
+    assert same(shares * worth, value, value), (shares, worth, value)
+    before = s.__dict__.setdefault("fund_before", (moved, shares, worth))
+    bought = (moved - before[0]) / before[2] if before[2] > NOTHING else 0.0
+    assert before[2] <= NOTHING or same(
+        shares, before[1] + bought, abs(shares) + abs(before[1]), 1e-6
+    ), (before, shares)
+    s.fund_before = (moved, shares, worth)
+
+
+# -- what is left at the end ----------------------------------------------------------------------------
+
+
+def each_balance_is_the_sum_of_its_entries(life: Any) -> None:
+    account, scale = life.broker.account, scale_of(life.broker)
+    sums: dict[str, float] = defaultdict(float)
+    for entry in account.ledger:
+        sums[entry.pool] += entry.amount
+    for key in {**sums, **account.pools}:
+        balance = account.pools[key].balance if key in account.pools else 0.0
+        assert same(sums[key], balance, scale), (key, sums[key], balance)
+
+
+def each_event_tells_the_balance_it_left(life: Any) -> None:
+    """The sum of the entries up to it; what a shortfall bears right after it is borne already."""
+    account, scale = life.broker.account, scale_of(life.broker)
+    by_event: dict[int, list[Any]] = defaultdict(list)
+    for entry in account.ledger:
+        by_event[entry.event].append(entry)
+    sums: dict[str, float] = defaultdict(float)
+    for event, after in zip_longest(account.events, account.events[1:]):
+        for entry in by_event.pop(event.id, ()):
+            sums[entry.pool] += entry.amount
+        if event.pool is not None and event.balance is not None:
+            found = sums[event.pool]
+            if after is not None and (after.kind, after.cause) == ("shortfall", event.id):
+                found += after.amount
+            assert same(event.balance, found, scale), (event, found)
+    assert not by_event
+
+
+def an_isolated_pool_never_loses_more_than_was_posted(life: Any) -> None:
+    """Nothing is taken from the cross pool when it suffers; and what it lost, whenever flat, was posted."""
+    account, scale = life.broker.account, scale_of(life.broker)
+    posted: dict[str, float] = defaultdict(float)
+    lost: dict[str, float] = defaultdict(float)
+    by_event: dict[int, list[Any]] = defaultdict(list)
+    for entry in account.ledger:
+        by_event[entry.event].append(entry)
+    for event in account.events:
+        pool = event.pool or ""
+        for entry in by_event[event.id]:
+            if entry.pool.startswith("isolated:"):
+                (posted if entry.kind == "transfer" else lost)[entry.pool] += entry.amount
+            elif event.kind in SUFFERED and pool.startswith("isolated:"):
+                assert entry.amount >= 0, entry
+        if event.kind == "liquidation" and event.info["whole"]:
+            missing = [e.amount for e in by_event[event.id + 1] if e.kind == "insurance"]
+            assert -lost[pool] <= posted[pool] + sum(missing) + 1e-9 * scale, event
+
+
+def what_was_traded_is_what_was_earned(life: Any) -> None:
+    """Each symbol's profit, from sizes and prices alone: what was paid, received and is still held."""
+    account = life.broker.account
+    flows: dict[str, list[float]] = defaultdict(list)
+    booked: dict[str, list[float]] = defaultdict(list)
+    for event in account.events:
+        if event.kind in ("fill", "liquidation"):
+            contract = account.position(event.symbol).contract
+            flows[event.symbol].append(
+                -event.size * contract.multiplier * contract.worth(event.price)
+            )
+            booked[event.symbol].append(event.realised)
+    for symbol, paid in flows.items():
+        p = account.position(symbol)
+        held = p.size * p.multiplier * p.worth(p.mark)
+        ours = sum(paid) + held
+        told = sum(booked[symbol]) + p.unrealised()
+        # a takeover at the bankruptcy price leaves exactly nothing: cut to a billionth of its result
+        turnover = sum(map(abs, paid)) + abs(held)
+        assert abs(ours - told) <= 1e-9 * turnover, (symbol, ours, told)
+
+
+def orders_go_through_legal_statuses(life: Any) -> None:
+    """Submitted, accepted, perhaps in parts, over: once, with no size lost on the way."""
+    for strategy in life.strategies:
+        last: dict[int, str] = {}
+        whole: dict[int, float] = {}
+        for line in strategy.told:
+            if line[1] != "order":
+                continue
+            ref, status, done, rest = line[2], line[3], line[5], line[6]
+            assert status in (FOLLOWS.get(last[ref], ()) if ref in last else FIRST), line
+            size = whole.setdefault(ref, done + rest)
+            if abs(size) < float("inf"):  # not of an order for no number of contracts
+                assert abs(done + rest - size) <= 3e-6 + 1e-9 * abs(size), line
+            assert status != "Completed" or not rest, line
+            last[ref] = status
+
+
+def every_status_is_told(life: Any) -> None:
+    """The last that a strategy hears of each of its orders is how the order is, or waits to be told."""
+    for strategy in life.strategies:
+        waiting = untold(life, strategy)
+        last: dict[int, str] = {}
+        for line in strategy.told:
+            if line[1] == "order":
+                last[line[2]] = line[3]
+        base = getattr(strategy, "base", 0)
+        for order in life.broker.orders:
+            if order.owner is strategy and order.ref not in waiting:
+                told = last.get(order.ref - base)
+                assert told == order.getstatusname(), (order.ref, told, order.getstatusname())
+
+
+def untold(life: Any, strategy: Any) -> set[int]:
+    """Orders of which notices wait for a bar that does not come any more."""
+    queued = [*life.broker.notifs, *strategy._orderspending]
+    return {note.ref for note in queued if note is not None}
+
+
+def each_fill_is_told_once(life: Any) -> None:
+    """As many notices in which an order's size grew as the account has fills of it."""
+    grown: dict[int, int] = defaultdict(int)
+    waiting: set[int] = set()
+    for strategy in life.strategies:
+        waiting |= untold(life, strategy)
+        done: dict[int, float] = {}
+        base = getattr(strategy, "base", 0)
+        for line in strategy.told:
+            if line[1] == "order":
+                grown[line[2] + base] += line[5] != done.get(line[2], 0.0)
+                done[line[2]] = line[5]
+    fills: dict[int, int] = defaultdict(int)
+    for event in life.broker.events:
+        if event.kind == "fill" and event.order is not None:
+            fills[event.order] += 1
+    left_out = waiting | {o.ref for o in life.broker.orders if "event" in o.info}
+    for ref in {*grown, *fills} - left_out:
+        assert grown[ref] == fills[ref], (ref, grown[ref], fills[ref])
+
+
+def each_liquidation_is_told_as_orders(life: Any) -> None:
+    """Whose sizes and results sum to what the account has closed."""
+    scale = scale_of(life.broker)
+    sizes: dict[int, float] = defaultdict(float)
+    results: dict[int, float] = defaultdict(float)
+    for order in life.broker.orders:
+        if "event" in order.info:
+            sizes[order.info["event"]] += order.executed.size
+            results[order.info["event"]] += order.executed.pnl
+    for event in life.broker.events:
+        told = event.kind == "liquidation" or (event.kind == "fill" and event.order is None)
+        if told:
+            assert same(sizes.pop(event.id, 0.0), event.size, abs(event.size)), event
+            assert same(results[event.id], event.realised, scale), event
+    assert not sizes
+
+
+def a_refused_order_says_why(life: Any) -> None:
+    rejected = {e.order for e in life.broker.events if e.kind == "rejected"}
+    for order in life.broker.orders:
+        if order.getstatusname() == "Margin":
+            assert order.info.get("reason"), order.ref
+            assert order.ref in rejected, order.ref
+
+
+def a_reducing_order_never_opens(life: Any) -> None:
+    for order in life.broker.orders:
+        if order.info.get("reduce_only"):
+            assert not any(bit.opened for bit in order.executed.exbits), order.ref
+
+
+def a_limit_is_kept(life: Any) -> None:
+    """Slippage included, unless it may leave the bar; backtrader lets stop-limits slip."""
+    p = life.broker.p
+    if p.slip_out:
+        return
+    kinds = ("Limit",) if p.slip_perc or p.slip_fixed else ("Limit", "StopLimit")
+    for order in life.broker.orders:
+        bound = order.created.pricelimit or order.created.price
+        limited = order.getordername() in kinds and not order.info.get("liquidation")
+        if limited and order.executed.size and bound:
+            for bit in order.executed.exbits:
+                worse = (bit.price - bound) * (1 if order.isbuy() else -1)
+                assert worse <= 1e-9 * bound, (order.ref, bit.price, bound)
+
+
+def orders_earn_what_the_ledger_realised(life: Any) -> None:
+    if not life.broker.p.checksubmit:
+        return  # of orders that are not checked backtrader keeps no list
+    earned = [order.executed.pnl for order in life.broker.orders]
+    scale = max(scale_of(life.broker), sum(map(abs, earned)))
+    assert same(sum(earned), life.broker.account.ledger.totals["realised"], scale)
+
+
+def trades_earn_what_the_ledger_realised(life: Any) -> None:
+    """Trades of several owners and ids may offset each other: what is open of them counts at the mark.
+
+    Not asked of coin contracts: backtrader's trades average prices, not their reciprocals.
+    """
+    if life.story.coin:
+        return
+    account, earned, scale = life.broker.account, 0.0, scale_of(life.broker)
+    for strategy in life.strategies:
+        for data, by_id in strategy._trades.items():
+            p = account.position(data._name)
+            for trade in (trade for trades in by_id.values() for trade in trades):
+                earned += trade.pnl + p.contract.pnl(trade.size, trade.price or p.mark, p.mark)
+                scale += abs(trade.pnl)
+    unrealised = sum(p.unrealised() for p in account.positions.values())
+    realised = account.ledger.totals["realised"]
+    assert same(earned, realised + unrealised, scale), (earned, realised, unrealised)
+
+
+def trades_cost_what_the_ledger_charged(life: Any) -> None:
+    """Fees, and with ``int2pnl`` the funding and interest of what was closed."""
+    account, broker = life.broker.account, life.broker
+    totals = account.ledger.totals
+    paid = -(totals["fee"] + totals["liquidation_fee"])
+    if broker.p.int2pnl:
+        broker._absorb_funding()
+        paid -= totals["funding"] + totals["interest"] + sum(broker.d_credit.values())
+    told = sum(
+        trade.commission
+        for strategy in life.strategies
+        for by_id in strategy._trades.values()
+        for trades in by_id.values()
+        for trade in trades
+    )
+    assert same(told, paid, scale_of(broker)), (told, paid)
+
+
+def the_dead_trade_nothing_until_cash_is_added(life: Any) -> None:
+    dead, events = False, life.broker.events
+    for event in events:
+        if event.kind == "revived":
+            assert (dead, events[event.cause].kind) == (True, "deposit"), event
+        dead = event.kind == "dead" or (dead and event.kind != "revived")
+        assert not dead or event.kind not in ("fill", "liquidation", "funding"), event
+        if dead and event.kind == "rejected":
+            assert event.reason in ("dead", "size", "price"), event
+
+
+def every_event_is_found_by_its_number(life: Any) -> None:
+    """In the order of time, and a cause comes before what it caused."""
+    time = 0
+    for place, event in enumerate(life.broker.events):
+        assert event.id == place, event
+        assert event.kind in KINDS, event
+        assert event.cause is None or event.cause < event.id, event
+        if (
+            event.kind != "funding"
+        ):  # which is told with its own moment, the others with their bar's
+            assert event.time >= time, event
+            time = event.time
+
+
+def every_event_has_its_cause(life: Any) -> None:
+    """A liquidation its breach, a shortfall what closed the position, a death what took the last of it."""
+    causes = {
+        "liquidation": ("breach",),
+        "canceled": ("breach",),
+        "shortfall": ("liquidation", "fill", "interest"),
+        "dead": ("liquidation", "fill", "interest"),
+        "revived": ("deposit",),
+    }
+    events = life.broker.events
+    for event in events:
+        wanted = causes.get(event.kind)
+        if wanted is not None:
+            assert event.cause is not None, event
+            assert events[event.cause].kind in wanted, (event, events[event.cause])
+
+
+def the_equity_curve_has_every_bar_once(life: Any) -> None:
+    times, values = life.broker.equity_curve
+    assert list(times) == sorted(set(times))
+    assert len(times) == len(values)
+    scale = scale_of(life.broker)
+    assert same(values[-1], life.broker.account.equity(), scale) or not times[-1]
+
+
+ON_EVERY_BAR, AT_THE_END = (
+    (
+        the_money_adds_up,
+        no_pool_is_in_breach,
+        equity_is_never_below_zero,
+        the_dead_have_nothing,
+        margin_is_reserved_for_live_orders_alone,
+        backtraders_books_are_the_accounts,
+        open_trades_are_the_position,
+        a_position_is_in_the_pool_of_its_mode,
+        leverage_is_what_the_table_in_force_allows,
+        the_fund_is_its_shares,
+    ),
+    (
+        each_balance_is_the_sum_of_its_entries,
+        each_event_tells_the_balance_it_left,
+        an_isolated_pool_never_loses_more_than_was_posted,
+        what_was_traded_is_what_was_earned,
+        orders_go_through_legal_statuses,
+        every_status_is_told,
+        each_fill_is_told_once,
+        each_liquidation_is_told_as_orders,
+        a_refused_order_says_why,
+        a_reducing_order_never_opens,
+        a_limit_is_kept,
+        orders_earn_what_the_ledger_realised,
+        trades_earn_what_the_ledger_realised,
+        trades_cost_what_the_ledger_charged,
+        the_dead_trade_nothing_until_cash_is_added,
+        every_event_is_found_by_its_number,
+        every_event_has_its_cause,
+        the_equity_curve_has_every_bar_once,
+    ),
+)
+"""Laws of any run, on every bar and at the end; :mod:`plugin.restless` keeps them too."""
