@@ -234,8 +234,13 @@ def test_a_feed_of_hours_read_as_days_is_told_what_it_lacks(place: Path) -> None
         "".join(f"2025-01-01 0{h}:00:00,1,1,1,1,1\n" for h in range(9))
     )
     body = """
+    class Buys(bt.Strategy):
+        def next(self):
+            self.buy()
+
     made = bt.Cerebro()
     made.adddata(bt.feeds.GenericCSVData(dataname="hours.csv", name="BTC", openinterest=-1))
+    made.addstrategy(Buys)
     made.run()
     """
     result = script(place, body)
