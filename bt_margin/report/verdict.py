@@ -110,7 +110,7 @@ def _befell(comparison: Comparison, run: Run, led: Episode) -> str:
         side = "short" if (event.size or 0.0) > 0 else "long"
         part = "" if event.info.get("whole", True) else "part of "
         count = liquidation_count(run)
-        among = f"was liquidated {count:,} times, the dearest time out of" if count > 1 else "lost"
+        among = f"was liquidated {_times(count)}, the dearest time out of" if count > 1 else "lost"
         lost = f"{among} {part}its {name} {side}"
         return f"{lost}{'' if count > 1 else ' to liquidation'} on {moment(event.time)}"
     return led.brief.removeprefix(f"{run.name} ")
