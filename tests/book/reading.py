@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -111,6 +114,18 @@ class Reader:
             found = CliRunner().invoke(app, words)
         assert found.exit_code == 0, f"{line}\n{found.output}"
         return found.output
+
+
+def tool(name: str) -> ModuleType:
+    """A file of docs/tools as a module."""
+    path = DOCS / "tools" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"docs_tools_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @contextlib.contextmanager

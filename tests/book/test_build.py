@@ -73,3 +73,12 @@ def test_the_reference_is_made_from_docstrings(site: Path) -> None:
 
 def test_tools_are_not_part_of_the_book(site: Path) -> None:
     assert not (site / "tools").exists()
+
+
+def test_docstrings_come_out_as_lists_and_doctests_as_code(site: Path) -> None:
+    for page in (site / "reference").glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r":(?:class|func|mod|meth):|:raises ", words(page)), page.name
+        assert "<blockquote" not in text, page.name
+    broker = (site / "reference" / "broker.html").read_text(encoding="utf-8")
+    assert "<strong>liquidation_slippage</strong>" in broker

@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
-from book.reading import DOCS
-from book.test_pictures import tool
+from book.reading import DOCS, tool
 
 FILE = DOCS / "notebooks" / "crash.ipynb"
 JUPYTER = all(find_spec(name) for name in ("nbformat", "nbclient", "ipykernel"))

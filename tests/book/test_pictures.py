@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
-from book.reading import DOCS, PAGES
+from book.reading import DOCS, PAGES, tool
 
 NAMES = ("pools", "bar", "paths", "liquidation", "tiers", "funding")
-
-
-def tool(name: str) -> ModuleType:
-    """A file of docs/tools as a module."""
-    path = DOCS / "tools" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"docs_tools_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def file_of(name: str) -> Path:
