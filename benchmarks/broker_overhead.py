@@ -25,6 +25,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import truediv
 from statistics import median
 from typing import NamedTuple
 
@@ -259,8 +260,9 @@ def measure(
     gc.collect()
     began = time.process_time()
     (strategy,) = cerebro.run()
-    job = time.process_time() - began
-    return Measured(job, strategy.loop, strategy.filled, cerebro.broker.getvalue())
+    return Measured(
+        time.process_time() - began, strategy.loop, strategy.filled, cerebro.broker.getvalue()
+    )
 
 
 def rounds_of(
@@ -296,10 +298,7 @@ def summarise(results: Mapping[str, list[Measured]]) -> list[dict[str, float | i
                 "job_ratio_low": min(ratios),
                 "job_ratio_high": max(ratios),
                 "loop_s": median(run.loop for run in runs),
-                "loop_ratio": median(
-                    own / base
-                    for own, base in zip(loops[name], loops[SAME_FEED[name]], strict=True)
-                ),
+                "loop_ratio": median(map(truediv, loops[name], loops[SAME_FEED[name]])),
                 "filled": runs[0].filled,
                 "value": runs[0].value,
             }
@@ -328,8 +327,7 @@ def early_and_late(bars: int) -> dict[str, float]:
     found = {}
     for name in (STOCK_PERP, "margin, PerpData"):
         variant = next(v for v in VARIANTS if v.name == name)
-        cerebro = assembled(variant, EveryBar, frames)
-        (strategy,) = cerebro.run()
+        (strategy,) = assembled(variant, EveryBar, frames).run()
         laps = np.diff(strategy.laps) * 1_000.0
         tenth = max(1, len(laps) // 10)
         found[f"{name}, early"] = float(np.median(laps[tenth : 2 * tenth + 1]))
@@ -342,7 +340,7 @@ def memory_per_bar(longest: int) -> dict[str, float]:
     variant = next(v for v in VARIANTS if v.name == "margin, PerpData, all")
     found = {}
     for bars in (longest // 4, longest // 2, longest):
-        cerebro = assembled(variant, Measures, {"C/USDT:USDT": make_frame(bars, seed=0)})
+        cerebro = assembled(variant, Measures, {"C": make_frame(bars, seed=0)})
         tracemalloc.start()
         (strategy,) = cerebro.run()
         tracemalloc.stop()
@@ -354,7 +352,7 @@ class Measures(BuyAndHold):
     """A holder that weighs what has been allocated since it started."""
 
     def start(self) -> None:
-        """When the feeds are loaded."""
+        """Weigh."""
         super().start()
         self.weight = tracemalloc.get_traced_memory()[0]
 
@@ -381,7 +379,7 @@ def main() -> None:
     divisor = 20 if given.quick else 1
     rounds = given.rounds or (3 if given.quick else 5)
     cases = [c._replace(bars=c.bars // divisor) for c in CASES if given.cases in c.name]
-    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console = Console(width=None if sys.stdout.isatty() else 120)
     report: dict[str, list[dict[str, float | int | str]]] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("measuring", total=len(cases) * rounds * len(VARIANTS))
