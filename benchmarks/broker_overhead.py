@@ -143,8 +143,7 @@ class Measured(NamedTuple):
 
 def stock_broker() -> bt.BrokerBase:
     """Backtrader's own broker with the same cash and fee."""
-    broker = bt.brokers.BackBroker()
-    broker.setcash(CASH)
+    broker = bt.brokers.BackBroker(cash=CASH)
     broker.setcommission(commission=TAKER_FEE)
     return broker
 
@@ -328,8 +327,7 @@ def early_and_late(bars: int) -> dict[str, float]:
     for name in (STOCK_PERP, "margin, PerpData"):
         variant = next(v for v in VARIANTS if v.name == name)
         (strategy,) = assembled(variant, EveryBar, frames).run()
-        laps = np.diff(strategy.laps) * 1_000.0
-        tenth = max(1, len(laps) // 10)
+        laps, tenth = np.diff(strategy.laps) * 1_000.0, max(1, len(strategy.laps) // 10)
         found[f"{name}, early"] = float(np.median(laps[tenth : 2 * tenth + 1]))
         found[f"{name}, late"] = float(np.median(laps[-tenth:]))
     return found
@@ -378,8 +376,8 @@ def main() -> None:
     given = arguments()
     divisor = 20 if given.quick else 1
     rounds = given.rounds or (3 if given.quick else 5)
-    cases = [c._replace(bars=c.bars // divisor) for c in CASES if given.cases in c.name]
     console = Console(width=None if sys.stdout.isatty() else 120)
+    cases = [c._replace(bars=c.bars // divisor) for c in CASES if given.cases in c.name]
     report: dict[str, list[dict[str, float | int | str]]] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("measuring", total=len(cases) * rounds * len(VARIANTS))
