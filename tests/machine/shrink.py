@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import copysign
 from pathlib import Path
 
 from machine.story import DEFAULTS, Bar, Move, Story
@@ -100,9 +101,10 @@ def _rounder(story: Story) -> Iterator[Story]:
     """Acts with plainer numbers."""
     for at, bar in enumerate(story.bars):
         for n, act in enumerate(bar.acts):
+            half = copysign(0.5, act.share)
             for plain in (
-                {"who": 0}, {"on": 0}, {"pick": 0}, {"share": 0.5}, {"share": -0.5},
-                {"away": 0.01}, {"share": round(act.share, 1)}, {"away": round(act.away, 2)},
+                {"who": 0}, {"on": 0}, {"pick": 0}, {"share": half}, {"away": 0.01},
+                {"share": round(act.share, 1)}, {"away": round(act.away, 2)},
             ):  # fmt: skip
                 if any(getattr(act, name) != value for name, value in plain.items()):
                     acts = (*bar.acts[:n], act._replace(**plain), *bar.acts[n + 1 :])
