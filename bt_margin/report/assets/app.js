@@ -133,7 +133,7 @@ function drawRest() {
 
 async function tables() {
   const rows = JSON.parse(new TextDecoder().decode(await inflated($('rows').textContent)));
-  MARKERS.push(...rows.markers.sort((a, b) => a.time - b.time));
+  for (const mark of rows.markers.sort((a, b) => a.time - b.time)) MARKERS.push(mark);
   return rows.tables;
 }
 

@@ -55,9 +55,10 @@ class Opened:
 
     def settle(self) -> None:
         """Wait until what was asked for is drawn."""
-        self.tab.evaluate(
-            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        )
+        # Coming into sight is noticed in one frame, drawn in the next, and painted after that.
+        code = """() => new Promise(done => { let left = 4;
+            const next = () => (left-- ? requestAnimationFrame(next) : done()); next(); })"""
+        self.tab.evaluate(code)
 
     def show(self, selector: str) -> None:
         """Scroll an element to the middle of the screen and wait until it is drawn."""

@@ -91,6 +91,18 @@ def test_of_many_symbols_a_few_are_open_and_the_others_a_button_away(
     page.wait_for_selector("#panel-price-42 svg.main-svg", state="attached")
 
 
+def test_many_thousand_fills_and_rows_are_carried(opened: Callable[..., Opened]) -> None:
+    made = bundle(1_000, fills=150_000)
+    made.meta["tables"]["fundings"]["rows"] = []
+    page = opened(made)
+    page.show("#panel-price-0")
+    page.wait_for_selector("#panel-price-0 svg.main-svg", state="attached")
+    assert re.search(r"[\d,]{6,} fills in sight", page.text("#panel-price-0 .note"))
+    assert page.text("#trades .pager span") == "1 to 10 of 150,000"
+    page.fill("#trades input[type=search]", "isolated btc -0.25")
+    assert "(of 150,000)" in page.text("#trades .pager span")
+
+
 def test_hostile_names_are_shown_as_text(opened: Callable[..., Opened]) -> None:
     made = bundle(300, scenarios=(EVIL, QUOTES), symbols=(EVIL + "/USDT", QUOTES), liquidations=3)
     made.meta |= {"title": EVIL, "verdict": EVIL, "fidelity": [EVIL], "approximations": [QUOTES]}
