@@ -3,7 +3,7 @@
 MkDocs calls the functions below by their names (`hooks:` in mkdocs.yml).
 
 * `<!-- venues -->` in a page becomes the facts and approximations of every venue, as the code states them.
-* `<!-- notebook NAME -->` becomes the cells of docs/notebooks/NAME.ipynb and what they show when run.
+* A page with `<!-- notebook NAME -->` becomes the cells of docs/notebooks/NAME.ipynb and what they show.
 * data/README.md, strategies/README.md and CHANGELOG.md are pages of the book as they are, and links from
   the pages to these files lead there.
 """
@@ -64,7 +64,9 @@ def on_files(files: Any, config: Any) -> Any:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Fill the markers of a page, and lead its links to the pages of the book."""
     markdown = markdown.replace("<!-- venues -->", venue_tables())
-    markdown = re.sub(r"<!-- notebook (\w+) -->", lambda found: cells_of(found[1]), markdown)
+    told = re.search(r"<!-- notebook (\w+) -->", markdown)
+    if told:
+        markdown = cells_of(told[1])
     up = "../" * page.file.src_uri.count("/")
     for source, target in ELSEWHERE.items():
         markdown = re.sub(rf"\]\((\.\./)+{re.escape(source)}", f"]({up}{target}", markdown)
@@ -112,6 +114,7 @@ def cells_of(name: str) -> str:
             parts.append(f"```text\n{cell.printed.rstrip()}\n```")
         if cell.shown is not None:
             parts.append(shown(cell.shown))
+    parts.append(f"To run it yourself: [{name}.ipynb](notebooks/{name}.ipynb).")
     return "\n\n".join(parts)
 
 

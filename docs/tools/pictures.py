@@ -223,7 +223,7 @@ def funding() -> Sheet:
         sheet.text(x(hour), 244, f"{hour:02d}:00", "quiet", "middle")
     sheet.text(60, 34, "settlements", "title")
     sheet.box(x(9.5), 74, x(15.5) - x(9.5), 30, "cool")
-    sheet.text(x(12.5), 94, "between two stamps: nothing", "blue", "middle")
+    sheet.text(x(12.5), 94, "in between: nothing", "blue", "middle")
     sheet.box(x(6), 128, x(20) - x(6), 30, "warm")
     sheet.text(x(8.5), 148, "open at 08:00 and 16:00: twice", "orange")
     for hour in (8, 16):
@@ -231,8 +231,48 @@ def funding() -> Sheet:
     return sheet
 
 
+def orders() -> Sheet:
+    """What is free, and an order that fits beside one that does not."""
+    sheet = Sheet(
+        900, 300, "What is free, and what an order needs",
+        "Of an equity of 1,000, positions hold 400 as initial margin and a resting order reserves 150; 450 "
+        "is free. An order that needs 300 is accepted, one that needs 600 is refused.",
+    )  # fmt: skip
+
+    def x(money: float) -> float:
+        return 60 + money * 0.68
+
+    sheet.text(60, 34, "equity 1,000", "title")
+    parts = (
+        (0, 400, "cool", "blue", "initial margin of positions 400"),
+        (400, 550, "warm", "orange", "resting 150"),
+        (550, 1000, "box", "", "free 450"),
+    )
+    for start, end, kind, ink, words in parts:
+        sheet.box(x(start), 50, x(end) - x(start), 44, kind, radius=3)
+        sheet.text(x((start + end) / 2), 77, words, ink, "middle")
+    for money in (550, 1000):
+        sheet.line([(x(money), 50), (x(money), 240)], "line")
+    asked = (
+        (300, 128, "goodline", "good", "needs 300: accepted"),
+        (600, 196, "badline", "bad", "needs 600: refused"),
+    )
+    for need, top, line, ink, words in asked:
+        left, right = x(550), x(550 + need)
+        ends = [(left, top), (right, top), (right, top + 30), (left, top + 30), (left, top)]
+        sheet.line(ends, line)
+        sheet.text(x(540), top + 20, words, ink, "end")
+    sheet.text(
+        60,
+        276,
+        "needed = notional of the opening part / leverage, and its fee where the venue counts it",
+        "quiet",
+    )
+    return sheet
+
+
 PICTURES: dict[str, Callable[[], Sheet]] = {
-    made.__name__: made for made in (pools, bar, paths, liquidation, tiers, funding)
+    made.__name__: made for made in (pools, bar, paths, liquidation, tiers, funding, orders)
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import nullcontext
 from pathlib import Path
@@ -60,8 +59,3 @@ def test_a_wrong_output_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert agrees(block.output or "", reader.do(block))
     spoilt = Block(block.kind, "", block.text.replace("112", "110"), block.line, block.output)
     assert not agrees(block.output or "", reader.do(spoilt))
-
-
-def test_nothing_is_left_behind_in_the_repository() -> None:
-    assert os.path.samefile(DOCS, ROOT / "docs")
-    assert not list(DOCS.rglob("*.parquet"))

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from book.reading import DOCS, PAGES, tool
 
-NAMES = ("pools", "bar", "paths", "liquidation", "tiers", "funding")
+NAMES = ("pools", "bar", "paths", "liquidation", "tiers", "funding", "orders")
 
 
 def file_of(name: str) -> Path:
