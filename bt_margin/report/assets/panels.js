@@ -140,7 +140,7 @@ function markTrace({ scenario, shape, x, y }) {
   return {
     type: 'scatter', mode: 'markers', x, y, hoverinfo: 'skip', cliponaxis: true,
     marker: {
-      symbol: SHAPES[shape], size: cross ? 13 : 9, color: hollow ? THEME.page : colour, opacity: 1,
+      symbol: SHAPES[shape], size: cross ? 13 : hollow ? 9 : 11, color: hollow ? THEME.page : colour, opacity: 1,
       line: { width: hollow ? 2 : 1, color: hollow ? colour : THEME.page },
     },
   };
