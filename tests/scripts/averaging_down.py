@@ -1,7 +1,7 @@
 """Doubles on the way down and sells all at a small profit: what people call martingale."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Doubling(bt.Strategy):

@@ -4,7 +4,7 @@ import collections
 import datetime
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 COUNT = collections.Counter()
 

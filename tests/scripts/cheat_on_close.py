@@ -1,7 +1,7 @@
 """Trades at the close that gave the signal, and at the close of the next bar."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class AtClose(bt.Strategy):

@@ -1,7 +1,7 @@
 """Decides on the open of the bar that is about to be, in next_open."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Gaps(bt.Strategy):

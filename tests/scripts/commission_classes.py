@@ -1,7 +1,7 @@
 """A scheme for each of two markets: a fee per contract with margin, and a percentage with a least fee."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class PerContract(bt.CommInfoBase):

@@ -1,7 +1,7 @@
 """An analyzer of our own beside the usual ones, results printed."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Streaks(bt.Analyzer):

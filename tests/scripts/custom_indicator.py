@@ -1,7 +1,7 @@
 """An indicator that remembers, bar by bar: a line above or below the price that flips."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Flip(bt.Indicator):

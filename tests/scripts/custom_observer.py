@@ -1,7 +1,7 @@
 """Observers of our own: how much is held, and when an order was refused or filled."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Held(bt.Observer):

@@ -1,7 +1,7 @@
 """Size by risk: a share of the account divided by the distance of the stop."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class RiskSizer(bt.Sizer):

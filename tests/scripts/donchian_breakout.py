@@ -1,7 +1,7 @@
 """Stop orders at the edges of a channel, an indicator of our own, a stop at a multiple of the ATR."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Channel(bt.Indicator):

@@ -1,7 +1,7 @@
 """Orders larger than the bar's volume allows, filled piece by piece."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Large(bt.Strategy):

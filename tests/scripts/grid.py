@@ -1,7 +1,7 @@
 """A ladder of limit orders: each buy that fills is sold one rung higher, each such sale is bought again."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Grid(bt.Strategy):

@@ -1,7 +1,7 @@
 """Four-hour bars made of hours decide the side, hours the moment."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class TwoClocks(bt.Strategy):

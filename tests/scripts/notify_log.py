@@ -4,7 +4,7 @@ import io
 import logging
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 paper = io.StringIO()
 logging.basicConfig(

@@ -1,7 +1,7 @@
 """Three limit orders of which one may fill, then a time exit."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class OneOfThree(bt.Strategy):

@@ -1,7 +1,7 @@
 """Twelve sets of parameters, ranked by what they left."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Averages(bt.Strategy):

@@ -1,7 +1,7 @@
 """Orders that were made elsewhere, judged here."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 ORDERS = (
     ("2024-01-02T03:00:00", 5, 100.0),

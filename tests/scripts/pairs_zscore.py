@@ -1,7 +1,7 @@
 """Two markets, the z-score of their ratio, one bought and the other sold."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class ZScore(bt.Indicator):

@@ -1,7 +1,7 @@
 """Two markets of which one begins later; trades before all indicators are ready."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Early(bt.Strategy):

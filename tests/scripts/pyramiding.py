@@ -1,7 +1,7 @@
 """Adds to what wins, one stop under all of it."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Pyramid(bt.Strategy):

@@ -4,7 +4,7 @@ import random
 
 import backtrader as bt
 import numpy as np
-from market import hours
+from hourly import hours
 
 random.seed(7)
 

@@ -1,7 +1,7 @@
 """Hours replayed as days: decisions while the day is still forming."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Forming(bt.Strategy):

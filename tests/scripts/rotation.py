@@ -1,7 +1,7 @@
 """The two strongest of four markets, weighed anew every day."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Fractional(bt.CommissionInfo):

@@ -3,7 +3,7 @@
 import itertools
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Slow(bt.Strategy):

@@ -1,7 +1,7 @@
 """A strategy of the signal kind, from its own class."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Crossing(bt.SignalStrategy):

@@ -1,7 +1,7 @@
 """No strategy class at all: signals, added to the Cerebro."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Above(bt.Indicator):

@@ -3,7 +3,7 @@
 import datetime
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class StopLimits(bt.Strategy):

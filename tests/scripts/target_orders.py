@@ -1,7 +1,7 @@
 """Targets by size, by value and by share of the account, through zero and back."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class AnyAmount(bt.CommInfoBase):

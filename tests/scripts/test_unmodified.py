@@ -19,6 +19,7 @@ from plugin.twin import flat_venue
 
 import bt_margin as btm
 from bt_margin.cli import run as verb
+from bt_margin.cli.result import Output
 from bt_margin.studies.optimisation import Optimisation
 from bt_margin.studies.scenarios import reporting
 from bt_margin.studies.script import Outcome, Study, run_script
@@ -27,7 +28,7 @@ HERE = Path(__file__).parent
 SCRIPTS = sorted(
     path.stem
     for path in HERE.glob("*.py")
-    if not path.stem.startswith(("test_", "conftest")) and path.stem != "market"
+    if not path.stem.startswith(("test_", "conftest")) and path.stem != "hourly"
 )
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 #: How often a script calls ``cerebro.run()``, where it is not once.
@@ -81,7 +82,7 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[Any]]]:
     monkeypatch.setattr(Told, "books", [])
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield Told.books
-    sys.modules.pop("market", None)
+    sys.modules.pop("hourly", None)
 
 
 def as_python(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -172,7 +173,7 @@ def test_under_margin_the_books_are_sound_and_the_comparison_is_told(
             assert run.settings["margin_mode"] == mode
             assert math.isfinite(run.final)
             assert run.final >= 0.0
-    verb._print(outcome, [], (False, False))
+    verb._print(outcome, [], Output(None, None, as_json=False, quiet=False))
     shown = " ".join(capsys.readouterr().out.split())
     assert "final equity" in shown
     assert "ended with" in shown

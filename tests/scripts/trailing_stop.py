@@ -1,7 +1,7 @@
 """In on a rise, out by a stop that follows: by a share of the price, then by an amount."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 
 class Trailing(bt.Strategy):

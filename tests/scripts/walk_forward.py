@@ -1,7 +1,7 @@
 """Chooses on one part of the data what is run on the next: several Cerebros, several runs."""
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 HISTORY = []
 

@@ -3,7 +3,7 @@
 import io
 
 import backtrader as bt
-from market import hours
+from hourly import hours
 
 stream = io.StringIO(hours(200, seed=261).to_csv(index_label="datetime"))
 feed = bt.feeds.GenericCSVData(
