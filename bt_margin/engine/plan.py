@@ -87,6 +87,7 @@ def plan(
     if position.margin_mode == "isolated":
         posted, released = _isolated_flows(position, c, closing_fee, price, isolated_balance)
         test = free = allowed + released - posted - opening_fee
+        scale = min(scale, posted + opening_fee)  # an empty wallet pays not even for dust
     else:
         fees = closing_fee + opening_fee
         free = allowed + _cross_change(position, size, price, c.size, fees, resting)
