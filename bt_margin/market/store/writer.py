@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bt_margin.errors import DataError, InputError, message
 from bt_margin.market.kinds import Page, Span, columns_of
@@ -15,7 +16,7 @@ from bt_margin.market.store.disk import sync_folder, to_json, writable
 from bt_margin.market.store.gaps import Gap, painted
 from bt_margin.market.store.manifest import Manifest
 from bt_margin.market.store.parts import Revised, Rows, load, load_rows, merged, tidy
-from bt_margin.market.store.places import LATEST, cut, period_span, periods_of
+from bt_margin.market.store.places import LATEST, cut, period_span
 from bt_margin.market.store.spans import Spans, common, joined, minus, on_grid
 
 if TYPE_CHECKING:
@@ -179,13 +180,13 @@ class Writer:
     def _commit(self, state: Manifest, batch: _Batch) -> None:
         commit = Commit(self._dataset.folder, state)
         rows, seen = batch.rows(), batch.seen()
-        periods = periods_of(rows.times, state.unit)
-        gaps: dict[str, list[Gap]] = {str(period): [] for period in np.unique(periods)}
+        places = {period: _inside(rows.times, span) for period, span in _periods(rows.times, state)}
+        gaps: dict[str, list[Gap]] = {period: [] for period, mine in places.items() if mine.any()}
         for gap in (gap for page in batch.pages for gap in page.gaps):
             for period, (start, stop) in cut([gap[:2]], state.unit):
                 gaps.setdefault(period, []).append(Gap(start, stop, gap.checked))
         for period in sorted(gaps):
-            mine = periods == period
+            mine = places.get(period, np.zeros(len(rows.times), dtype=bool))
             new = Rows(rows.times[mine], rows.values[:, mine])
             self._merge(commit, period, new, seen[mine], gaps[period])
         settled = (span for page in batch.pages for span in page.settled)
@@ -251,6 +252,16 @@ class Writer:
             "last_download": max([*times, old.get("last_download", times[0])]),
             "requests": old.get("requests", 0) + sum(page.requests for page in batch.pages),
         }
+
+
+def _periods(times: npt.NDArray[np.int64], state: Manifest) -> Iterator[tuple[str, Span]]:
+    """The periods from the first to the last of the times, each with its span."""
+    if len(times):
+        yield from cut([(int(times.min()), int(times.max()) + 1)], state.unit)
+
+
+def _inside(times: npt.NDArray[np.int64], span: Span) -> npt.NDArray[np.bool_]:
+    return (times >= span[0]) & (times < span[1])
 
 
 def load_gaps(commit: Commit, period: str) -> list[Gap]:
