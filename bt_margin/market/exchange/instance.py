@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bt_margin.errors import InputError, UnknownExchange, message, near
+from bt_margin.market.exchange.quick import read_plainly
 from bt_margin.market.exchange.retry import Pace
 from bt_margin.market.exchange.verdicts import Reply
 
@@ -73,6 +74,7 @@ def make(name: str, options: Mapping[str, Any], pace: Pace, spy: Spy, heard: Hea
     _listen(exchange, spy, heard)
     _believe_json_only(exchange, spy, ccxt.BadResponse)
     exchange.throttle = _throttle(exchange, pace)
+    read_plainly(exchange)
     return exchange
 
 
