@@ -277,7 +277,8 @@ def each_liquidation_is_told_as_orders(life: Any) -> None:
     for event in life.broker.events:
         told = event.kind == "liquidation" or (event.kind == "fill" and event.order is None)
         if told:
-            assert same(sizes.pop(event.id, 0.0), event.size, abs(event.size)), event
+            # of a trillionth of a contract the trade may be over already
+            assert same(sizes.pop(event.id, 0.0), event.size, max(0.01, abs(event.size))), event
             assert same(results[event.id], event.realised, scale), event
     assert not sizes
 
