@@ -24,10 +24,30 @@ def top(meta: Meta) -> str:
     badge = "<span class='badge'>SYNTHETIC market</span>" if meta["synthetic"] else ""
     bars = f"{meta['bars']:,} bar{'' if meta['bars'] == 1 else 's'}"
     span = f"{_day(meta['from'])} to {_day(meta['to'])} UTC, {bars}" if meta["bars"] else "no bars"
+    span = " · ".join([span, *_terms(meta)])
     return (
         f"<header class='top'><div><h1>{escape(meta['title'])}{badge}</h1>"
         f"<p class='span'>{escape(span)}</p></div><div id='theme'></div></header>"
     )
+
+
+def _terms(meta: Meta) -> list[str]:
+    """Venue, leverage and cash, where all scenarios have the same."""
+    own = list(meta["settings"].values())
+    found = []
+    for key, words in (
+        ("venue", "{}"),
+        ("leverage", "leverage {:g}"),
+        ("cash", "{:,.10g} to start"),
+    ):
+        values = {repr(settings.get(key)) for settings in own}
+        value = own[0].get(key) if len(values) == 1 else None
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            unit = f" {meta['currency']}" if key == "cash" else ""
+            found.append(words.format(value).replace(" to start", f"{unit} to start"))
+        elif isinstance(value, str) and key == "venue":
+            found.append(f"rules of {value}")
+    return found
 
 
 def verdict(meta: Meta) -> str:

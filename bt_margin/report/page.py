@@ -107,8 +107,9 @@ the lowest to the highest.</p>
 <button type='button' id='unpin'>Let go</button></div></div>
 <div class='panels' id='group-equity'></div>
 <h2>Prices, fills and liquidation prices</h2>
-<p class='note'>✕ liquidation, ▲ bought, ▼ sold; hollow marks belong to every second scenario. The stepped
-lines are the liquidation prices of each scenario, drawn where they come near the price.</p>
+<p class='note'>✕ liquidation, ▲ bought, ▼ sold; filled marks belong to the first scenario, hollow ones to the
+second. The stepped lines are the liquidation prices of each scenario; those far from the price are out of
+sight.</p>
 <div id='symbols'></div><div class='panels' id='group-price'></div>
 <h2>Margin and leverage</h2><div class='panels' id='group-risk'></div>
 <h2>What it cost</h2><div class='panels' id='group-costs'></div></section>"""

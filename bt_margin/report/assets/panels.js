@@ -38,7 +38,7 @@ function pricePanel(symbol) {
 
 function riskPanels() {
   const found = [
-    { group: 'risk', id: 'ratio', title: 'Margin ratio', unit: 'maintenance margin in % of equity, worst pool; liquidation at 100 %', kind: 'percent', height: 260, wide: true, lines: perScenario('ratio', { take: 'high' }), bottom: 0, limits: true, marks: ratioMarks },
+    { group: 'risk', id: 'ratio', title: 'Margin ratio', unit: 'maintenance margin in % of equity at each close, worst pool; what is liquidated inside a bar stands at 100 %', kind: 'percent', height: 260, wide: true, lines: perScenario('ratio', { take: 'high' }), bottom: 0, limits: true, marks: ratioMarks },
     { group: 'risk', id: 'leverage', title: 'Effective leverage', unit: 'notional ÷ equity', kind: 'times', height: 220, lines: perScenario('leverage', { take: 'high' }), bottom: 0 },
     { group: 'risk', id: 'margin', title: 'Margin in use', unit: META.currency, kind: 'money', height: 220, lines: perScenario('margin', { take: 'high' }), bottom: 0 },
   ];
@@ -114,7 +114,7 @@ function priceMarks(panel, columns) {
   const fills = kept.filter((mark) => mark.kind !== 'liquidation').length;
   const crowded = fills > MOST_FILLS;
   const many = found.filter((mark) => mark.kind !== 'liquidation').length;
-  panel.note.textContent = crowded ? `${number(many)} fills in sight: zoom in to see them.` : '';
+  panel.note.textContent = crowded ? `${number(many)} fills in sight, too many to draw: zoom in.` : '';
   return kept.filter((mark) => !crowded || mark.kind === 'liquidation').map((mark) => ({ mark, x: mark.time, y: mark.price }));
 }
 
