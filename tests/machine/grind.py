@@ -75,7 +75,7 @@ def jobs(seed: int, bars: int, longest: int) -> Iterator[tuple[int, int, int]]:
     number = 0
     while bars > 0:
         yield seed, number, longest
-        bars -= len(tale(seed, number, longest).bars)
+        bars -= tale(seed, number, longest).moments
         number += 1
 
 

@@ -197,6 +197,15 @@ class Story:
         """When a bar opens."""
         return self.start + bar * self.step
 
+    @property
+    def moments(self) -> int:
+        """How many of its bars any feed has at all."""
+        every = range(len(self.names))
+        return sum(
+            any(self.move(bar, on).kind != "missing" for on in every)
+            for bar in range(len(self.bars))
+        )
+
     def move(self, bar: int, on: int) -> Move:
         """The move of a symbol, with what the setup says of its beginning and end."""
         moves, setup = self.bars[bar].moves, self.setup
