@@ -284,3 +284,17 @@ def test_a_delisted_market_is_complete_though_the_last_day_has_no_bars(
     assert report.complete
     data = Store(tmp_path).dataset("binanceusdm", BTC, "ohlcv", "1h")
     assert data.missing((SINCE, ms("2024-03-01"))) == []
+
+
+@pytest.mark.parametrize("times", [2, 3, 6])
+def test_a_venue_that_answers_with_nothing_for_a_while_loses_no_settlement(
+    tmp_path: Path, times: int
+) -> None:
+    with loopback("binanceusdm", Coin("BTC", listed=ms("2022-01-01")), now=NOW) as server:
+        server.faults.add("empty", times=times, where="fundingRate", skip=1)
+        since = ms("2022-06-01")
+        get(server, tmp_path, since=since, until="2024-02-01", kinds="ohlcv,funding")
+        held = server.held(BTC, "funding", "", since, ms("2024-02-01"))
+        stored = Store(tmp_path).dataset("binanceusdm", BTC, "funding").read()
+    assert len(held) > 1_000  # more than one page
+    pd.testing.assert_frame_equal(stored, held, check_freq=False)

@@ -38,6 +38,7 @@ class SettlementAsker:
         self.client = client
         self.symbol = symbol
         self._calm = 0
+        self._witness: int | None = None
 
     def sure(self, span: Span, limit: int | None, *, reaching_back: bool = False) -> Rates:
         """One page of a span; an empty one is asked for twice more before it is believed.
@@ -49,9 +50,33 @@ class SettlementAsker:
             if rates:
                 break
             if again:
-                self.client.retry.sleep(PAUSE)
+                self._rouse()
             rates = self._rates(span, limit, reaching_back)
         return rates
+
+    def _rouse(self) -> None:
+        """Wait until the venue sends a settlement it has sent before, with growing pauses.
+
+        Raises `ExchangeUnreachable` when it keeps denying it.
+        """
+        retry, pause = self.client.retry, PAUSE
+        for tries in range(1, retry.attempts + 1):
+            retry.sleep(pause)
+            if self._witness is None or self._rates(
+                (self._witness, self._witness + 1), self.client.habits.funding_page, False
+            ):
+                return
+            pause = min(PAUSE * 2.0**tries, retry.longest)
+        text = message(
+            f"{self.client.exchange} answers with nothing, even for a settlement it sent before",
+            f"none at {minute(self._witness or 0)} UTC in {retry.attempts} answers",
+            None,
+            f"funding of {self.symbol}",
+            "run it again later",
+        )
+        raise ExchangeUnreachable(
+            text, exchange=self.client.exchange, symbol=self.symbol, kind="funding"
+        )
 
     def believe(
         self, span: Span, rates: Rates, before: Sequence[int], after: Sequence[int]
@@ -67,7 +92,7 @@ class SettlementAsker:
         doubts = doubtful([*before, *sorted(rates), *after], span, not before, not after)
         while doubts and quiet < (1 if self._calm >= CALM_AFTER else CONFIRMATIONS):
             if quiet:
-                self.client.retry.sleep(PAUSE)
+                self._rouse()
             known = len(rates)
             self._again(rates, doubts)
             quiet = 0 if len(rates) > known else quiet + 1
@@ -95,7 +120,9 @@ class SettlementAsker:
             rows = self._ask(span, limit, reaching_back)
             try:
                 begin = 0 if reaching_back else span[0]
-                return _settled(rows, (begin, span[1]), self.client.habits.funding_mark)
+                found = _settled(rows, (begin, span[1]), self.client.habits.funding_mark)
+                self._witness = max(found, default=self._witness)
+                return found
             except Conflict as conflict:
                 if tries > CONFIRMATIONS:
                     raise self._conflict(conflict, span, tries) from None
