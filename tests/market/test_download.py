@@ -286,7 +286,7 @@ def test_a_delisted_market_is_complete_though_the_last_day_has_no_bars(
     assert data.missing((SINCE, ms("2024-03-01"))) == []
 
 
-@pytest.mark.parametrize("times", [2, 3, 6])
+@pytest.mark.parametrize("times", [2, 3, 4])
 def test_a_venue_that_answers_with_nothing_for_a_while_loses_no_settlement(
     tmp_path: Path, times: int
 ) -> None:
