@@ -41,12 +41,12 @@ class SettlementAsker:
         self._witness: int | None = None
 
     def sure(self, span: Span, limit: int | None, *, reaching_back: bool = False) -> Rates:
-        """One page of a span; an empty one is asked for twice more before it is believed.
+        """One page of a span; an empty one is asked for three times more before it is believed.
 
         reaching_back : the newest of the span, and older ones before it if the page has room
         """
         rates = self._rates(span, limit, reaching_back)
-        for again in range(CONFIRMATIONS):
+        for again in range(CONFIRMATIONS + 1):
             if rates:
                 break
             if again:

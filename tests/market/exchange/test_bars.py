@@ -248,7 +248,7 @@ def test_before_the_listing_costs_a_handful_of_requests(quick: Quick, exchange: 
         else:
             assert (holes(pages), left_open(pages)) == ([], before)
             assert len([text for text in quick.told if "not recorded as a gap" in text]) == 1
-        assert sum(page.requests for page in pages) <= 100
+        assert sum(page.requests for page in pages) <= 110  # empty pages are doubted longest
 
 
 def test_daily_bars_before_a_date_of_listing_that_is_too_late_are_found(quick: Quick) -> None:
