@@ -157,16 +157,18 @@ function squeeze(array, start, end, column, out, take) {
   let low = Infinity;
   let high = -Infinity;
   let last = NaN;
+  let at = end - 1;
   for (let i = start; i < end; i += 1) {
     const value = array[i];
     if (value - value === 0) {
       if (value < low) low = value;
       if (value > high) high = value;
       last = value;
+      at = i;
     }
   }
   const any = low <= high;
-  out.at[column] = end - 1;
+  out.at[column] = at;
   out.x[column] = clock[end - 1];
   out.low[column] = any ? low : NaN;
   out.high[column] = any ? high : NaN;

@@ -103,6 +103,38 @@ def test_many_thousand_fills_and_rows_are_carried(opened: Callable[..., Opened])
     assert "(of 150,000)" in page.text("#trades .pager span")
 
 
+def test_no_line_joins_the_liquidation_prices_of_a_long_and_a_short(
+    opened: Callable[..., Opened],
+) -> None:
+    """Also where several bars share a column, and the position was flat at the end of one."""
+    bars, turn = 9_000, 30
+    made = bundle(bars, fills=0, liquidations=0)
+    side = np.where(np.arange(bars) // turn % 2, 1.0, -1.0)
+    side[turn - 1 :: turn] = 0.0
+    close = made.arrays["y0.close"]
+    for scenario in ("s0", "s1"):
+        made.arrays[f"{scenario}.y0.size"] = side
+        made.arrays[f"{scenario}.y0.entry"] = np.where(side, close, np.nan)
+        made.arrays[f"{scenario}.y0.liquidation"] = np.where(side, close * (1 - 0.3 * side), np.nan)
+    page = opened(made)
+    page.show("#panel-price-0")
+    page.wait_for_selector("#panel-price-0 svg.main-svg", state="attached")
+    jumps = page.evaluate("""() => {
+        const drawn = document.querySelector('#panel-price-0 .js-plotly-plot').data;
+        const lines = drawn.filter((one) => one.mode === 'lines' && !one.fill);
+        return lines.map((one) => {
+            let most = 0;
+            for (let i = 1; i < one.y.length; i += 1) {
+                const step = Math.abs(one.y[i] / one.y[i - 1] - 1);
+                if (step > most) most = step;
+            }
+            return most;
+        });
+    }""")
+    assert len(jumps) == 3  # the price, and the liquidation prices of both scenarios
+    assert max(jumps) < 0.3  # from one side to the other it is 0.86, or 0.46 downwards
+
+
 def test_hostile_names_are_shown_as_text(opened: Callable[..., Opened]) -> None:
     made = bundle(300, scenarios=(EVIL, QUOTES), symbols=(EVIL + "/USDT", QUOTES), liquidations=3)
     made.meta |= {"title": EVIL, "verdict": EVIL, "fidelity": [EVIL], "approximations": [QUOTES]}
