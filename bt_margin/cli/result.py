@@ -209,21 +209,30 @@ def _steps(console: Console, result: Comparison) -> None:
     from bt_margin.report import numbers as n
     from bt_margin.report.headline import in_unit
     from bt_margin.report.waterfall import LABELS, waterfalls
+    from bt_margin.studies.amounts import is_cash
 
     falls = [fall for fall in waterfalls(result) if fall["steps"]]
     if not falls:
         return
     show_money = in_unit(n.money, result.first.currency)
     labels = {step["key"]: step["label"] for fall in falls for step in fall["steps"]}
-    worths = [{step["key"]: step["value"] for step in fall["steps"]} for fall in falls]
+    digits = 2 if is_cash(result.first.currency) else 8
+    worths = [_as_shown(fall, digits) for fall in falls]
     order = [key for key in LABELS if key in labels]
     rows = [["made of", *(f"{fall['to']} − {fall['from']}" for fall in falls)]]
     for key in order:
         rows.append([labels[key], *(n.signed(show_money, own.get(key, 0.0)) for own in worths)])
-    rows.append(
-        ["difference", *(n.signed(show_money, fall["end"] - fall["start"]) for fall in falls)]
-    )
+    rows.append(["difference", *(n.signed(show_money, sum(own.values())) for own in worths)])
     layout.show_numbers(console, rows)
+
+
+def _as_shown(fall: dict[str, Any], digits: int) -> dict[str, float]:
+    """The steps of one waterfall by key, rounded such that they add up to its difference."""
+    from bt_margin.report.numbers import adding_up
+
+    steps, gap = fall["steps"], fall["end"] - fall["start"]
+    _, worths, _ = adding_up(0.0, [step["value"] for step in steps], gap, digits)
+    return {step["key"]: worth for step, worth in zip(steps, worths, strict=True)}
 
 
 def _partings(console: Console, result: Comparison) -> None:

@@ -111,7 +111,8 @@ def headline(comparison: Comparison, *, compact: bool = False) -> dict[str, Any]
 
     Each row has the ``key`` of its statistic (a column of ``summary``), its ``label``, ``meaning`` and
     ``group``, whether it is ``compact``, its ``cells`` as texts and its ``values`` as numbers (dates in UTC
-    ms, None where there is none), one per scenario and, for two, the difference second − first. Lines that
+    ms, None where there is none), one per scenario and, for two, the difference second − first (of
+    percentages in points). Lines that
     are optional are left out where they are 0 for all; ``compact`` keeps those that matter most.
     """
     names = list(comparison.runs)
@@ -134,7 +135,8 @@ def _rows(comparison: Comparison, compact: bool) -> Iterator[dict[str, Any]]:
         numbers = [_number(value) for value in values]
         if len(values) == 2:
             gap = None if line.show is n.date else values[1] - values[0]
-            cells.append("" if gap is None else n.signed(show, gap))
+            apart = n.points if show is n.percent else show
+            cells.append("" if gap is None else n.signed(apart, gap))
             numbers.append(_number(gap))
         yield {
             "key": line.key,

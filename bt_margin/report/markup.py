@@ -9,7 +9,7 @@ from html import escape
 from itertools import accumulate
 from typing import Any
 
-from bt_margin.report.numbers import NOTHING, percent, signed
+from bt_margin.report.numbers import NOTHING, adding_up, percent, signed
 from bt_margin.report.style import swatch
 from bt_margin.studies.amounts import fixed
 
@@ -122,29 +122,10 @@ def waterfalls(meta: Meta) -> str:
     return f"<section id='waterfall'><h2>What the difference is made of</h2>{each}</section>"
 
 
-def settled(fall: Mapping[str, Any], digits: int) -> list[float]:
-    """Start, steps and end with so many digits, such that what is shown adds up to the last one.
-
-    Steps are rounded one by one; what that leaves over goes, one last digit each, to the steps that were
-    rounded furthest the other way.
-
-    >>> settled({"start": 10.0, "end": 11.0, "steps": [{"value": 0.335}] * 2 + [{"value": 0.33}]}, 2)
-    [10.0, 0.33, 0.34, 0.33, 11.0]
-    """
-    unit = 10.0**digits
-    exact = [float(step["value"]) * unit for step in fall["steps"]]
-    start, end = round(fall["start"] * unit), round(fall["end"] * unit)
-    whole = [round(value) for value in exact]
-    left = end - start - sum(whole)
-    way = 1 if left > 0 else -1
-    order = sorted(range(len(whole)), key=lambda k: way * (whole[k] - exact[k]))
-    for k in order[: abs(left)]:
-        whole[k] += way
-    return [value / unit for value in (start, *whole, end)]
-
-
 def _waterfall(meta: Meta, fall: Mapping[str, Any]) -> str:
-    shown, digits = settled(fall, meta["digits"]), meta["digits"]
+    digits, worths = meta["digits"], [step["value"] for step in fall["steps"]]
+    start, between, end = adding_up(fall["start"], worths, fall["end"], digits)
+    shown = [start, *between, end]
     levels = list(accumulate(shown[:-1]))
     low, high = min(levels), max(levels)
     room = (high - low) or max(abs(high), 1.0)

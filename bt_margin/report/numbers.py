@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -39,6 +39,38 @@ def percent(value: Any) -> str:
     if not _known(value) or math.isinf(value):
         return NOTHING
     return f"{fixed(value * 100, 2)} %"
+
+
+def points(value: Any) -> str:
+    """The difference of two fractions, in percentage points.
+
+    >>> points(-2.5673)
+    '-256.73 pp'
+    """
+    return percent(value).replace(" %", " pp")
+
+
+def adding_up(
+    start: float, steps: Sequence[float], end: float, digits: int
+) -> tuple[float, list[float], float]:
+    """Start, steps and end with so many digits, such that what is shown adds up to the last one.
+
+    Steps are rounded one by one; what that leaves over goes, one last digit each, to the steps that were
+    rounded furthest the other way.
+
+    >>> adding_up(10.0, [0.335, 0.335, 0.33], 11.0, 2)
+    (10.0, [0.33, 0.34, 0.33], 11.0)
+    """
+    unit = 10.0**digits
+    exact = [float(step) * unit for step in steps]
+    first, last = round(start * unit), round(end * unit)
+    whole = [round(value) for value in exact]
+    left = last - first - sum(whole)
+    way = 1 if left > 0 else -1
+    order = sorted(range(len(whole)), key=lambda k: way * (whole[k] - exact[k]))
+    for k in order[: abs(left)]:
+        whole[k] += way
+    return first / unit, [value / unit for value in whole], last / unit
 
 
 def ratio(value: Any) -> str:

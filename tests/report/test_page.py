@@ -19,6 +19,7 @@ from report.bundles import bundle
 
 from bt_margin.report import markup, style
 from bt_margin.report.encode import decode, quantised
+from bt_margin.report.numbers import adding_up
 from bt_margin.report.page import page
 from bt_margin.report.series import DASHES
 
@@ -153,10 +154,9 @@ def test_the_shown_waterfall_adds_up_to_the_last_digit(seed: int) -> None:
     chance = np.random.default_rng(seed)
     values = chance.normal(0.0, 300.0, int(chance.integers(1, 12)))
     start = float(chance.normal(10_000.0, 50.0))
-    steps = [{"value": float(value)} for value in values]
-    fall = {"start": start, "end": start + float(values.sum()), "steps": steps}
     for digits in (2, 8):
-        shown = [round(value * 10**digits) for value in markup.settled(fall, digits)]
+        first, steps, last = adding_up(start, list(values), start + float(values.sum()), digits)
+        shown = [round(value * 10**digits) for value in (first, *steps, last)]
         assert sum(shown[:-1]) == shown[-1]
         off = [
             abs(one - value * 10**digits) for one, value in zip(shown[1:-1], values, strict=True)
