@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bt_margin.plugin.patch import patch
     from bt_margin.studies.compare import compare
     from bt_margin.studies.run import run
-    from bt_margin.venues import venue, venues
+    from bt_margin.venues import register, venue, venues
 
 __all__ = [
     "Account",
@@ -48,6 +48,7 @@ __all__ = [
     "errors",
     "observers",
     "patch",
+    "register",
     "run",
     "sample_market",
     "sizers",
@@ -71,6 +72,7 @@ _HOMES: dict[str, tuple[str, str | None]] = {
     "errors": ("bt_margin.errors", None),
     "observers": ("bt_margin.plugin.observers", None),
     "patch": ("bt_margin.plugin.patch", "patch"),
+    "register": ("bt_margin.venues", "register"),
     "run": ("bt_margin.studies.run", "run"),
     "sample_market": ("bt_margin.market.synthetic", "sample_market"),
     "sizers": ("bt_margin.plugin.sizers", None),

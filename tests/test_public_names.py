@@ -31,6 +31,7 @@ PROMISED = {
     "run",
     "sample_market",
     "sizers",
+    "register",
     "venue",
     "venues",
 }

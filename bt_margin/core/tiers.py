@@ -57,8 +57,8 @@ class Tier:
 class TierTable:
     """All tiers of one symbol at one time, checked: from 0, without holes or overlaps.
 
-    tiers : rising, each floor equal to the cap before it; the lowest has no deduction, except in
-        a table of one tier, which may stand for the one tier that is known to be in force
+    tiers : rising, each floor equal to the cap before it. A deduction of the lowest tier shifts the
+        whole requirement; below 0 it is an amount asked for whatever the notional
     stepped : True when the requirement may jump at an edge; otherwise a jump of more than one
         ten-thousandth of the requirement is refused, because it means a wrong deduction
         (published deductions are rounded, so a smaller one is not)
@@ -81,8 +81,6 @@ class TierTable:
             _refuse("tier table is empty", None, "at least one tier")
         if self.tiers[0].floor != 0:
             _refuse("tier table does not start at 0", self.tiers[0].floor, "0")
-        if len(self.tiers) > 1 and self.tiers[0].deduction != 0:
-            _refuse("lowest tier has a deduction", self.tiers[0].deduction, "0")
         for lower, upper in pairwise(self.tiers):
             _check_edge(lower, upper, self.stepped)
         object.__setattr__(self, "edges", tuple(tier.cap for tier in self.tiers[:-1]))
@@ -103,7 +101,8 @@ class TierTable:
         """A table from rows (cap, mmr, deduction[, max_leverage]), lowest first.
 
         A cap of None is infinite. A deduction of None is worked out so that the requirement is
-        continuous, d_n = d_{n−1} + floor_n · (mmr_n − mmr_{n−1}); 0 in a stepped table.
+        continuous, d_n = d_{n−1} + floor_n · (mmr_n − mmr_{n−1}); 0 in a stepped table. The lowest
+        of several has none; a single row may stand for the one tier that is known to be in force.
 
         >>> [tier.deduction for tier in TierTable.of([(50, 0.25, None), (None, 0.5, None)]).tiers]
         [0, 12.5]
@@ -122,6 +121,8 @@ class TierTable:
                 derived = below.deduction + floor * (finite("mmr", mmr) - below.mmr)
             deduction = derived if given is None else given
             tiers.append(Tier(floor, INF if cap is None else cap, mmr, deduction, most))
+        if len(tiers) > 1 and tiers[0].deduction != 0:
+            _refuse("lowest tier has a deduction", tiers[0].deduction, "0")
         return cls(tuple(tiers), stepped)
 
     def at(self, notional: float) -> Tier:
@@ -172,6 +173,28 @@ class TierTable:
                 break
             largest = tier.cap
         return largest
+
+    def raised(self, amount: float, rate: float = 0.0) -> TierTable:
+        """The table with ``amount`` on top of every requirement and ``rate`` on top of every rate.
+
+        >>> table = TierTable.of([(50_000, 0.004, 0), (None, 0.005, 50)])
+        >>> table.raised(7.0).maintenance(100_000), table.raised(0.0, 0.001).maintenance(10_000)
+        (457.0, 50.0)
+        """
+        tiers = [
+            Tier(t.floor, t.cap, t.mmr + rate, t.deduction - amount, t.max_leverage)
+            for t in self.tiers
+        ]
+        return TierTable(tuple(tiers), self.stepped)
+
+    @classmethod
+    def fixed(cls, amount: float) -> TierTable:
+        """A requirement of so much money, whatever the notional   [settle].
+
+        >>> TierTable.fixed(12.5).maintenance(0), TierTable.fixed(12.5).maintenance(1_000_000)
+        (12.5, 12.5)
+        """
+        return cls((Tier(0, INF, 0, -amount),))
 
     def maintenance_bound(self, lo: float, hi: float) -> float:
         """What equity at notional ``lo`` must exceed so that no notional in [lo, hi] is in breach.

@@ -4,6 +4,10 @@
     btm.venue("binance", as_of="2025-01-31")    every table pinned to one date
     btm.venue("generic", maintenance_rate=0.005, ...)    nothing assumed, every number stated
     btm.venues()                                the names
+    btm.register("mine", builder)               a venue of your own
+
+A builder is a function with keyword arguments that returns a :class:`~bt_margin.venues.spec.Venue`;
+``as_of`` is one of them, the others are the venue's options.
 
 A venue module is loaded when it is first asked for.
 """
@@ -11,8 +15,10 @@ A venue module is loaded when it is first asked for.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from importlib import import_module
+from inspect import Parameter, signature
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -24,10 +30,10 @@ if TYPE_CHECKING:
 
     from bt_margin.venues.spec import Venue
 
-__all__ = ["venue", "venues"]
+__all__ = ["register", "venue", "venues"]
 
-#: Name -> the module and the function that builds the venue.
-_BUILDERS: dict[str, tuple[str, str]] = {
+#: Name -> the function that builds the venue, or where it is.
+_BUILDERS: dict[str, tuple[str, str] | Callable[..., Venue]] = {
     "binance": ("bt_margin.venues.binance", "usdm"),
     "binancecoinm": ("bt_margin.venues.binance", "coinm"),
     "generic": ("bt_margin.venues.generic", "generic"),
@@ -66,9 +72,8 @@ def venue(name: str, as_of: str | int | date | None = None, **options: object) -
         raise UnknownVenue(
             f"venue {name!r} is not known; allowed: {', '.join(map(repr, venues()))}{hint}"
         )
-    module, function = _BUILDERS[key]
-    build = getattr(import_module(module), function)
-    allowed = [option for option in build.__kwdefaults__ if option != "as_of"]
+    build = _builder(key)
+    allowed = [option for option in _options(build) if option != "as_of"]
     unknown = [option for option in options if option not in allowed]
     if unknown:
         listed = ", ".join(allowed) if allowed else "none"
@@ -77,6 +82,53 @@ def venue(name: str, as_of: str | int | date | None = None, **options: object) -
         )
     built: Venue = build(as_of=moment(as_of), **options)
     return built
+
+
+def register(name: str, build: Callable[..., Venue], *, aliases: Iterable[str] = ()) -> None:
+    """Make a venue of one's own known by name, wherever a venue is named.
+
+    build : a function that takes ``as_of`` (UTC ms or None) and its own options
+        as keyword arguments and returns a :class:`~bt_margin.venues.spec.Venue`; it is called anew by every
+        :func:`venue`
+
+    Raises :class:`~bt_margin.errors.InputError` for a name that is taken, or a builder without ``as_of``.
+
+    >>> from dataclasses import replace
+    >>> def mine(*, as_of=None):
+    ...     return replace(venue("binance", as_of), name="mine", title="Mine")
+    >>> register("mine", mine)
+    >>> venue("mine").title
+    'Mine'
+    """
+    keys = [name.strip().lower(), *(alias.strip().lower() for alias in aliases)]
+    for key in keys:
+        taken = _BUILDERS.get(key) or _ALIASES.get(key)
+        if not key or (taken is not None and taken is not build and not _same(taken, build)):
+            raise InputError(f"the venue name {key!r} is taken or empty; choose another")
+    if "as_of" not in _options(build):
+        raise InputError(f"the builder of the venue {name!r} must take as_of= as a keyword")
+    _BUILDERS[keys[0]] = build
+    _ALIASES.update(dict.fromkeys(keys[1:], keys[0]))
+
+
+def _same(taken: object, build: Callable[..., Venue]) -> bool:
+    """Whether a name is registered again by the same function (a notebook cell run twice)."""
+    named = [getattr(one, "__qualname__", None) for one in (taken, build)]
+    return callable(taken) and named[0] == named[1]
+
+
+def _builder(key: str) -> Callable[..., Venue]:
+    found = _BUILDERS[key]
+    if isinstance(found, tuple):
+        built: Callable[..., Venue] = getattr(import_module(found[0]), found[1])
+        return built
+    return found
+
+
+def _options(build: Callable[..., Venue]) -> list[str]:
+    """The keyword arguments a builder takes."""
+    kinds = (Parameter.KEYWORD_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    return [name for name, one in signature(build).parameters.items() if one.kind in kinds]
 
 
 class _Venues(ModuleType):

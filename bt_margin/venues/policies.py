@@ -11,6 +11,8 @@ Two ways to settle a closing:
     handed to the insurance fund at the bankruptcy price, the price at which nothing of the collateral is
     left. When the mark is already beyond it, the position is closed at the mark and what is missing is
     booked as a shortfall. No liquidation fee is charged on a takeover: the fund keeps the remainder.
+    Where the closing fee belongs to the bankruptcy price (``Closing.fee``), the collateral is used up
+    after that fee.
 
 ``residual`` says who keeps what a completely sold pool has left: the trader or the fund.
 """
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from bt_margin.core.contract import Contract
+from bt_margin.core.fees import Fees
 from bt_margin.core.tiers import TierTable
 from bt_margin.errors import InputError
 
@@ -30,7 +33,12 @@ Residual = Literal["trader", "fund"]
 
 
 class Exposed(NamedTuple):
-    """One open position as a policy sees it; ``size`` is signed, ``loss`` is positive when it loses."""
+    """One open position as a policy sees it; ``size`` is signed, ``loss`` is positive when it loses.
+
+    ``table`` its maintenance requirement by notional, ``limits`` the venue's table (None: the same);
+    ``entry`` average price, ``opened`` when it was opened (UTC ms; 0 unknown), ``fees`` its fee rates,
+    ``leverage`` as chosen; ``leg`` names the side in hedge mode.
+    """
 
     symbol: str
     contract: Contract
@@ -38,6 +46,17 @@ class Exposed(NamedTuple):
     mark: float
     loss: float
     table: TierTable
+    limits: TierTable | None = None
+    entry: float = 0.0
+    opened: int = 0
+    fees: Fees | None = None
+    leverage: float = 1.0
+    leg: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What a closing names: the symbol, and in hedge mode its side."""
+        return self.symbol if self.leg is None else f"{self.symbol} {self.leg}"
 
     @property
     def notional(self) -> float:
@@ -55,7 +74,8 @@ class Breach(NamedTuple):
     """A pool whose equity no longer exceeds its maintenance requirement.
 
     ``cost`` is what closing one unit of notional by sale takes out of the pool (liquidation fee plus
-    slippage), as a fraction, per symbol; ``closed`` counts the closings of each symbol so far.
+    slippage), as a fraction, per symbol; ``closed`` counts the closings of each symbol so far. ``isolated``
+    tells the kind of pool, ``time`` the moment (UTC ms).
     """
 
     equity: float
@@ -63,14 +83,21 @@ class Breach(NamedTuple):
     positions: tuple[Exposed, ...]
     cost: dict[str, float]
     closed: Mapping[str, int]
+    isolated: bool = False
+    time: int = 0
 
 
 class Closing(NamedTuple):
-    """Close ``fraction`` (0 to 1) of the position in ``symbol``, settled as named."""
+    """Close ``fraction`` (0 to 1) of the position in ``symbol`` (its key), settled as named.
+
+    ``fee`` is the rate on the notional closed, in place of the venue's liquidation fee (None); of a sale no
+    more is taken than the pool still holds.
+    """
 
     symbol: str
     fraction: float
     settle: Settle
+    fee: float | None = None
 
 
 class LiquidationPolicy(Protocol):
@@ -101,11 +128,11 @@ def _check(settle: str, residual: str) -> None:
 
 
 def _worst_first(breach: Breach) -> list[Exposed]:
-    return sorted(breach.positions, key=lambda p: (-p.loss, p.symbol))
+    return sorted(breach.positions, key=lambda p: (-p.loss, p.key))
 
 
 def _all(breach: Breach, settle: Settle) -> tuple[Closing, ...]:
-    return tuple(Closing(p.symbol, 1.0, settle) for p in breach.positions)
+    return tuple(Closing(p.key, 1.0, settle) for p in breach.positions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +164,7 @@ class LargestLossFirst:
         """The position with the largest loss, whole; the last one as ``settle`` says."""
         if len(breach.positions) == 1:
             return _all(breach, self.settle)
-        return (Closing(_worst_first(breach)[0].symbol, 1.0, "sale"),)
+        return (Closing(_worst_first(breach)[0].key, 1.0, "sale"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +182,10 @@ class TierStepDown:
         worst = _worst_first(breach)[0]
         floor = worst.table.at(worst.notional).floor
         if floor > 0 and breach.equity > 0:
-            return (Closing(worst.symbol, 1.0 - floor / worst.notional, "sale"),)
+            return (Closing(worst.key, 1.0 - floor / worst.notional, "sale"),)
         if len(breach.positions) == 1:
             return _all(breach, self.settle)
-        return (Closing(worst.symbol, 1.0, "sale"),)
+        return (Closing(worst.key, 1.0, "sale"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +208,13 @@ class Fraction:
     def choose(self, breach: Breach) -> tuple[Closing, ...]:
         """The next equal slice; when the slices of the last position are used up, the rest."""
         worst = _worst_first(breach)[0]
-        left = 1.0 / self.fraction - breach.closed.get(worst.symbol, 0)
+        left = 1.0 / self.fraction - breach.closed.get(worst.key, 0)
         rest = worst.value * (1.0 - 1.0 / left) if left > 1.0 else 0.0
         if rest > self.smallest and breach.equity > 0:
-            return (Closing(worst.symbol, 1.0 / left, "sale"),)
+            return (Closing(worst.key, 1.0 / left, "sale"),)
         if len(breach.positions) == 1:
             return _all(breach, self.settle)
-        return (Closing(worst.symbol, 1.0, "sale"),)
+        return (Closing(worst.key, 1.0, "sale"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,13 +246,13 @@ class JustEnough:
         ordered = _worst_first(breach)
         first: Closing | None = None
         for place, p in enumerate(ordered, start=1):
-            own, cost = p.table.maintenance(p.notional), breach.cost[p.symbol]
+            own, cost = p.table.maintenance(p.notional), breach.cost[p.key]
             if p.table.at(p.notional).floor > 0:
                 other = maintenance - own
                 x = enough(equity, other, p.notional, p.table, cost, self.target)
                 if x is not None:
-                    return (first or Closing(p.symbol, x, "sale"),)
-            first = first or Closing(p.symbol, 1.0, "sale")
+                    return (first or Closing(p.key, x, "sale"),)
+            first = first or Closing(p.key, 1.0, "sale")
             equity -= p.notional * cost
             maintenance -= own
             if place < len(ordered) and equity > 0 and maintenance <= self.target * equity:

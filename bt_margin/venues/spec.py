@@ -8,16 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bt_margin.core.contract import Contract
 from bt_margin.core.fees import Fees
 from bt_margin.core.tiers import TierSchedule
 from bt_margin.errors import UnknownSymbol
+from bt_margin.venues.carry import FundingRule
+from bt_margin.venues.margin import AtMark
 from bt_margin.venues.names import canonical, nearest
 
 if TYPE_CHECKING:
+    from bt_margin.venues.carry import Carry, SharedRequirement
+    from bt_margin.venues.margin import MarginRule
     from bt_margin.venues.policies import LiquidationPolicy
+
+T = TypeVar("T")
+
+ALWAYS = -(2**62)
+"""Earlier than every date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +86,15 @@ class SwitchRules:
         the leverage of an open isolated position may be lowered.
     codes
         refused action -> the venue's error code; an action without an entry has no published code.
+    scope
+        what one margin mode holds for: each ``"symbol"``, or the whole ``"account"``.
     """
 
     mode_with_position: bool
     mode_with_orders: bool
     lower_leverage_isolated: bool
     codes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    scope: Literal["symbol", "account"] = "symbol"
 
     def code(self, action: str) -> str:
         """The venue's error code for a refused action, "" when it has none."""
@@ -115,6 +127,24 @@ class Venue:
     without a table is an :class:`~bt_margin.errors.UnknownSymbol`. Money is in ``currency`` unless
     the symbol's own settlement currency differs. ``as_of`` is the moment every dated table is
     pinned to, if it is.
+
+    margin, liquidation_changes
+        ``(since, rule)`` pairs: the margin rule in force, and policies that replace ``liquidation``.
+    funding, carry, shared
+        how funding is paid, what else a position costs, what a pool must keep as a whole.
+    modes
+        the margin modes the venue has; ``hedge`` whether both sides of a symbol can be held at once.
+    strict
+        only equity *below* the requirement is a breach (else meeting it already is one).
+    bankruptcy_fee
+        the bankruptcy price leaves room for the taker fee of the closing.
+    collateral
+        coin -> ``(since, ratio)`` pairs: share of its value that counts as margin in the cross pool.
+    margin_calls
+        ratios of maintenance to equity at which the venue warns.
+    exact, approximations, absent
+        the fidelity statement: what is as on the venue, what is not (how, and which way it errs), and
+        what is not there.
     """
 
     name: str
@@ -132,6 +162,21 @@ class Venue:
     facts: tuple[Fact, ...] = ()
     approximations: tuple[str, ...] = ()
     as_of: int | None = None
+    margin: tuple[tuple[int, MarginRule], ...] = ((ALWAYS, AtMark()),)
+    liquidation_changes: tuple[tuple[int, LiquidationPolicy], ...] = ()
+    funding: FundingRule = field(default_factory=FundingRule)
+    carry: Carry | None = field(default=None, hash=False)
+    shared: SharedRequirement | None = field(default=None, hash=False)
+    modes: tuple[str, ...] = ("cross", "isolated")
+    hedge: bool = False
+    strict: bool = False
+    bankruptcy_fee: bool = False
+    collateral: Mapping[str, tuple[tuple[int, float], ...]] = field(
+        default_factory=dict, hash=False
+    )
+    margin_calls: tuple[float, ...] = (0.8,)
+    exact: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
     def resolve(self, name: str) -> str:
         """The venue's symbol for a name as people write it.
@@ -179,6 +224,22 @@ class Venue:
             raise UnknownSymbol(f"{self.title} has no tier table for symbol {symbol!r}")
         return known
 
+    def margin_at(self, ms: int) -> MarginRule:
+        """The margin rule in force at ``ms``; before the first date the first one."""
+        return _in_force(self.margin, ms)
+
+    def liquidation_at(self, ms: int) -> LiquidationPolicy:
+        """The liquidation policy in force at ``ms``."""
+        changes = self.liquidation_changes
+        return (
+            _in_force(((ALWAYS, self.liquidation), *changes), ms) if changes else self.liquidation
+        )
+
+    def next_change(self, ms: int) -> int | None:
+        """When a rule (not a table) of the venue changes next after ``ms``, None when none does."""
+        dates = [since for since, _ in (*self.margin[1:], *self.liquidation_changes) if since > ms]
+        return min(dates, default=None)
+
     def fees_at(self, symbol: str, ms: int) -> Fees:
         """Maker, taker and liquidation rates of a symbol at ``ms`` (UTC milliseconds).
 
@@ -186,10 +247,7 @@ class Venue:
         """
         if symbol not in self.schedules:
             symbol = self.resolve(symbol)
-        current = self.fees[0][1]
-        for since, fees in self.fees:
-            if since <= ms:
-                current = fees
+        current = _in_force(self.fees, ms)
         own = self.symbol_fees.get(symbol)
         return current if own is None else own.over(current)
 
@@ -208,6 +266,15 @@ class Venue:
         from bt_margin.venues.overrides import overridden
 
         return overridden(self, overrides)
+
+
+def _in_force(dated: tuple[tuple[int, T], ...], ms: int) -> T:
+    """The last value whose date has come; before the first date the first one."""
+    current = dated[0][1]
+    for since, value in dated:
+        if since <= ms:
+            current = value
+    return current
 
 
 def plain_contract(symbol: str, currency: str) -> Contract:

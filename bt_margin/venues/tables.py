@@ -16,12 +16,10 @@ from bt_margin.core.contract import Contract
 from bt_margin.core.tiers import TierSchedule, TierTable
 from bt_margin.errors import InvariantError
 from bt_margin.venues.names import moment
-from bt_margin.venues.spec import SymbolFees
+from bt_margin.venues.spec import ALWAYS, SymbolFees
 
 T = TypeVar("T")
 
-#: Earlier than every date.
-ALWAYS = -(2**62)
 
 
 @cache
