@@ -114,11 +114,12 @@ def liquidation_price_at(
 
 
 def bankruptcy_price(
-    legs: Sequence[Leg], balance: float, *, other_unrealised: float = 0
+    legs: Sequence[Leg], balance: float, *, other_unrealised: float = 0, fee_rate: float = 0
 ) -> float | None:
     """The price at which the pool's equity is exactly zero; requirements have no part in it.
 
-    balance + other_unrealised + Σ pnl(p) = 0. None when no price above 0 does it (a fully paid
+    balance + other_unrealised + Σ pnl(p) = fee_rate · Σ N(p), where ``fee_rate`` is that of the closing fee
+    a venue's bankruptcy price leaves room for (0: none). None when no price above 0 does it (a fully paid
     long, a perfect hedge, an inverse short at 1x), or there is no leg.
 
     >>> from bt_margin.core.tiers import TierTable
@@ -134,10 +135,12 @@ def bankruptcy_price(
     contract = legs[0].contract
     exposure = sum(leg.size * contract.multiplier for leg in legs)
     paid = sum(leg.size * contract.multiplier * contract.worth(leg.entry) for leg in legs)
+    gross = sum(abs(leg.size) * contract.multiplier for leg in legs)
     needed = paid - balance - other_unrealised
-    if exposure == 0 or needed * direction(contract) * exposure <= 0:
+    slope = exposure * direction(contract) - gross * fee_rate
+    if slope == 0 or needed * slope <= 0:
         return None
-    return _price(contract, needed * direction(contract) / exposure)
+    return _price(contract, needed / slope)
 
 
 def _of_one_symbol(legs: Sequence[Leg]) -> list[Leg]:

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from copy import copy
 from typing import Any
 
-from bt_margin.core import funding as funding_rule
+from bt_margin.core.tiers import TierTable
 from bt_margin.engine import settings
-from bt_margin.engine.book import Book, Fill
+from bt_margin.engine.book import Fill
+from bt_margin.engine.cashier import Cashier
 from bt_margin.engine.events import Event
 from bt_margin.engine.ledger import Ledger
 from bt_margin.engine.liquidation import Hooks, liquidate
@@ -21,23 +22,20 @@ from bt_margin.engine.orders import Reservations
 from bt_margin.engine.plan import FeeRule, Refusal
 from bt_margin.engine.pool import MarginMode, Pool, Position
 from bt_margin.engine.preview import reduces, trim
-from bt_margin.errors import CashError, InputError, UnknownSymbol
+from bt_margin.errors import InputError, UnknownSymbol
 from bt_margin.venues import venue as make_venue
 from bt_margin.venues.spec import Venue
 
 
-def _free(size: float, price: float) -> float:
-    """No fee."""
-    return 0.0
-
-
-class Account(Book):
+class Account(Cashier):
     """A margin account under one venue's rules.
 
     venue : name or Venue; ``"generic"`` needs its numbers, so build it with ``btm.venue("generic", ...)``
-    cash : wallet at the start, in ``currency`` (the venue's own unless the contracts settle elsewhere)
+    cash : wallet at the start, in ``currency`` (the venue's own unless the contracts settle elsewhere), or
+        wallets by currency, ``{"BTC": 0.5, "ETH": 10}``: each backs the contracts that settle in it
+    currency : what the account is valued in; coins of other wallets count at their last mark
     margin_mode, leverage : defaults for every symbol; ``symbols`` overrides them per symbol
-    margin_calls : ratios (maintenance over equity) that raise a margin-call event
+    margin_calls : ratios (maintenance over equity) that raise a margin-call event; None: the venue's
     debug : check the money identity after every event
 
     >>> from bt_margin.venues import venue
@@ -53,7 +51,7 @@ class Account(Book):
     def __init__(
         self,
         venue: str | Venue,
-        cash: float = 10_000.0,
+        cash: float | Mapping[str, float] = 10_000.0,
         margin_mode: MarginMode = "cross",
         leverage: float = 1.0,
         *,
@@ -61,18 +59,22 @@ class Account(Book):
         currency: str | None = None,
         as_of: Any = None,
         auto_top_up: bool = False,
-        margin_calls: tuple[float, ...] = (0.8,),
+        margin_calls: tuple[float, ...] | None = None,
         liquidation_slippage: float = 0.0,
         time: int = 0,
         debug: bool = False,
     ) -> None:
         chosen = make_venue(venue, as_of=as_of) if isinstance(venue, str) else venue
         self.venue = chosen.with_symbols(symbols) if symbols else chosen
-        self.currency = currency or self.venue.currency
+        wallets = settings.valid_wallets(cash, currency or self.venue.currency)
+        self.currency = next(iter(wallets))
         self._symbols = {self.venue.resolve(k): dict(v) for k, v in (symbols or {}).items()}
-        self._defaults = (settings.valid_mode(margin_mode), settings.valid_leverage(leverage))
+        self._defaults = (
+            settings.mode_of(self.venue, margin_mode), settings.valid_leverage(leverage)
+        )  # fmt: skip
         self.auto_top_up = auto_top_up
-        self.margin_calls = settings.valid_thresholds(margin_calls)
+        calls = self.venue.margin_calls if margin_calls is None else margin_calls
+        self.margin_calls = settings.valid_thresholds(calls)
         self.lowest_call = self.margin_calls[0] if self.margin_calls else float("inf")
         self.liquidation_slippage = settings.valid_slippage(liquidation_slippage)
         self.calls_anywhere = False
@@ -84,9 +86,22 @@ class Account(Book):
         self.events: list[Event] = []
         self.ledger = Ledger()
         self.orders = Reservations()
+        self.asked: dict[int, dict[str, TierTable]] = {}
         self.dead = False
-        self.cross = self._pool(f"cross:{self.currency}", "cross")
-        self.deposit(settings.valid_cash(cash))
+        rules = [rule for _, rule in self.venue.margin]
+        self.watching = self.venue.shared is not None or any(r.reads_balance for r in rules)
+        self.carried = time
+        self.rates = {self.currency: 1.0}
+        self.sources: dict[str, Position] = {}
+        for unit in wallets:
+            self.pools[f"cross:{unit}"] = Pool(
+                f"cross:{unit}", "cross", unit, None, self.venue.strict
+            )
+        self.wallets = {unit: self.pools[f"cross:{unit}"] for unit in wallets}
+        self.cross = self.wallets[self.currency]
+        for unit, amount in wallets.items():
+            if amount:
+                self.deposit(amount, unit)
 
     def position(self, symbol: str) -> Position:
         """The record of a symbol, open or flat; made on first use from the venue's facts."""
@@ -183,93 +198,7 @@ class Account(Book):
             p.size, p.entry, event, refusal,
         )  # fmt: skip
 
-    # -- money ----------------------------------------------------------------------------------
-
-    def deposit(self, amount: float) -> Event:
-        """Add money to the free wallet; a dead account lives again."""
-        if not 0 <= amount < float("inf"):
-            raise CashError(f"a deposit of {amount} is not possible; allowed: finite, 0 or more")
-        self._post(self.cross, "deposit", amount, None, len(self.events))
-        event = self.record("deposit", pool=self.cross, amount=amount)
-        if self.dead and self.equity() > 0:
-            self.dead = False
-            self.record("revived", pool=self.cross, cause=event.id)
-        return event
-
-    def withdraw(self, amount: float) -> Event:
-        """Take money out of the free wallet; more than may leave is refused (CashError).
-
-        Unrealised profit is margin, but not money yet: it cannot be withdrawn or moved to another pool.
-        """
-        free = self.transferable()
-        if not 0 <= amount <= free * (1 + 1e-12):
-            self.record(
-                "refused", pool=self.cross, amount=-amount, reason="withdrawal",
-                found=amount, allowed=free,
-            )  # fmt: skip
-            raise CashError(f"a withdrawal of {amount:,.2f} exceeds {free:,.2f}, what is available")
-        amount = min(amount, free)
-        self._post(self.cross, "withdrawal", -amount, None, len(self.events))
-        return self.record("withdrawal", pool=self.cross, amount=-amount)
-
-    def fund(
-        self, symbol: str, rate: float, mark: float | None = None, time: int | None = None
-    ) -> Event | None:
-        """Settle funding on the open position: longs pay when the rate is positive. None when flat.
-
-        A pool that the payment brings into breach is liquidated at once.
-        """
-        event = self.book_funding(symbol, rate, mark, time)
-        pool = self.position(symbol).pool
-        if pool is not None and pool.breached():
-            self.liquidate(pool)
-        return event
-
-    def book_funding(
-        self, symbol: str, rate: float, mark: float | None = None, time: int | None = None
-    ) -> Event | None:
-        """Settle funding and leave the verdict to the bar that goes on (the stepper's way)."""
-        p = self.position(symbol)
-        if p.pool is None:
-            return None
-        settings.valid_number(f"funding rate of {symbol}", rate)
-        price = p.mark if mark is None else settings.valid_price(symbol, mark)
-        amount = funding_rule.payment(p.contract, p.size, price, rate)
-        self._post(p.pool, "funding", amount, p.symbol, len(self.events))
-        return self.record(
-            "funding", p, size=p.size, mark=price, amount=amount, found=rate, time=time
-        )
-
-    def delist(self, symbol: str) -> Event | None:
-        """The symbol's market is over: an open position is closed at its last mark, without a fee.
-
-        Returns the closing fill, whose cause is the ``delisted`` event; None when nothing was open.
-        """
-        p = self.position(symbol)
-        over = self.record("delisted", p, size=p.size, reason="the market was delisted")
-        if not p.size:
-            return None
-        made = self.plan(symbol, -p.size, p.mark, _free, -1)
-        return self.commit(
-            p,
-            made,
-            p.mark,
-            "fill",
-            "fee",
-            cause=over.id,
-            reason="closed at the last mark, delisted",
-        )
-
-    def charge_interest(self, amount: float, symbol: str | None = None) -> Event:
-        """Charge interest (a positive amount leaves the wallet; what a flat one lacks is a shortfall)."""
-        settings.valid_number("interest", amount)
-        p = self.position(symbol) if symbol else None
-        pool = (p.pool if p else None) or self.cross
-        self._post(pool, "interest", -amount, symbol, len(self.events))
-        event = self.record("interest", p, pool=pool, amount=-amount)
-        if not pool.positions:
-            self._settle_empty(pool, event.id)
-        return event
+    # -- settings -------------------------------------------------------------------------------
 
     def set_leverage(self, symbol: str, leverage: float) -> Event:
         """Change a symbol's leverage, within the venue's caps and rules (LeverageRefused otherwise)."""
@@ -291,6 +220,14 @@ class Account(Book):
         """The symbol's margin mode."""
         return self.position(symbol).margin_mode
 
+    def account_mode(self) -> MarginMode:
+        """The mode of symbols without one of their own."""
+        return self._defaults[0]
+
+    def set_default_mode(self, mode: MarginMode) -> None:
+        """The mode of symbols that are still to come."""
+        self._defaults = (mode, self._defaults[1])
+
     def leverage(self, symbol: str) -> float:
         """The symbol's leverage."""
         return self.position(symbol).leverage
@@ -301,28 +238,46 @@ class Account(Book):
         """Advance to ``time``; dated tier tables that came into force meanwhile apply from now on."""
         if time < self.time:
             raise InputError(f"the clock cannot go back from {self.time} to {time}")
+        self.accrue(time)
         self.time = time
         if time < self.next_rules:
             return
         for p in self.book.values():
-            table = self.venue.schedule(p.symbol).at(time)
-            if table is not p.table:
-                p.table, before = table, p.leverage
-                p.leverage = min(before, table.max_leverage(0.0))
-                told = "the tier table in force changed"
-                if p.leverage < before:
-                    told += f"; leverage {before:g} is above its maximum and now {p.leverage:g}"
-                self.record("rules", p, reason=told, found=before, allowed=table.max_leverage(0.0))
+            self._new_rule(p)
+            self._new_table(p)
+            fees = self.venue.fees_at(p.market, time)
+            p.taker = fees.taker
+            self.rejudge(p)
         self._plan_rules()
+
+    def _new_rule(self, p: Position) -> None:
+        rule = self.venue.margin_at(self.time)
+        if rule is not p.rule:
+            p.rule, p.plain = rule, rule.plain
+            p.table = p.limits
+            self.record("rules", p, reason="the margin rule in force changed")
+
+    def _new_table(self, p: Position) -> None:
+        table = self.venue.schedule(p.market).at(self.time)
+        if table is p.limits:
+            return
+        p.limits = p.table = table
+        before, most = p.leverage, table.max_leverage(0.0)
+        p.leverage = min(before, most)
+        told = "the tier table in force changed"
+        if p.leverage < before:
+            told += f"; leverage {before:g} is above its maximum and now {p.leverage:g}"
+        self.record("rules", p, reason=told, found=before, allowed=most)
 
     def mark(self, symbol: str, price: float) -> list[Event]:
         """Move a mark; a pool this breaches is liquidated at once. Returns the new events."""
         settings.valid_price(symbol, price)
         before = len(self.events)
         p = self.position(symbol)
-        p.move(price)
-        if p.pool is not None and p.pool.breached():
-            self.liquidate(p.pool)
+        for one in (p, p.other) if p.other is not None else (p,):
+            one.move(price)
+            if one.pool is not None and one.pool.breached():
+                self.liquidate(one.pool)
         return self.events[before:]
 
     def liquidate(self, pool: Pool, hooks: Hooks | None = None, *, crossed: bool = False) -> None:
@@ -337,35 +292,54 @@ class Account(Book):
         check_margin_calls(self)
 
     def _enter(self, symbol: str) -> Position:
-        name = self.venue.resolve(symbol)
-        if name in self.book:
-            return self.book[name]
+        market, leg = settings.leg_of(symbol)
+        name = self.venue.resolve(market)
+        key = name if leg is None else f"{name} {leg}"
+        if key in self.book:
+            return self.book[key]
+        settings.check_leg(self, name, leg)
         contract = self.venue.contract(name)
-        if contract.settle != self.currency:
+        if contract.settle not in self.wallets:
             raise UnknownSymbol(
-                f"{name} settles in {contract.settle}, this account holds {self.currency}; "
+                f"{name} settles in {contract.settle}, this account holds "
+                f"{', '.join(self.wallets)}; "
                 f"give the account currency={contract.settle!r} and its cash in {contract.settle}"
             )
         own = self._symbols.get(name, {})
-        mode = settings.valid_mode(own.get("margin_mode", self._defaults[0]))
+        mode = settings.own_mode(self, name, own.get("margin_mode", self._defaults[0]))
         leverage = settings.valid_leverage(own.get("leverage", self._defaults[1]))
         table = self.venue.schedule(name).at(self.time)
         settings.check_cap(name, leverage, table, self.time)
-        position = self.book[name] = Position(contract, leverage, mode, table)
+        rule = self.venue.margin_at(self.time)
+        position = self.book[key] = Position(contract, leverage, mode, table, rule, leg)
+        position.taker = self.venue.fees_at(name, self.time).taker
+        self._pair(position)
+        self.sources.setdefault(name.partition("/")[0], position)
         self._plan_rules()
         return position
 
+    def _pair(self, p: Position) -> None:
+        """Let the two sides of a symbol know each other."""
+        sides = {"long": "short", "short": "long"}
+        other = self.book.get(f"{p.market} {sides[p.leg]}") if p.leg else None
+        if other is not None:
+            p.other, other.other = other, p
+            if not p.mark:
+                p.move(other.mark)
+
     def _plan_rules(self) -> None:
-        changes = [self.venue.schedule(s).next_change(self.time) for s in self.book]
-        self.next_rules = min([c for c in changes if c is not None], default=float("inf"))
-        top = max([p.table.tiers[-1].mmr for p in self.book.values()], default=0.0)
-        self.calls_anywhere = self.lowest_call <= top
+        changes = [self.venue.schedule(p.market).next_change(self.time) for p in self.book.values()]
+        dates = [*changes, self.venue.next_change(self.time), self.venue.next_fees(self.time)]
+        self.next_rules = min([c for c in dates if c is not None], default=float("inf"))
+        plain = all(p.plain for p in self.book.values()) and self.venue.shared is None
+        top = max([p.limits.tiers[-1].mmr for p in self.book.values()], default=0.0)
+        self.calls_anywhere = not plain or self.lowest_call <= top
 
     def fork(self) -> Account:
         """A copy to try things on: same state, no history. Nothing done to it touches this account."""
         twin = copy(self)
         twin.debug = False
-        twin.events, twin.ledger = [], Ledger()
+        twin.events, twin.ledger, twin.asked = [], Ledger(), {}
         twin.ledger.totals = dict(self.ledger.totals)
         twin.orders = self.orders.copy()
         twin.book = {s: copy(p) for s, p in self.book.items()}
@@ -375,5 +349,9 @@ class Account(Book):
             mirror.positions = [twin.book[p.symbol] for p in pool.positions]
             for p in mirror.positions:
                 p.pool = mirror
-        twin.cross = twin.pools[self.cross.key]
+        for p in twin.book.values():
+            p.other = twin.book[p.other.symbol] if p.other is not None else None
+        twin.sources = {coin: twin.book[p.symbol] for coin, p in self.sources.items()}
+        twin.wallets = {unit: twin.pools[pool.key] for unit, pool in self.wallets.items()}
+        twin.cross = twin.wallets[self.currency]
         return twin

@@ -38,6 +38,8 @@ class Book(AccountView):
     """The writing half of :class:`~bt_margin.engine.account.Account`; private to the engine."""
 
     debug: bool
+    watching: bool
+    """Whether a change of a balance changes what is asked of its pool."""
 
     def record(
         self,
@@ -68,12 +70,35 @@ class Book(AccountView):
         if amount:
             pool.balance += amount
             self.ledger.append(self.time, pool.key, kind, amount, symbol, event)
+            if self.watching:
+                self._rejudge(pool)
         if self.debug:
             self.audit_totals()
 
+    def _rejudge(self, pool: Pool) -> None:
+        """What the venue asks of a pool when its balance or its positions have changed."""
+        if self.venue.shared is not None:
+            flat = not pool.positions
+            pool.shared = 0.0 if flat else self.venue.shared.of(pool.seen(), self.time)
+        if pool.symbol is not None:
+            for p in pool.positions:
+                if p.rule.reads_balance:
+                    p.refresh()
+
+    def rejudge(self, p: Position) -> None:
+        """Ask the margin rule anew after a change of the position, and of its other side."""
+        p.refresh()
+        if p.other is not None:
+            p.other.refresh()
+        if p.pool is not None and self.watching:
+            self._rejudge(p.pool)
+
     def audit_totals(self) -> None:
         """The money identity alone (cheap enough for every entry)."""
-        total, held = sum(self.ledger.totals.values()), self.wallet()
+        total, held = (
+            sum(self.ledger.totals.values()),
+            sum([p.balance for p in self.pools.values()]),
+        )
         if abs(total - held) > 1e-9 * max(1.0, max(map(abs, self.ledger.totals.values()))):
             raise InvariantError(f"ledger totals sum to {total!r}, balances to {held!r}")
 
@@ -87,7 +112,8 @@ class Book(AccountView):
     def _pool(self, key: str, mode: MarginMode, symbol: str | None = None) -> Pool:
         pool = self.pools.get(key)
         if pool is None:
-            pool = self.pools[key] = Pool(key, mode, self.currency, symbol)
+            currency = self.currency if symbol is None else self.book[symbol].contract.settle
+            pool = self.pools[key] = Pool(key, mode, currency, symbol, self.venue.strict)
         return pool
 
     def commit(
@@ -100,19 +126,23 @@ class Book(AccountView):
         **facts: Any,
     ) -> Event:
         """Carry out a plan: entries first, then the event, then what a flat or ruined pool entails."""
-        event_id, before, owed = len(self.events), p.pool, 0.0
+        event_id, before, owed, home = len(self.events), p.pool, 0.0, self.home(p)
         if made.closed and before is not None:
             self._post(before, "realised", made.realised, p.symbol, event_id)
             self._post(before, fee_kind, -made.closing_fee, p.symbol, event_id)
             self._close_part(p, before, made, event_id)
-            if made.opened and before is not self.cross:
+            if made.opened and before is not home:
                 owed = self._cover(before, event_id + 1)  # the old side's loss is not the new one's
         if made.opened:
-            self._open_part(p, made, event_id)
+            self._open_part(p, made, price, event_id)
+            if not p.size or made.closed:
+                p.opened = p.carried = self.time
         p.size, p.entry = made.size, made.entry
+        if not p.plain or self.watching:
+            self.rejudge(p)
         if before is not None and not before.positions and before.balance < 0:
             # the fund bears it at once: the event tells what is left, the shortfall what was missing
-            borne = -before.balance if before is self.cross else 0.0  # an isolated one counts as 0
+            borne = -before.balance if before is home else 0.0  # an isolated one counts as 0
             facts |= {"balance": 0.0, "equity": self.solvent_equity() + borne}
         event = self.record(
             kind, p, pool=p.pool or before, size=made.opened + made.closed, price=price,
@@ -128,30 +158,34 @@ class Book(AccountView):
         if made.opened or not made.size:
             pool.positions.remove(p)
             p.pool = None
-            if pool is not self.cross and pool.balance > 0:
-                self.move_money(pool, self.cross, pool.balance, p.symbol, event_id)
+            home = self.home(p)
+            if pool is not home and pool.balance > 0:
+                self.move_money(pool, home, pool.balance, p.symbol, event_id)
         elif made.released:
-            self.move_money(pool, self.cross, made.released, p.symbol, event_id)
+            self.move_money(pool, self.home(p), made.released, p.symbol, event_id)
 
-    def _open_part(self, p: Position, made: Plan, event_id: int) -> None:
+    def _open_part(self, p: Position, made: Plan, price: float, event_id: int) -> None:
+        home = self.home(p)
         if p.pool is None:
             self.attach(p, p.margin_mode)
-        if p.pool is not None and p.pool is not self.cross:
+        extra = self.opening_cost(p, made.opened, price)
+        if p.pool is not None and p.pool is not home:
             # what the check lets through as noise of floats is not taken out of an empty wallet
-            missing = max(0.0, made.posted + made.opening_fee - self.cross.balance)
+            missing = max(0.0, made.posted + made.opening_fee + extra - home.balance)
             posted = max(0.0, made.posted - missing)
-            self.move_money(self.cross, p.pool, posted, p.symbol, event_id)
-        self._post(self.cross, "fee", -made.opening_fee, p.symbol, event_id)
+            self.move_money(home, p.pool, posted, p.symbol, event_id)
+        self._post(home, "fee", -made.opening_fee, p.symbol, event_id)
+        self._post(home, "interest", -extra, p.symbol, event_id)
 
     def attach(self, p: Position, mode: MarginMode) -> None:
         """Put an open position into the pool of a mode; the money follows by :meth:`move_money`."""
         if p.pool is not None:
             p.pool.positions.remove(p)
-            if p.pool is not self.cross:
+            if p.pool.symbol is not None:
                 self.pools.pop(p.pool.key)
         isolated = mode == "isolated"
         p.pool = (
-            self._pool(f"isolated:{p.symbol}", "isolated", p.symbol) if isolated else self.cross
+            self._pool(f"isolated:{p.symbol}", "isolated", p.symbol) if isolated else self.home(p)
         )
         p.pool.positions.append(p)
 
@@ -160,8 +194,9 @@ class Book(AccountView):
         owed = self._cover(pool, len(self.events))
         if owed:
             self._shortfall(pool, owed, cause)
-        if pool is not self.cross:
+        if pool.symbol is not None:
             self.pools.pop(pool.key, None)
+        pool.shared = 0.0
         if self.dead or self.exposed():
             return  # what else is open stands or falls by itself
         if self.solvent_equity() <= self.ledger.totals["deposit"] * 1e-12:
@@ -182,7 +217,10 @@ class Book(AccountView):
 
     def audit(self) -> None:
         """Check the money identity and every balance; InvariantError names what does not add up."""
-        total, held = sum(self.ledger.totals.values()), self.wallet()
+        total, held = (
+            sum(self.ledger.totals.values()),
+            sum([p.balance for p in self.pools.values()]),
+        )
         scale = max(1.0, max(map(abs, self.ledger.totals.values())))
         if abs(total - held) > 1e-9 * scale:
             raise InvariantError(f"ledger totals sum to {total!r}, balances to {held!r}")

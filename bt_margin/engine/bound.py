@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from bt_margin.engine.account import Account
+from bt_margin.engine.pool import Position
 from bt_margin.engine.quote import Quote
 
 ROOM = 1.01
@@ -64,7 +65,7 @@ def harmless(account: Account, reach: Mapping[str, tuple[float, float]]) -> bool
     for pool in account.pools.values():
         if not pool.positions:
             continue
-        equity, need = pool.balance, 0.0
+        equity, need = pool.balance, pool.shared
         for p in pool.positions:
             low, high = reach.get(p.symbol, (p.mark, p.mark))
             low, high = min(low, p.mark), max(high, p.mark)
@@ -101,21 +102,25 @@ def _rivals(account: Account, asked: Sequence[Pending]) -> bool:
     """Whether several orders could want the same margin, so that their order in time decides."""
     if sum(p.orders for p in asked) < 2 or not any(p.inside for p in asked):
         return False
-    reach = [(_reach(p), p.fee) for p in asked]
-    return sum(posted + drift + fee for (drift, _, posted), fee in reach) > account.unreserved()
+    wanted: dict[str, float] = {}
+    for entry in asked:
+        drift, _, posted = _reach(entry)
+        home = account.home(entry.quote.position).currency
+        wanted[home] = wanted.get(home, 0.0) + posted + drift + entry.fee
+    return any(sum_ > account.unreserved(account.wallets[unit]) for unit, sum_ in wanted.items())
 
 
 def _breaching(account: Account, asked: Mapping[str, Pending], read: Sequence[Quote]) -> set[str]:
     """Pools whose equity at the bound does not exceed their requirement."""
     bounds = {k: list(pool.worst()) for k, pool in account.pools.items()}
-    cross, turned = bounds[account.cross.key], set()
+    turned = set()
     for entry in asked.values():
         p, key = entry.quote.position, account.pool_key(entry.quote.position)
         drift, need, posted = _reach(entry)
         if p.margin_mode == "isolated":
             if not _turned_is_safe(entry):
                 turned.add(key)  # a reversal leaves its winnings in the wallet, not in the new pool
-            cross[0] -= posted + entry.fee
+            bounds[account.home(p).key][0] -= posted + entry.fee
             bounds.setdefault(key, [posted_least(entry), 0.0])
         bounds[key][0] -= drift + entry.fee
         bounds[key][1] += need
@@ -136,8 +141,24 @@ def _reach(entry: Pending) -> tuple[float, float, float]:
     contract = p.contract
     drift = contract.pnl(entry.size, low, high)
     notional = max(contract.notional(entry.size, high), contract.notional(entry.size, low))
+    if not p.plain:
+        return drift, *_most_asked(p, entry.size, low, high)
     held = max(p.notional_at(high), p.notional_at(low))
     return drift, p.table.maintenance(held + notional), notional / p.leverage
+
+
+def _most_asked(p: Position, more: float, low: float, high: float) -> tuple[float, float]:
+    """Largest requirement of any position up to ``more`` larger than this one, and its initial margin."""
+    need = initial = 0.0
+    size = abs(p.size) + more
+    entries = [low, high, p.entry] if p.size else [low, high]
+    for sign in (1.0, -1.0):
+        for entry in entries:
+            table = p.rule.requirement(p.held(sign * size, entry))
+            for price in (low, high):
+                need = max(need, table.maintenance(p.contract.notional(size, price)))
+                initial = max(initial, p.initial_of(sign * size, price, entry))
+    return need, initial
 
 
 def _turned_is_safe(entry: Pending) -> bool:
@@ -148,7 +169,8 @@ def _turned_is_safe(entry: Pending) -> bool:
     new = entry._replace(size=entry.size - held)
     drift, _, most = _reach(new)
     p = entry.quote.position
-    return posted_least(new) - drift - entry.fee > p.table.maintenance(most * p.leverage)
+    need = p.table.maintenance(most * p.leverage) if p.plain else _reach(new)[1]
+    return posted_least(new) - drift - entry.fee > need
 
 
 def posted_least(entry: Pending) -> float:

@@ -58,15 +58,16 @@ def liquidate(account: Account, pool: Pool, hooks: Hooks, *, crossed: bool = Fal
         allowed=equity,
         reason="equity no longer exceeds the maintenance margin",
         cause=None if crossed else _funding_behind(account, pool, equity, need),
-        info={"marks": {p.symbol: p.mark for p in pool.positions}},
+        info={"marks": {p.symbol: p.mark for p in pool.positions}, "shared": pool.shared},
     )
+    account.asked[breach.id] = {p.symbol: p.table for p in pool.positions}
     hooks.cancel(pool, breach.id)
     closed: Counter[str] = Counter()
     for _ in range(MOST_ROUNDS):
         if not (pool.breached() or (crossed and not closed and pool.positions)):
             return
         state = describe(account, pool, closed)
-        closings = account.venue.liquidation.choose(state)
+        closings = account.venue.liquidation_at(account.time).choose(state)
         prices = _takeover_prices(pool, closings)
         for closing in closings:
             closed[closing.symbol] += 1
@@ -87,16 +88,20 @@ def _funding_behind(account: Account, pool: Pool, equity: float, need: float) ->
 
 def describe(account: Account, pool: Pool, closed: Mapping[str, int]) -> Breach:
     """The pool as the policy sees it."""
-    fees = {p.symbol: account.venue.fees_at(p.symbol, account.time) for p in pool.positions}
+    fees = {p.symbol: account.venue.fees_at(p.market, account.time) for p in pool.positions}
     exposed = tuple(
-        Exposed(p.symbol, p.contract, p.size, p.mark, -p.unrealised(), p.table)
+        Exposed(
+            p.market, p.contract, p.size, p.mark, -p.unrealised(), p.table, p.limits, p.entry,
+            p.opened, fees[p.symbol], p.leverage, p.leg,
+        )
         for p in pool.positions
-    )
+    )  # fmt: skip
     cost = {
         p.symbol: _cost(p, fees[p.symbol].liquidation, account.liquidation_slippage)
         for p in pool.positions
     }
-    return Breach(pool.equity(), pool.maintenance(), exposed, cost, closed)
+    isolated = pool.symbol is not None
+    return Breach(pool.equity(), pool.maintenance(), exposed, cost, closed, isolated, account.time)
 
 
 def _cost(p: Position, rate: float, slippage: float) -> float:
@@ -108,38 +113,48 @@ def _cost(p: Position, rate: float, slippage: float) -> float:
 
 def _top_up(account: Account, pool: Pool) -> bool:
     """Restore the initial margin of an isolated pool from the free wallet: all of it, or nothing."""
-    if pool is account.cross:
+    if pool.symbol is None:
         return False
-    amount = pool.initial() - pool.equity()
-    if amount <= 0 or amount > account.transferable() or pool.initial() <= pool.maintenance():
-        return False
-    account.move_money(account.cross, pool, amount, pool.symbol, len(account.events))
     position = pool.positions[0]
+    home = account.home(position)
+    amount = pool.initial() - pool.equity()
+    if amount <= 0 or amount > account.transferable(home) or pool.initial() <= pool.maintenance():
+        return False
+    account.move_money(home, pool, amount, pool.symbol, len(account.events))
     account.record("top_up", position, pool=pool, amount=amount, reason="automatic top-up")
     return True
 
 
 def _takeover_prices(pool: Pool, closings: tuple[Closing, ...]) -> dict[str, float]:
     """Bankruptcy prices of the positions taken over together, or their marks when already beyond."""
-    taken = [p for p in pool.positions if _settle_of(closings, p) == "takeover"]
+    taken = [c for c in closings if c.settle == "takeover"]
+    book = {p.symbol: p for p in pool.positions}
     equity = pool.equity()
     if not taken or equity <= 0:
-        return {p.symbol: p.mark for p in taken}
-    weights = [p.maintenance() for p in taken]
+        return {c.symbol: book[c.symbol].mark for c in taken}
+    weights = [book[c.symbol].maintenance() for c in taken]
     total = sum(weights)
     if not total > 0:
-        weights = [p.notional() for p in taken]
+        weights = [book[c.symbol].notional() for c in taken]
         total = sum(weights)
-    return {p.symbol: _moved(p, equity * w / total) for p, w in zip(taken, weights, strict=True)}
+    return {
+        c.symbol: _moved(book[c.symbol], equity * w / total, c.fee or 0.0)
+        for c, w in zip(taken, weights, strict=True)
+    }
 
 
-def _settle_of(closings: tuple[Closing, ...], p: Position) -> str | None:
-    return next((c.settle for c in closings if c.symbol == p.symbol), None)
+def _moved(p: Position, loss: float, fee: float) -> float:
+    """The price at which the position has lost ``loss`` more than at its mark, the closing fee included.
 
-
-def _moved(p: Position, loss: float) -> float:
-    """The price at which the position has lost ``loss`` more than at its mark."""
-    worth = p.worth(p.mark) - loss / (p.size * p.multiplier)
+    Where the fee alone exceeds the loss, that is the mark.
+    """
+    exposure = p.size * p.multiplier
+    if fee and fee * p.notional() >= loss:
+        return p.mark
+    sign = (
+        -1.0 if p.inverse else 1.0
+    )  # of the worth of a price, whose notional is its absolute value
+    worth = (p.worth(p.mark) * exposure - loss) / (exposure - abs(exposure) * fee * sign)
     return p.contract.price(worth)
 
 
@@ -148,9 +163,12 @@ def _close(
 ) -> Event:
     p = account.position(closing.symbol)
     size = -_rounded(p, closing.fraction)
-    takeover = closing.settle == "takeover"
-    price = prices[p.symbol] if takeover else _slipped(p, account.liquidation_slippage)
-    made = _planned(account, pool, p, size, price, takeover)
+    price = (
+        prices[p.symbol]
+        if closing.settle == "takeover"
+        else _slipped(p, account.liquidation_slippage)
+    )
+    made = _planned(account, pool, p, size, price, closing)
     return account.commit(
         p, made, price, "liquidation", "liquidation_fee",
         cause=breach.id, found=breach.found, allowed=breach.allowed,
@@ -161,21 +179,23 @@ def _close(
 
 
 def _planned(
-    account: Account, pool: Pool, p: Position, size: float, price: float, takeover: bool
+    account: Account, pool: Pool, p: Position, size: float, price: float, closing: Closing
 ) -> Plan:
     c = change(p.contract, p.size, p.entry, size, price)
     last = c.size == 0 and len(pool.positions) == 1
-    realised, fee = c.realised, 0.0
-    if takeover:
-        if last and abs(pool.balance + realised) <= 1e-9 * abs(realised):
-            realised = -pool.balance  # the bankruptcy price leaves exactly nothing
+    realised, rate = c.realised, closing.fee
+    if closing.settle == "takeover":
+        fee = min(p.contract.notional(size, price) * (rate or 0.0), max(0.0, pool.equity()))
+        if last and abs(pool.balance + realised - fee) <= 1e-9 * abs(realised):
+            realised = fee - pool.balance  # the bankruptcy price leaves exactly nothing
     else:
-        rate = account.venue.fees_at(p.symbol, account.time).liquidation
+        if rate is None:
+            rate = account.venue.fees_at(p.market, account.time).liquidation
         fee = p.contract.notional(size, price) * rate
         left = pool.equity() + p.contract.pnl(-size, p.mark, price)
         if last:
             left = pool.balance + realised
-        keeps = last and account.venue.liquidation.residual == "fund"
+        keeps = last and account.venue.liquidation_at(account.time).residual == "fund"
         fee = max(0.0, left if keeps else min(fee, left))
     return Plan(0.0, c.closed, c.size, c.entry, realised, fee, 0.0, 0.0, 0.0, 0.0, None)
 

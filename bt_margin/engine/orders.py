@@ -96,23 +96,32 @@ class Reservations:
         size = p.size if size is None else size
         held = p.contract.notional(size, p.mark) if size else 0.0
         same, against = (bids, asks) if size > 0 else (asks, bids)
+        rate = 1.0 / p.leverage if p.plain else _rate(p, held + bids + asks)
         if p.margin_mode == "isolated":
-            kept = held / p.leverage if p.pool is None or size != p.size else p.pool.equity()
-            need = max(same / p.leverage, (against - held) / p.leverage - max(0.0, kept))
+            kept = held * rate if p.pool is None or size != p.size else p.pool.equity()
+            need = max(same * rate, (against - held) * rate - max(0.0, kept))
         else:
-            need = (max(held + same, against - held) - held) / p.leverage
+            need = (max(held + same, against - held) - held) * rate
         return max(0.0, need) + sum([o.loss for o in entries])
 
-    def total(self, book: dict[str, Position], without: str | None = None) -> float:
-        """Margin reserved by all open orders, or by those of all symbols but one."""
-        found = [self.margin(book[s]) for s, o in self.by_symbol.items() if o and s != without]
+    def total(
+        self, book: dict[str, Position], without: str | None = None, settle: str | None = None
+    ) -> float:
+        """Margin reserved by all open orders, or by those of all symbols but one, or of one currency."""
+        found = [
+            self.margin(book[s])
+            for s, o in self.by_symbol.items()
+            if o and s != without and (settle is None or book[s].contract.settle == settle)
+        ]
         return sum(found)
 
-    def freed(self, book: dict[str, Position]) -> float:
+    def freed(self, book: dict[str, Position], settle: str | None = None) -> float:
         """Margin that the orders ahead give back: initial margin of what they close, isolated its money."""
         found = 0.0
         for symbol, orders in self.by_symbol.items() if self.symbol_of else ():
             p = book[symbol]
+            if settle is not None and p.contract.settle != settle:
+                continue
             closing = sum([abs(o.size) for o in orders.values() if o.ahead and o.size * p.size < 0])
             if closing:
                 isolated = p.margin_mode == "isolated" and p.pool is not None
@@ -120,28 +129,31 @@ class Reservations:
                 found += max(0.0, held) * min(1.0, closing / abs(p.size))
         return found
 
-    def over_cap(self, p: Position, one: Reserved) -> Refusal | None:
+    def over_cap(self, p: Position, one: Reserved, price: float) -> Refusal | None:
         """Whether position and orders of one side would exceed the venue's cap at the leverage."""
         size = one.size
         found = self.by_symbol.get(p.symbol, {}).values() if self.reserved else ()
         side = sum([o.notional for o in found if o.reserving and o.size * size > 0])
         held = p.notional() if p.size * size > 0 else -p.notional()
         notional = max(0.0, held + side + one.notional)
-        allowed = p.table.cap(p.leverage)
+        allowed = p.cap(p.mark or price)
         return Refusal("leverage_cap", notional, allowed) if notional > allowed else None
 
     def judge(
         self, account: AccountView, p: Position, one: Reserved, price: float, fee: FeeRule
     ) -> Refusal | None:
         """Whether the account can carry one more order that opens or adds."""
-        free = account.available()
+        home = account.home(p)
+        free = account.available(home)
         needed = self.margin(p, extra=one) - self.margin(p)
         if fee_counts(account, p):
             needed += fee(abs(one.size), price)
+        if account.venue.carry is not None:
+            needed += account.opening_cost(p, one.size, price)
         if p.margin_mode == "isolated":
-            free = min(free, account.transferable())
-        free += self.freed(account.book)
-        lacks = needed > free and needed > free + DUST * account.scale()
+            free = min(free, account.transferable(home))
+        free += self.freed(account.book, account.only(home))
+        lacks = needed > free and needed > free + DUST * account.scale(home)
         return Refusal("margin", needed, free) if lacks else None
 
     def price_in(self, account: AccountView, p: Position, size: float, price: float) -> Reserved:
@@ -150,6 +162,15 @@ class Reservations:
         loss = open_loss(p.contract, size, price, mark) if asks else 0.0
         notional = p.contract.notional(size, assumed(account, p, size, price))
         return Reserved(size, notional, loss, True)
+
+
+def _rate(p: Position, notional: float) -> float:
+    """Initial margin per unit of notional where the venue's rule asks more of a larger position."""
+    mark = p.mark or p.entry
+    if not (notional > 0.0 and mark > 0.0):
+        return 1.0 / p.leverage
+    size = notional / p.contract.notional(1.0, mark)
+    return max(p.initial_of(size, mark), p.initial_of(-size, mark)) / notional
 
 
 def assumed(account: AccountView, p: Position, size: float, price: float) -> float:

@@ -67,6 +67,8 @@ def plan(
     fee_in_check: bool,
     resting: bool,
     scale: float,
+    fee_on_entry: bool = False,
+    opening_cost: Callable[[Change], float] | None = None,
 ) -> Plan:
     """What filling signed ``size`` at ``price`` would do.
 
@@ -77,20 +79,23 @@ def plan(
     ``locked`` what the symbol's other orders reserve beside a position of a given size, so that an entry is
     judged with the exits that wait for it; ``isolated_balance`` what the position's isolated pool holds (0
     in cross); ``resting`` judges an order that still has to wait: a price better than the mark is no credit
-    yet; ``scale`` is the size of the account against which float dust is measured.
+    yet; ``scale`` is the size of the account against which float dust is measured; ``fee_on_entry`` charges
+    the closing fee on the entry value of the closed part; ``opening_cost`` is what else opening costs.
     """
     c = change(position.contract, position.size, position.entry, size, price)
-    closing_fee = fee(abs(c.closed), price) if c.closed else 0.0
+    closing_fee = fee(abs(c.closed), position.entry if fee_on_entry else price) if c.closed else 0.0
     opening_fee = fee(abs(c.opened), price) if c.opened else 0.0
+    extra = opening_cost(c) if opening_cost is not None and c.opened else 0.0
     allowed = available - locked(c.size)
     posted = released = 0.0
     if position.margin_mode == "isolated":
         posted, released = _isolated_flows(position, c, closing_fee, price, isolated_balance)
-        test = free = allowed + released - posted - opening_fee
+        test = free = allowed + released - posted - opening_fee - extra
         scale = min(scale, posted + opening_fee)  # an empty wallet pays not even for dust
     else:
         fees = closing_fee + opening_fee
-        free = allowed + _cross_change(position, size, price, c.size, fees, resting)
+        allowed -= extra
+        free = allowed + _cross_change(position, size, price, c, fees, resting)
         test = free if fee_in_check else free + fees
     refusal = _cap(position, c, price) if c.opened else None
     if refusal is None and c.opened and test < -DUST * scale:
@@ -102,15 +107,15 @@ def plan(
 
 
 def _cross_change(
-    position: Position, size: float, price: float, after: float, fees: float, resting: bool
+    position: Position, size: float, price: float, c: Change, fees: float, resting: bool
 ) -> float:
     """Change of the cross pool's available margin: mark-to-market of the fill, fees, initial margin."""
-    contract, mark = position.contract, position.mark or price
+    contract, mark, after, entry = position.contract, position.mark or price, c.size, c.entry
     marked = contract.pnl(size, price, mark)
     if resting:
         marked = min(0.0, marked)
-    initial = contract.notional(after, mark) if after else 0.0
-    return marked - fees - initial / position.leverage + position.initial()
+    initial = position.initial_of(after, mark, entry) if after else 0.0
+    return marked - fees - initial + position.initial()
 
 
 def _isolated_flows(
@@ -121,9 +126,7 @@ def _isolated_flows(
     The closed part takes its share of the posted margin and its result, never less than nothing; the whole
     position takes all that is left.
     """
-    posted = (
-        position.contract.notional(after.opened, price) / position.leverage if after.opened else 0.0
-    )
+    posted = _posted(position, after, price) if after.opened else 0.0
     if not after.closed:
         return posted, 0.0
     if after.size and not after.opened:
@@ -132,8 +135,18 @@ def _isolated_flows(
     return posted, max(0.0, balance + after.realised - closing_fee)
 
 
+def _posted(position: Position, after: Change, price: float) -> float:
+    """The initial margin the opened part brings, at the price of the fill."""
+    if position.plain:
+        return position.contract.notional(after.opened, price) / position.leverage
+    before = after.size - after.opened
+    whole = position.initial_of(after.size, price, price)
+    return whole - position.initial_of(before, price, price)
+
+
 def _cap(position: Position, after: Change, price: float) -> Refusal | None:
     """The venue's cap on the notional at the chosen leverage; closing is never capped."""
-    allowed = position.table.cap(position.leverage)
-    notional = position.contract.notional(after.size, position.mark or price)
+    mark = position.mark or price
+    allowed = position.cap(mark)
+    notional = position.contract.notional(after.size, mark)
     return Refusal("leverage_cap", notional, allowed) if notional > allowed else None

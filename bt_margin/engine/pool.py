@@ -11,6 +11,8 @@ from typing import Literal
 from bt_margin.core.contract import Contract
 from bt_margin.core.risk import Risk
 from bt_margin.core.tiers import TierTable
+from bt_margin.venues.carry import Carried, PoolView
+from bt_margin.venues.margin import AtMark, Held, MarginRule
 
 MarginMode = Literal["cross", "isolated"]
 
@@ -19,41 +21,106 @@ class Position:
     """One symbol's record: settings that last, and the position while it is open.
 
     ``size`` signed contracts, ``entry`` average entry price, ``mark`` the last mark; ``low`` and ``high``
-    bound the mark over the current bar (both equal ``mark`` outside of one).
+    bound the mark over the current bar (both equal ``mark`` outside of one). ``limits`` is the venue's tier
+    table in force, ``table`` the requirement the venue's ``rule`` makes of it for the position as it is
+    (``plain``: the same object). ``opened`` is when it was opened, ``carried`` until when its carry is paid.
+    ``leg`` names the side of a symbol held both ways; ``symbol`` then ends in it, and ``other`` is the
+    other side.
     """
 
     __slots__ = (
+        "carried",
         "contract",
         "entry",
         "high",
         "inverse",
+        "leg",
         "leverage",
+        "limits",
         "low",
         "margin_mode",
         "mark",
+        "market",
         "multiplier",
+        "opened",
+        "other",
+        "plain",
         "pool",
+        "rule",
         "size",
         "symbol",
         "table",
+        "taker",
     )
 
     def __init__(
-        self, contract: Contract, leverage: float, margin_mode: MarginMode, table: TierTable
+        self,
+        contract: Contract,
+        leverage: float,
+        margin_mode: MarginMode,
+        limits: TierTable,
+        rule: MarginRule | None = None,
+        leg: str | None = None,
     ) -> None:
-        self.symbol = contract.symbol
+        self.market = contract.symbol
+        self.leg = leg
+        self.symbol = contract.symbol if leg is None else f"{contract.symbol} {leg}"
         self.contract = contract
         self.inverse = contract.kind == "inverse"
         self.multiplier = contract.multiplier
         self.leverage = leverage
         self.margin_mode: MarginMode = margin_mode
-        self.table = table
+        self.limits = self.table = limits
+        self.rule: MarginRule = rule or AtMark()
+        self.plain = self.rule.plain
+        self.taker = 0.0
         self.size = 0.0
         self.entry = 0.0
         self.mark = 0.0
         self.low = 0.0
         self.high = 0.0
+        self.opened = self.carried = 0
         self.pool: Pool | None = None
+        self.other: Position | None = None
+
+    def held(self, size: float | None = None, entry: float | None = None) -> Held:
+        """The position as the margin rule sees it, or one of another size or entry in its place."""
+        isolated, pool = self.margin_mode == "isolated", self.pool
+        return Held(
+            self.contract,
+            self.size if size is None else size,
+            self.entry if entry is None else entry,
+            self.leverage,
+            self.limits,
+            self.taker,
+            isolated,
+            pool.balance if isolated and pool is not None else 0.0,
+            self.other.size if self.other is not None else 0.0,
+        )
+
+    def refresh(self) -> None:
+        """Ask the rule again what the position must keep: it, its settings or the tables have changed."""
+        if not self.plain:
+            self.table = self.rule.requirement(self.held()) if self.size else self.limits
+
+    def initial_of(self, size: float, price: float, entry: float | None = None) -> float:
+        """Initial margin of a position of that size in this symbol at a price."""
+        if self.plain:
+            return self.contract.notional(size, price) / self.leverage
+        at = price if entry is None else entry
+        return self.rule.initial(self.held(size, at), price) if size else 0.0
+
+    def cap(self, price: float) -> float:
+        """The largest notional the venue allows at the leverage, at a price."""
+        if self.plain:
+            return self.limits.cap(self.leverage)
+        return self.rule.cap(self.held(), price)
+
+    def seen(self) -> Carried:
+        """The position as a carry sees it."""
+        return Carried(
+            self.symbol, self.contract, self.size, self.entry, self.mark, self.opened, self.leverage
+        )
 
     def move(self, price: float) -> None:
         """The mark is now ``price``."""
@@ -84,8 +151,10 @@ class Position:
         return self.notional_at(self.mark) if self.size else 0.0
 
     def initial(self) -> float:
-        """Initial margin at the mark: notional / leverage."""
-        return self.notional() / self.leverage
+        """Initial margin at the mark; 0 when flat."""
+        if self.plain:
+            return self.notional() / self.leverage
+        return self.rule.initial(self.held(), self.mark) if self.size else 0.0
 
     def maintenance(self) -> float:
         """Maintenance margin at the mark, by the tier of the notional at the mark."""
@@ -106,14 +175,32 @@ class Position:
 class Pool:
     """A balance and the open positions it backs.
 
-    ``called`` holds the margin-call thresholds this pool stands above (for the hysteresis).
+    ``called`` holds the margin-call thresholds this pool stands above (for the hysteresis); ``shared`` what
+    the venue asks of the pool as a whole; ``strict`` whether meeting the requirement exactly is no breach.
     """
 
-    __slots__ = ("balance", "called", "currency", "key", "margin_mode", "positions", "symbol")
+    __slots__ = (
+        "balance",
+        "called",
+        "currency",
+        "key",
+        "margin_mode",
+        "positions",
+        "shared",
+        "strict",
+        "symbol",
+    )
 
     def __init__(
-        self, key: str, margin_mode: MarginMode, currency: str, symbol: str | None = None
+        self,
+        key: str,
+        margin_mode: MarginMode,
+        currency: str,
+        symbol: str | None = None,
+        strict: bool = False,
     ) -> None:
+        self.strict = strict
+        self.shared = 0.0
         self.key = key
         self.margin_mode: MarginMode = margin_mode
         self.currency = currency
@@ -135,8 +222,8 @@ class Pool:
         return sum([p.initial() for p in self.positions])
 
     def maintenance(self) -> float:
-        """Maintenance margin of the positions."""
-        return sum([p.maintenance() for p in self.positions])
+        """Maintenance margin of the positions, and what is asked of the pool as a whole."""
+        return sum([p.maintenance() for p in self.positions]) + self.shared
 
     def risk(self) -> Risk:
         """Equity, initial and maintenance margin of the pool: the sum over its positions plus its balance."""
@@ -147,12 +234,21 @@ class Pool:
         return self.risk().ratio if self.positions else 0.0
 
     def breached(self) -> bool:
-        """Whether the pool has positions and its equity no longer exceeds the maintenance margin."""
-        return bool(self.positions) and self.equity() <= self.maintenance()
+        """Whether the pool has positions and its equity no longer carries the maintenance margin."""
+        if not self.positions:
+            return False
+        equity, need = self.equity(), self.maintenance()
+        return equity < need if self.strict else equity <= need
+
+    def seen(self) -> PoolView:
+        """The pool as a carry or a shared requirement sees it."""
+        return PoolView(
+            self.balance, tuple([p.seen() for p in self.positions]), self.symbol is not None
+        )
 
     def worst(self) -> tuple[float, float]:
         """Equity and maintenance with every mark at its worst for this pool at once (a bound)."""
-        equity, need = self.balance, 0.0
+        equity, need = self.balance, self.shared
         for p in self.positions:
             corner = p.low if p.size > 0 else p.high
             other = p.high if p.size > 0 else p.low

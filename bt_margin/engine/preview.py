@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from bt_margin.core.liquidation import Leg, liquidation_price
 from bt_margin.core.margin import affordable_size
 from bt_margin.core.risk import Risk
+from bt_margin.core.tiers import TierTable
 from bt_margin.engine.orders import assumed
 from bt_margin.engine.plan import Plan
 from bt_margin.engine.pool import Position
 from bt_margin.engine.settings import valid_price, valid_size
+from bt_margin.venues.carry import PoolView
 
 if TYPE_CHECKING:
     from bt_margin.engine.reading import AccountView
@@ -62,19 +64,21 @@ def preview_of(
     balance, others = _pool_after(account, p, made)
     mark = p.mark or price
     notional = p.contract.notional(made.size, mark) if made.size else 0.0
+    table = _table_after(p, made, balance)
     own = Risk(
         p.contract.pnl(made.size, made.entry, mark) if made.size else 0.0,
-        notional / p.leverage,
-        p.table.maintenance(notional) if made.size else 0.0,
+        p.initial_of(made.size, mark, made.entry),
+        table.maintenance(notional) if made.size else 0.0,
     )
-    risk = others + own + Risk(balance, 0.0, 0.0)
+    risk = others + own + Risk(balance, 0.0, _shared_after(account, p, made, balance))
     refused = made.refusal
     if refused is None and made.opened:
         refused = account.verdict(symbol, size, price)
     return Preview(
         p.symbol, made.opened, made.closed, made.realised, made.fee, made.size, made.entry,
         made.available, risk.equity, risk.initial, risk.maintenance, risk.ratio,
-        _liquidation_price(p, made, balance, others), affordable(account, p, size, price),
+        _liquidation_price(account, p, made, table, (balance, risk, own)),
+        affordable(account, p, size, price),
         refused is None, refused.reason if refused else "",
         refused.found if refused else None, refused.allowed if refused else None,
     )  # fmt: skip
@@ -102,22 +106,42 @@ def reduces(held: float, size: float) -> bool:
 
 def affordable(account: AccountView, p: Position, size: float, price: float) -> float:
     """The largest signed size the account can carry now in the direction of ``size``."""
-    fees = account.venue.fees_at(p.symbol, account.time)
+    if not p.plain:
+        return _affordable_by_trial(account, p, 1.0 if size >= 0 else -1.0, price)
+    fees = account.venue.fees_at(p.market, account.time)
     isolated = p.margin_mode == "isolated"
     counts = account.venue.orders.fee_in_check or isolated
     return affordable_size(
         p.contract,
         1.0 if size >= 0 else -1.0,
         price,
-        account.available(),
+        account.available(account.home(p)),
         p.leverage,
         size=p.size,
         held=p.pool.equity() if isolated and p.pool else None,
         mark=p.mark or price,
         assumed=assumed(account, p, size, price),
         fee_rate=fees.taker if counts else 0.0,
-        cap=p.table.cap(p.leverage),
+        cap=p.cap(price),
     )
+
+
+def _affordable_by_trial(account: AccountView, p: Position, side: float, price: float) -> float:
+    """Where margin does not grow in step with size: by halving, to a millionth of the answer."""
+
+    def carried(size: float) -> bool:
+        return account.plan(p.symbol, side * size, price).refusal is None
+
+    held = abs(p.size) if p.size * side < 0 else 0.0
+    worth = p.contract.notional(1.0, price)
+    high = max(account.scale(account.home(p)), 1e-9) / worth
+    while carried(held + high) and high * worth < 1e18:
+        high *= 2.0
+    low = 0.0
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if carried(held + middle) else (low, middle)
+    return side * (held + low)
 
 
 def _pool_after(account: AccountView, p: Position, made: Plan) -> tuple[float, Risk]:
@@ -130,19 +154,52 @@ def _pool_after(account: AccountView, p: Position, made: Plan) -> tuple[float, R
             return made.posted, Risk.zero()
         return held + made.posted + made.realised - made.closing_fee - made.released, Risk.zero()
     others = Risk.zero()
-    for o in account.cross.positions:
+    for o in account.home(p).positions:
         if o is not p:
             others = others + Risk(o.unrealised(), o.initial(), o.maintenance())
-    return account.cross.balance + made.realised - made.fee, others
+    return account.home(p).balance + made.realised - made.fee, others
 
 
-def _liquidation_price(p: Position, made: Plan, balance: float, others: Risk) -> float | None:
+def _table_after(p: Position, made: Plan, balance: float) -> TierTable:
+    """The requirement of the position as the fill would leave it."""
+    if p.plain or not made.size:
+        return p.table
+    held = p.held(made.size, made.entry)
+    return p.rule.requirement(held._replace(balance=balance) if held.isolated else held)
+
+
+def _shared_after(account: AccountView, p: Position, made: Plan, balance: float) -> float:
+    """What would be asked of the position's pool as a whole."""
+    if account.venue.shared is None:
+        return 0.0
+    isolated = p.margin_mode == "isolated"
+    others = [] if isolated else [o.seen() for o in account.home(p).positions if o is not p]
+    own = p.seen()._replace(size=made.size, entry=made.entry)
+    view = PoolView(balance, (*others, own), isolated)
+    return account.venue.shared.of(view, account.time)
+
+
+def _liquidation_price(
+    account: AccountView, p: Position, made: Plan, table: TierTable, after: tuple[float, Risk, Risk]
+) -> float | None:
+    """Where the position left by the fill would be liquidated, the rest of its pool standing still."""
     if not made.size:
         return None
+    balance, whole, own = after
+    legs = [Leg(p.contract, made.size, made.entry, table)]
+    twin = p.other
+    unrealised, maintenance = (
+        whole.equity - balance - own.equity,
+        whole.maintenance - own.maintenance,
+    )
+    if twin is not None and twin.size and twin.pool is p.pool and p.margin_mode == "cross":
+        legs.append(Leg(twin.contract, twin.size, twin.entry, twin.table))
+        unrealised -= twin.unrealised()
+        maintenance -= twin.maintenance()
     return liquidation_price(
-        [Leg(p.contract, made.size, made.entry, p.table)],
+        legs,
         balance,
-        other_maintenance=others.maintenance,
-        other_unrealised=others.equity,
+        other_maintenance=maintenance,
+        other_unrealised=unrealised,
         mark=p.mark or made.entry,
     )

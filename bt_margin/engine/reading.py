@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from bt_margin.core.liquidation import Leg, bankruptcy_price, liquidation_price
+from bt_margin.core.position import Change
 from bt_margin.core.risk import Risk
+from bt_margin.core.tiers import TierTable
 from bt_margin.engine.events import Event
 from bt_margin.engine.ledger import Ledger
 from bt_margin.engine.orders import Reservations, Reserved
@@ -25,8 +28,13 @@ class AccountView(ABC):
     book: dict[str, Position]
     pools: dict[str, Pool]
     cross: Pool
+    wallets: dict[str, Pool]
+    rates: dict[str, float]
+    sources: dict[str, Position]
     events: list[Event]
     ledger: Ledger
+    asked: dict[int, dict[str, TierTable]]
+    """By the id of each breach, what was asked of the pool's positions then."""
     orders: Reservations
     dead: bool
 
@@ -41,16 +49,18 @@ class AccountView(ABC):
 
     def pool_key(self, p: Position) -> str:
         """The key of the pool a position belongs to, or would when opened."""
-        return f"isolated:{p.symbol}" if p.margin_mode == "isolated" else self.cross.key
+        return f"isolated:{p.symbol}" if p.margin_mode == "isolated" else self.home(p).key
 
     def exposed(self) -> bool:
         """Whether any position is open."""
-        if self.cross.positions:
-            return True
-        return len(self.pools) > 1  # an isolated pool lives only as long as its position
+        if self.cross.positions or len(self.pools) > len(self.wallets):
+            return True  # an isolated pool lives only as long as its position
+        return len(self.wallets) > 1 and any(pool.positions for pool in self.wallets.values())
 
     def equity(self) -> float:
-        """All wallets plus unrealised profit at the marks."""
+        """All wallets plus unrealised profit at the marks, in the account's currency."""
+        if len(self.wallets) > 1:
+            return sum([pool.equity() * self.rate(pool.currency) for pool in self.pools.values()])
         total = 0.0
         for pool in self.pools.values():
             total += pool.balance
@@ -61,11 +71,28 @@ class AccountView(ABC):
     def solvent_equity(self) -> float:
         """Equity with no isolated pool below zero: what is beyond its margin is the insurance fund's."""
         pools = self.pools.values()
+        if len(self.wallets) > 1:
+            kept = [(p.equity() if p.symbol is None else max(0.0, p.equity()), p) for p in pools]
+            return sum([equity * self.rate(pool.currency) for equity, pool in kept])
         isolated = sum([max(0.0, pool.equity()) for pool in pools if pool is not self.cross])
         return self.cross.equity() + isolated
 
+    def rate(self, currency: str) -> float:
+        """Price of a wallet's currency in the account's; 0 before the coin's first mark.
+
+        It is the last mark of the first symbol of that coin, or what :meth:`Account.price` said.
+        """
+        known = self.rates.get(currency)
+        if known is not None:
+            return known
+        source = self.sources.get(currency)
+        return source.mark if source is not None else 0.0
+
     def figures(self) -> tuple[float, float]:
         """:meth:`equity` and :meth:`available` in one pass, to the last bit."""
+        if len(self.wallets) > 1:
+            homes = self.wallets.items()
+            return self.equity(), sum([self.available(p) * self.rate(unit) for unit, p in homes])
         total, free = 0.0, self.cross.balance
         for pool in self.pools.values():
             total += pool.balance
@@ -77,6 +104,9 @@ class AccountView(ABC):
                 )
                 total += gain
                 if is_cross:
+                    if not p.plain:
+                        free += gain - p.initial()
+                        continue
                     units = abs(p.size) * p.multiplier
                     notional = units / mark if p.inverse else units * mark
                     free += gain - notional / p.leverage
@@ -84,34 +114,63 @@ class AccountView(ABC):
 
     def wallet(self) -> float:
         """Sum of the balances, free and posted, without unrealised profit."""
+        if len(self.wallets) > 1:
+            return sum([pool.balance * self.rate(pool.currency) for pool in self.pools.values()])
         return sum([pool.balance for pool in self.pools.values()])
 
-    def scale(self) -> float:
+    def home(self, p: Position) -> Pool:
+        """The cross pool of a position's settlement currency: what it is margined from."""
+        return self.wallets.get(p.contract.settle, self.cross)
+
+    def only(self, home: Pool) -> str | None:
+        """The currency whose orders count beside a cross pool; None when there is no other."""
+        return home.currency if len(self.wallets) > 1 else None
+
+    def scale(self, home: Pool | None = None) -> float:
         """The size of the account, against which float dust is measured."""
+        if home is not None and len(self.wallets) > 1:
+            return max(abs(home.equity()), abs(home.balance))
         return max(abs(self.equity()), self.ledger.totals["deposit"])
 
-    def transferable(self) -> float:
-        """What may leave the cross pool now: available, and never unrealised profit."""
-        return min(self.available(), max(0.0, self.cross.balance))
+    def transferable(self, home: Pool | None = None) -> float:
+        """What may leave a cross pool now: available, and never unrealised profit."""
+        pool = home or self.cross
+        return min(self.available(pool), max(0.0, pool.balance))
 
-    def unreserved(self) -> float:
+    def unreserved(self, home: Pool | None = None) -> float:
         """Cross equity less initial margin, whatever orders reserve."""
-        free = self.cross.balance
-        for p in self.cross.positions:
-            free += p.gain(p.entry, p.mark) - p.notional_at(p.mark) / p.leverage
+        pool = home or self.cross
+        free = pool.balance
+        for p in pool.positions:
+            free += p.gain(p.entry, p.mark) - p.initial()
         return free
 
-    def available(self) -> float:
+    def available(self, home: Pool | None = None) -> float:
         """Margin free for new positions: cross equity − initial margin − what open orders reserve."""
-        free = self.unreserved()
-        return free - self.orders.total(self.book) if self.orders.reserved else free
+        pool = home or self.cross
+        free = self.unreserved(pool)
+        if not self.orders.reserved:
+            return free
+        return free - self.orders.total(self.book, settle=self.only(pool))
+
+    def opening_cost(self, p: Position, size: float, price: float) -> float:
+        """What opening costs beside the trading fee, under the venue's carry."""
+        carry = self.venue.carry
+        if carry is None:
+            return 0.0
+        return carry.on_opening(p.seen()._replace(size=size, entry=price, opened=self.time))
 
     def initial(self) -> float:
         """Initial margin of all positions."""
+        if len(self.wallets) > 1:
+            return sum([pool.initial() * self.rate(pool.currency) for pool in self.pools.values()])
         return sum([pool.initial() for pool in self.pools.values()])
 
     def maintenance(self) -> float:
         """Maintenance margin of all positions."""
+        if len(self.wallets) > 1:
+            pools = self.pools.values()
+            return sum([pool.maintenance() * self.rate(pool.currency) for pool in pools])
         return sum([pool.maintenance() for pool in self.pools.values()])
 
     def risk(self, key: str | None = None) -> Risk:
@@ -122,27 +181,37 @@ class AccountView(ABC):
         return pool.risk()
 
     def liquidation_price(self, symbol: str) -> float | None:
-        """Mark at which this symbol alone brings its pool to liquidation; None if flat or never."""
+        """Mark at which this symbol alone brings its pool to liquidation; None if flat or never.
+
+        The two sides of a symbol held both ways share one price where they share their margin.
+        """
         p = self.position(symbol)
         if p.pool is None:
             return None
-        others = [o for o in p.pool.positions if o is not p]
+        same, others = _apart(p, p.pool)
         return liquidation_price(
-            [Leg(p.contract, p.size, p.entry, p.table)],
+            [Leg(o.contract, o.size, o.entry, o.table) for o in same],
             p.pool.balance,
-            other_maintenance=sum(o.maintenance() for o in others),
+            other_maintenance=sum(o.maintenance() for o in others) + p.pool.shared,
             other_unrealised=sum(o.unrealised() for o in others),
             mark=p.mark,
         )
 
     def bankruptcy_price(self, symbol: str) -> float | None:
-        """Mark at which the pool's equity is zero, other marks standing still; None if flat or never."""
+        """Mark at which the pool's equity is zero, other marks standing still; None if flat or never.
+
+        Where the venue's bankruptcy price leaves room for the taker fee, that fee is paid out of the equity.
+        """
         p = self.position(symbol)
         if p.pool is None:
             return None
-        others = sum(o.unrealised() for o in p.pool.positions if o is not p)
-        leg = Leg(p.contract, p.size, p.entry, p.table)
-        return bankruptcy_price([leg], p.pool.balance, other_unrealised=others)
+        same, others = _apart(p, p.pool)
+        return bankruptcy_price(
+            [Leg(o.contract, o.size, o.entry, o.table) for o in same],
+            p.pool.balance,
+            other_unrealised=sum(o.unrealised() for o in others),
+            fee_rate=p.taker if self.venue.bankruptcy_fee else 0.0,
+        )
 
     def snapshot(self) -> dict[str, Any]:
         """Numbers of the account now, as plain types."""
@@ -181,7 +250,8 @@ class AccountView(ABC):
         made = self._plan(symbol, size, price, fee, order, resting, 0.0)
         if made.refusal is None or made.refusal.reason != "margin":
             return made
-        return self._plan(symbol, size, price, fee, order, resting, self.scale())
+        scale = self.scale(self.home(self.position(symbol)))
+        return self._plan(symbol, size, price, fee, order, resting, scale)
 
     def _plan(
         self,
@@ -195,22 +265,29 @@ class AccountView(ABC):
     ) -> Plan:
         """The plan with a given scale of float dust; only where money lacks does it play a part."""
         p = self.position(symbol)
-        available, isolated = self.unreserved(), 0.0
+        home = self.home(p)
+        available, isolated = self.unreserved(home), 0.0
         if p.margin_mode == "isolated":
-            available = min(available, max(0.0, self.cross.balance))
+            available = min(available, max(0.0, home.balance))
             isolated = p.pool.balance if p.pool is not None else 0.0
         return plan(
             p,
             size,
             price,
             fee=fee or self.venue_fee(p, "taker"),
-            available=available - self.orders.total(self.book, without=p.symbol),
+            available=available
+            - self.orders.total(self.book, without=p.symbol, settle=self.only(home)),
             locked=lambda held: self.orders.margin(p, without=order, size=held),
             isolated_balance=isolated,
             fee_in_check=self.venue.orders.fee_in_check,
             resting=resting,
             scale=scale,
+            fee_on_entry=self.venue.fee_on_entry,
+            opening_cost=None if self.venue.carry is None else self._opening(p, price),
         )
+
+    def _opening(self, p: Position, price: float) -> Callable[[Change], float]:
+        return lambda change: self.opening_cost(p, change.opened, price)
 
     def verdict(
         self,
@@ -234,7 +311,7 @@ class AccountView(ABC):
             return self.dead_refusal()
         if reduces(p.size, size) or reduce_only:
             return None
-        capped = self.orders.over_cap(p, one)
+        capped = self.orders.over_cap(p, one, price)
         if capped is not None:
             return capped
         if p.size * size < 0:  # a reversal: what its closing part frees counts
@@ -243,7 +320,7 @@ class AccountView(ABC):
 
     def venue_fee(self, position: Position, liquidity: str) -> FeeRule:
         """How the venue charges a fill of this symbol now, as ``"maker"`` or ``"taker"``."""
-        fees = self.venue.fees_at(position.symbol, self.time)
+        fees = self.venue.fees_at(position.market, self.time)
         rate = fees.maker if liquidity == "maker" else fees.taker
         contract = position.contract
         return lambda size, price: contract.notional(size, price) * rate
@@ -251,3 +328,9 @@ class AccountView(ABC):
     def dead_refusal(self) -> Refusal:
         """The verdict on every order of a dead account."""
         return Refusal("dead", self.equity(), 0.0)
+
+
+def _apart(p: Position, pool: Pool) -> tuple[list[Position], list[Position]]:
+    """The positions of a pool that move with this one's mark, and the others."""
+    same = [o for o in pool.positions if o.market == p.market]
+    return same, [o for o in pool.positions if o.market != p.market]

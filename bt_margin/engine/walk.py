@@ -147,7 +147,7 @@ class Walk:
     def _breach(self, pool: Pool, legs: dict[str, Leg], end: float) -> float | None:
         """Path time of the pool's crossing between now and ``end``."""
         moving: list[Moving] = []
-        maintenance = unrealised = 0.0
+        maintenance, unrealised = pool.shared, 0.0
         for p in pool.positions:
             leg = legs.get(p.symbol)
             to = p.mark if leg is None else leg.at(end)[1]

@@ -209,7 +209,8 @@ class Recorder(bt.Analyzer):
     ``times`` UTC ms of every bar; ``mark`` bar after bar, the open positions in the order of their stretch
     ``first``, ``begin``, ``count`` per stretch: its first bar, its first row below, how many positions
     ``symbol``, ``pool``, ``table`` per row: places in ``symbols``, ``pools`` and ``tables``
-    ``size``, ``entry``, ``balance``, ``leverage`` per row: of the position, and of the pool that backs it
+    ``size``, ``entry``, ``balance``, ``leverage``, ``shared`` per row: of the position, and of the pool that
+    backs it; the leverage is notional over initial margin
     """
 
     helper = True
@@ -220,10 +221,11 @@ class Recorder(bt.Analyzer):
         self.first, self.begin, self.count = array("q"), array("q"), array("i")
         self.symbol, self.pool, self.table = array("i"), array("i"), array("i")
         self.mark, self.size, self.entry = array("d"), array("d"), array("d")
-        self.balance, self.leverage = array("d"), array("d")
+        self.balance, self.leverage, self.shared = array("d"), array("d"), array("d")
         self.symbols: dict[str, int] = {}
         self.pools: dict[str, int] = {}
         self.tables: list[Any] = []
+        self._places: dict[int, int] = {}
         self._held: list[Any] = []
         self._events: Any = None
         self._known = -1
@@ -265,13 +267,13 @@ class Recorder(bt.Analyzer):
                 self.size.append(p.size)
                 self.entry.append(p.entry)
                 self.balance.append(pool.balance)
-                self.leverage.append(p.leverage)
+                self.leverage.append(p.leverage if p.plain else p.notional() / p.initial())
+                self.shared.append(pool.shared)
         self.count.append(len(self._held))
 
     def _table(self, table: Any) -> int:
-        """The place of a tier table among those seen."""
-        for place, known in enumerate(self.tables):
-            if known is table:
-                return place
-        self.tables.append(table)
-        return len(self.tables) - 1
+        """The place of a tier table among those seen (a table that is kept keeps its id)."""
+        place = self._places.setdefault(id(table), len(self.tables))
+        if place == len(self.tables):
+            self.tables.append(table)
+        return place

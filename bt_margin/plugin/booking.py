@@ -205,7 +205,7 @@ class Booking(Base):
         if rule is not None:
             return float(rule(size, price))
         p = self.instrument(order.data).position
-        rate = self.account.venue.fees_at(p.symbol, self._time).taker
+        rate = self.account.venue.fees_at(p.market, self._time).taker
         return float(p.contract.notional(size, price) * rate)
 
     def _fee(self, order: Any, liquidity: str) -> Any:

@@ -55,7 +55,7 @@ class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroke
     liquidation_slippage : fraction by which liquidation sales fill worse than the mark
     auto_top_up : fill up isolated positions from free margin before they are liquidated
     as_of : pin the venue's dated tables to one date
-    margin_calls : margin ratios that raise a margin call
+    margin_calls : margin ratios that raise a margin call; None: the venue's
     delisted : time per symbol at which its market ends (a frame's ``attrs["delisted"]`` says it as well)
     delisting : ``"settle"`` closes what is open then at the last mark, ``"hold"`` keeps it at that mark
     debug : check the money identity after every ledger entry
@@ -81,7 +81,7 @@ class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroke
         ("liquidation_slippage", 0.0),
         ("auto_top_up", False),
         ("as_of", None),
-        ("margin_calls", (0.8,)),
+        ("margin_calls", None),
         ("delisted", None),
         ("delisting", "settle"),
         ("debug", False),
@@ -125,7 +125,7 @@ class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroke
             symbols[symbol] = {**symbols.get(symbol, {}), **own}
         return Account(
             rules, p.cash, p.margin_mode, p.leverage, symbols=symbols, currency=currency,
-            auto_top_up=p.auto_top_up, margin_calls=tuple(p.margin_calls),
+            auto_top_up=p.auto_top_up, margin_calls=None if p.margin_calls is None else tuple(p.margin_calls),
             liquidation_slippage=p.liquidation_slippage, time=time, debug=p.debug,
         )  # fmt: skip
 
@@ -197,7 +197,8 @@ class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroke
 
     def may_be_calm(self) -> bool:
         """Whether bars may be foreseen: feeds loaded in advance, and nothing to be done on each bar."""
-        each_bar = self._interest_due or self._margins or self._userhist
+        carried = self.account.venue.carry is not None
+        each_bar = carried or self._interest_due or self._margins or self._userhist
         return not each_bar and getattr(self.cerebro, "_dopreload", False)
 
     def _close_books(self) -> None:

@@ -276,7 +276,7 @@ class Market(Base):
         info = from_scheme(self._raw_scheme(data), position.contract)
         if not getattr(info, "silent", False):
             return info
-        fees = self.account.venue.fees_at(position.symbol, self.account.time)
+        fees = self.account.venue.fees_at(position.market, self.account.time)
         return of_contract(
             position.contract, taker=fees.taker, maker=fees.maker, leverage=position.leverage
         )

@@ -35,7 +35,8 @@ def check_settings(p: Any) -> None:
     _check_mapping("names", p.names, str, 'names={"my feed": "BTC/USDT:USDT"}')
     example = 'symbols={"BTC/USDT:USDT": dict(margin_mode="isolated", leverage=20)}'
     _check_mapping("symbols", p.symbols, Mapping, example)
-    if isinstance(p.margin_calls, str) or not isinstance(p.margin_calls, Iterable):
+    calls = () if p.margin_calls is None else p.margin_calls
+    if isinstance(calls, str) or not isinstance(calls, Iterable):
         raise InputError(
             message("margin_calls", repr(p.margin_calls), "a tuple of ratios", None, "say (0.8,)")
         )

@@ -42,8 +42,9 @@ class Held:
 
     ``times`` UTC ms of the bars, shape (bars,); ``bar`` of each row, shape (rows,) like all that follow:
     ``symbol``, ``pool`` and ``table`` as places in ``symbols``, ``pools`` and ``tables``, ``size`` signed
-    contracts, ``entry`` and ``mark`` prices, ``balance`` of the pool that backs it [settle], ``leverage``.
-    Rows of one pool stand together. ``contracts`` by symbol.
+    contracts, ``entry`` and ``mark`` prices, ``balance`` of the pool that backs it [settle], ``leverage``
+    (notional over initial margin), ``shared`` what is asked of the pool as a whole [settle]. Rows of one
+    pool stand together. ``contracts`` by symbol.
     """
 
     times: NDArray[np.int64]
@@ -56,6 +57,7 @@ class Held:
     mark: Floats
     balance: Floats
     leverage: Floats
+    shared: Floats
     symbols: tuple[str, ...]
     pools: tuple[str, ...]
     tables: tuple[TierTable, ...]
@@ -99,7 +101,7 @@ class Held:
     def ratio(self) -> Floats:
         """Maintenance over equity of the pool of each row; ∞ where something is asked of no equity."""
         equity = self.balance + self._over_pools(self.unrealised)[0]
-        asked = self._over_pools(self.maintenance)[0]
+        asked = self._over_pools(self.maintenance)[0] + self.shared
         ratio = np.divide(asked, equity, out=np.full(len(equity), np.inf), where=equity > 0.0)
         return np.where(asked <= 0.0, 0.0, ratio)
 
@@ -107,7 +109,7 @@ class Held:
     def liquidation_price(self) -> Floats:
         """Mark at which each position alone brings its pool to liquidation; NaN where none does."""
         rest = self.balance + self._over_pools(self.unrealised)[1]
-        rest = rest - self._over_pools(self.maintenance)[1]
+        rest = rest - self._over_pools(self.maintenance)[1] - self.shared
         found = np.full(len(self.size), np.nan)
         for rows, contract, table in self._by_table():
             own = (each[rows] for each in (self.size, self.entry, self.mark, rest))
@@ -187,7 +189,7 @@ def held_in(record: Any, contracts: Mapping[str, Contract]) -> Held:
     }
     columns |= {
         name: np.array(getattr(record, name), dtype=float)[row][keep]
-        for name in ("size", "entry", "balance", "leverage")
+        for name in ("size", "entry", "balance", "leverage", "shared")
     }
     return Held(
         times=times[last],

@@ -86,14 +86,14 @@ def _lacking(
 ) -> float:
     """What lacks at the worst marks from the bar of the breach until a moment."""
     account, marks = run.broker.account, breach.info["marks"]
-    need, equity = 0.0, float(breach.allowed)
+    need, equity = float(breach.info.get("shared", 0.0)), float(breach.allowed)
     for symbol, size in sizes.items():
         own, contract = bars[symbol], account.book[symbol].contract
         stop = max(first[symbol] + 1, int(np.searchsorted(own.times, until, side="left")))
         part = slice(first[symbol], stop)
         low, high = float(np.min(own.mark_low[part])), float(np.max(own.mark_high[part]))
         worst = min(low, marks[symbol]) if size > 0 else max(high, marks[symbol])
-        table = account.venue.schedule(symbol).at(breach.time)
+        table = account.asked[breach.id][symbol]
         need += table.maintenance(contract.notional(size, worst))
         equity += contract.pnl(size, marks[symbol], worst)
     return max(0.0, need - equity)

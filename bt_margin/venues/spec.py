@@ -138,6 +138,8 @@ class Venue:
         only equity *below* the requirement is a breach (else meeting it already is one).
     bankruptcy_fee
         the bankruptcy price leaves room for the taker fee of the closing.
+    fee_on_entry
+        the closing fee is charged on the entry value of what is closed (else on its value at the fill).
     collateral
         coin -> ``(since, ratio)`` pairs: share of its value that counts as margin in the cross pool.
     margin_calls
@@ -171,6 +173,7 @@ class Venue:
     hedge: bool = False
     strict: bool = False
     bankruptcy_fee: bool = False
+    fee_on_entry: bool = False
     collateral: Mapping[str, tuple[tuple[int, float], ...]] = field(
         default_factory=dict, hash=False
     )
@@ -239,6 +242,10 @@ class Venue:
         """When a rule (not a table) of the venue changes next after ``ms``, None when none does."""
         dates = [since for since, _ in (*self.margin[1:], *self.liquidation_changes) if since > ms]
         return min(dates, default=None)
+
+    def next_fees(self, ms: int) -> int | None:
+        """When the fees change next after ``ms``, None when they do not."""
+        return min([since for since, _ in self.fees[1:] if since > ms], default=None)
 
     def fees_at(self, symbol: str, ms: int) -> Fees:
         """Maker, taker and liquidation rates of a symbol at ``ms`` (UTC milliseconds).
