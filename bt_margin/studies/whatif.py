@@ -1,4 +1,9 @@
-"""What if: the numbers of positions that are not held, from the formulas alone, without a backtest."""
+"""What if: the numbers of positions that are not held, read off an account that holds them.
+
+The positions are put on an :class:`~bt_margin.engine.account.Account` of the venue as they stand: opened at
+their entry without fees, whatever the venue would say to such an order, judged at their marks. Every number
+is the engine's own, so the rules of a venue live in one place only.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bt_margin.core.contract import Contract
-from bt_margin.core.liquidation import Leg, bankruptcy_price, liquidation_price
-from bt_margin.core.risk import Risk
-from bt_margin.core.tiers import TierTable
 from bt_margin.engine.account import Account
+from bt_margin.engine.pool import MarginMode, Position
+from bt_margin.engine.settings import valid_mode
 from bt_margin.errors import InputError, UnknownMode, message, near
 from bt_margin.venues.spec import Venue
 
@@ -39,7 +42,8 @@ class Answer:
 
     ``balance`` backs it: the wallet in cross, what was posted in isolated. ``margin_ratio`` is maintenance
     over equity of its pool (1 is liquidation). ``liquidation_price`` and ``bankruptcy_price`` are ``None``
-    when no price of this symbol alone gets there. ``affordable_size`` is the largest position in this
+    when no price of this symbol alone gets there. ``maintenance_rate``, ``deduction`` and ``max_leverage``
+    are those of the venue's table at this notional. ``affordable_size`` is the largest position in this
     direction that the wallet alone could open at the entry price.
     """
 
@@ -93,7 +97,8 @@ def what_if(
     too large: compare ``size`` with ``affordable_size``.
 
     :raises InputError: no holding, a size of zero, a price or wallet that is not positive.
-    :raises UnknownMode: neither cross nor isolated.  :raises UnknownSymbol: no table for a symbol.
+    :raises UnknownMode: neither cross nor isolated, or a mode the venue does not have.
+    :raises UnknownSymbol: no table for a symbol.
 
     >>> from bt_margin.venues import venue
     >>> flat = venue("generic", maintenance_rate=0.005, taker_fee=0.0, maker_fee=0.0,
@@ -103,42 +108,97 @@ def what_if(
     >>> round(answer.liquidation_price, 2), answer.bankruptcy_price, answer.affordable_size
     (45226.13, 45000.0, 2.0)
     """
-    _check(holdings, wallet, leverage, margin_mode)
+    _check(venue, holdings, wallet, leverage, margin_mode)
     holdings = [replace(h, symbol=venue.resolve(h.symbol)) for h in holdings]
-    legs = {h: _leg(venue, h, time) for h in holdings}
-    cross = margin_mode == "cross"
-    pool = _risk([legs[h] for h in holdings], [h.at for h in holdings], wallet)
-    answers = []
-    for holding in holdings:
-        leg = legs[holding]
-        posted = leg.contract.notional(leg.size, leg.entry) / leverage if margin is None else margin
-        balance = wallet if cross else posted
-        risk = pool if cross else _risk([leg], [holding.at], balance)
-        same = [legs[h] for h in holdings if h.symbol == holding.symbol] if cross else [leg]
-        others = [h for h in holdings if cross and h.symbol != holding.symbol]
-        rest = _risk([legs[h] for h in others], [h.at for h in others], 0.0)
-        price = liquidation_price(
-            same,
-            balance,
-            other_maintenance=rest.maintenance,
-            other_unrealised=rest.equity,
-            mark=holding.at,
-        )
-        broke = bankruptcy_price(same, balance, other_unrealised=rest.equity)
-        room = affordable(venue, holding, wallet, leverage, time)
-        tiers = venue.schedule(holding.symbol).source(time)
-        answers.append(
-            _answer(
-                holding, leg, risk, (balance, leverage, margin_mode), (price, broke, room), tiers
+    terms = Terms(wallet, leverage, valid_mode(margin_mode), time, margin)
+    account = hold(venue, holdings, terms)
+    return [
+        _answer(account, account.position(key), affordable(venue, holding, terms))
+        for key, holding in zip(keys(holdings), holdings, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the positions are held under: the wallet, their leverage and mode, the moment of the rules.
+
+    ``margin`` is what each isolated one has in its own wallet, None for the venue's initial margin.
+    """
+
+    wallet: float
+    leverage: float
+    margin_mode: MarginMode
+    time: int
+    margin: float | None = None
+
+
+def hold(venue: Venue, holdings: Sequence[Holding], terms: Terms) -> Account:
+    """An account that holds the positions as they stand; :func:`keys` tells their names on it.
+
+    Nothing is tested and nothing is charged: what a venue would refuse to open is held all the same. The
+    margin of isolated positions comes out of the wallet; what the wallet lacks for it is deposited.
+
+    :raises InputError: one side of a symbol is given twice.
+
+    >>> from bt_margin.venues import venue
+    >>> terms = Terms(wallet=1.0, leverage=10.0, margin_mode="isolated", time=0, margin=250.0)
+    >>> account = hold(venue("binance"), [Holding("BTC/USDT:USDT", -0.1, 30_000.0)], terms)
+    >>> account.risk("BTC/USDT:USDT").equity, account.cross.balance
+    (250.0, 0.0)
+    """
+    names = keys(holdings)
+    if names != [h.symbol for h in holdings]:
+        venue = replace(venue, hedge=True)
+    currency = venue.contract(holdings[0].symbol).settle
+    account = Account(
+        venue, terms.wallet, terms.margin_mode, terms.leverage, currency=currency, time=terms.time
+    )
+    for key, holding in zip(names, holdings, strict=True):
+        account.position(key).move(holding.at)
+    for key, holding in zip(names, holdings, strict=True):
+        _put(account, key, holding, terms.margin)
+    return account
+
+
+def keys(holdings: Sequence[Holding]) -> list[str]:
+    """The name of each holding on its account: the symbol, with its side where both sides are held.
+
+    >>> keys([Holding("BTC", 1.0, 100.0), Holding("BTC", -1.0, 100.0), Holding("ETH", 1.0, 10.0)])
+    ['BTC long', 'BTC short', 'ETH']
+    """
+    sides = [(h.symbol, "long" if h.size > 0 else "short") for h in holdings]
+    for symbol, side in sides:
+        if sides.count((symbol, side)) > 1:
+            raise InputError(
+                f"{symbol} {side} is given twice; give it once, with its average entry"
             )
-        )
-    return answers
+    held = [symbol for symbol, _ in sides]
+    return [f"{symbol} {side}" if held.count(symbol) > 1 else symbol for symbol, side in sides]
 
 
-def affordable(venue: Venue, holding: Holding, wallet: float, leverage: float, time: int) -> float:
-    """The largest signed size in the holding's direction that ``wallet`` opens at its entry price."""
+def _put(account: Account, key: str, holding: Holding, margin: float | None) -> None:
+    """Open one position at its entry, whatever the account could afford."""
+    p = account.position(key)
+    made = account.plan(key, holding.size, holding.entry, _free)
+    if p.margin_mode == "isolated":
+        made = made._replace(posted=made.posted if margin is None else margin)
+        needed = made.posted + account.opening_cost(p, holding.size, holding.entry)
+        account.deposit(max(0.0, needed - account.cross.balance))
+    left = account.cross.balance - made.posted
+    account.commit(p, made, holding.entry, "fill", "fee", reason="as held")
+    account.deposit(max(0.0, left - account.cross.balance))  # an opening fee was paid long ago
+
+
+def _free(size: float, price: float) -> float:
+    """No fee."""
+    return 0.0
+
+
+def affordable(venue: Venue, holding: Holding, terms: Terms) -> float:
+    """The largest signed size in the holding's direction that the wallet opens at its entry price."""
     currency = venue.contract(holding.symbol).settle
-    account = Account(venue, wallet, "cross", leverage, currency=currency, time=time)
+    mode: MarginMode = "cross" if "cross" in venue.modes else terms.margin_mode
+    account = Account(venue, terms.wallet, mode, terms.leverage, currency=currency, time=terms.time)
     account.mark(holding.symbol, holding.entry)
     side = math.copysign(1.0, holding.size)
     return float(account.preview(holding.symbol, side, holding.entry).affordable_size)
@@ -158,11 +218,16 @@ def with_tier(venue: Venue, symbol: str, numbers: Mapping[str, float | None]) ->
     return venue.with_symbols({symbol: own}) if own else venue
 
 
-def _check(holdings: Sequence[Holding], wallet: float, leverage: float, mode: str) -> None:
+def _check(
+    venue: Venue, holdings: Sequence[Holding], wallet: float, leverage: float, mode: str
+) -> None:
     """Refuse what cannot be meant."""
     if mode not in MODES:
         hint = near(mode, MODES) or None
         raise UnknownMode(message("margin mode", repr(mode), " or ".join(MODES), None, hint))
+    if mode not in venue.modes:
+        allowed = " or ".join(venue.modes)
+        raise UnknownMode(message(f"margin mode of {venue.title}", repr(mode), allowed))
     if not holdings:
         raise InputError("no position given; give at least one")
     numbers = {"wallet": wallet, "leverage": leverage}
@@ -178,56 +243,32 @@ def _check(holdings: Sequence[Holding], wallet: float, leverage: float, mode: st
             raise InputError(message(name, value, "a number above 0"))
 
 
-def _leg(venue: Venue, holding: Holding, time: int) -> Leg:
-    """A holding with its contract and the tier table in force."""
-    contract: Contract = venue.contract(holding.symbol)
-    table: TierTable = venue.schedule(holding.symbol).at(time)
-    return Leg(contract, holding.size, holding.entry, table)
-
-
-def _risk(legs: Sequence[Leg], marks: Sequence[float], balance: float) -> Risk:
-    """Equity, initial (left at 0) and maintenance of positions on one balance."""
-    equity, need = balance, 0.0
-    for leg, mark in zip(legs, marks, strict=True):
-        equity += leg.contract.pnl(leg.size, leg.entry, mark)
-        need += leg.table.maintenance(leg.contract.notional(leg.size, mark))
-    return Risk(equity, 0.0, need)
-
-
-def _answer(
-    holding: Holding,
-    leg: Leg,
-    risk: Risk,
-    terms: tuple[float, float, str],
-    found: tuple[float | None, float | None, float],
-    tiers: str,
-) -> Answer:
-    """Put the numbers of one holding together."""
-    (balance, leverage, mode), (price, broke, room) = terms, found
-    notional = leg.contract.notional(leg.size, holding.at)
-    tier = leg.table.at(notional)
+def _answer(account: Account, p: Position, room: float) -> Answer:
+    """The numbers of one position, read off the account that holds it."""
+    risk, notional = account.risk(p.symbol), p.notional()
+    price, tier = account.liquidation_price(p.symbol), p.limits.at(notional)
     return Answer(
-        symbol=holding.symbol,
-        side="long" if holding.size > 0 else "short",
-        size=holding.size,
-        entry=holding.entry,
-        mark=holding.at,
-        margin_mode=mode,
-        leverage=leverage,
+        symbol=p.market,
+        side="long" if p.size > 0 else "short",
+        size=p.size,
+        entry=p.entry,
+        mark=p.mark,
+        margin_mode=p.margin_mode,
+        leverage=p.leverage,
         notional=notional,
-        balance=balance,
-        initial_margin=notional / leverage,
-        maintenance_margin=leg.table.maintenance(notional),
+        balance=p.pool.balance if p.pool is not None else 0.0,
+        initial_margin=p.initial(),
+        maintenance_margin=p.maintenance(),
         maintenance_rate=tier.mmr,
         deduction=tier.deduction,
-        unrealised=leg.contract.pnl(leg.size, leg.entry, holding.at),
+        unrealised=p.unrealised(),
         equity=risk.equity,
         margin_ratio=risk.ratio,
         liquidation_price=price,
-        bankruptcy_price=broke,
-        distance=None if price is None else price / holding.at - 1.0,
+        bankruptcy_price=account.bankruptcy_price(p.symbol),
+        distance=None if price is None else price / p.mark - 1.0,
         affordable_size=room,
         max_leverage=tier.max_leverage,
-        tiers=tiers,
-        currency=leg.contract.settle,
+        tiers=account.venue.schedule(p.market).source(account.time),
+        currency=p.contract.settle,
     )

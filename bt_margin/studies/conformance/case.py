@@ -33,12 +33,15 @@ __all__ = [
     "Tolerance",
     "UnknownCase",
     "difference",
+    "free_below",
     "from_bps",
     "from_micro",
     "from_percent",
     "from_ppm",
+    "price_from",
     "scaled",
     "signed",
+    "size_from",
     "span",
     "to_bps",
     "to_micro",
@@ -229,6 +232,33 @@ def from_percent(value: float) -> float:
 def to_percent(value: float) -> float:
     """A fraction as per cent."""
     return scaled(value, 2)
+
+
+def price_from(notional: float, size: float) -> float:
+    """The price of a linear position that payloads state by its notional.
+
+    >>> price_from(300.0, -2)
+    150.0
+    """
+    return notional / abs(size)
+
+
+def size_from(notional: float, price: float) -> float:
+    """The unsigned size of a linear order that payloads state by its notional.
+
+    >>> size_from(300.0, 150.0)
+    2.0
+    """
+    return notional / price
+
+
+def free_below(amount: float, rate: float) -> float:
+    """The notional up to which nothing is asked when a tier of this rate has this deduction.
+
+    >>> free_below(50.0, 0.005)
+    10000.0
+    """
+    return amount / rate
 
 
 def to_ms(*, hours: float = 0, seconds: float = 0) -> int:
