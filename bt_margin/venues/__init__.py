@@ -34,12 +34,23 @@ __all__ = ["register", "venue", "venues"]
 
 #: Name -> the function that builds the venue, or where it is.
 _BUILDERS: dict[str, tuple[str, str] | Callable[..., Venue]] = {
+    "aave_v3": ("bt_margin.venues.aave_v3", "aave_v3"),
     "binance": ("bt_margin.venues.binance", "usdm"),
     "binancecoinm": ("bt_margin.venues.binance", "coinm"),
+    "bybit": ("bt_margin.venues.bybit", "bybit"),
+    "dydx_v3": ("bt_margin.venues.dydx_v3", "dydx_v3"),
+    "dydx_v4": ("bt_margin.venues.dydx_v4", "dydx_v4"),
     "generic": ("bt_margin.venues.generic", "generic"),
+    "gmx_v1": ("bt_margin.venues.gmx_v1", "gmx_v1"),
+    "gmx_v2": ("bt_margin.venues.gmx_v2", "gmx_v2"),
+    "hyperliquid": ("bt_margin.venues.hyperliquid", "hyperliquid"),
+    "krakenfutures": ("bt_margin.venues.krakenfutures", "krakenfutures"),
+    "krakeninverse": ("bt_margin.venues.krakeninverse", "krakeninverse"),
+    "krakenspot": ("bt_margin.venues.krakenspot", "krakenspot"),
+    "okx": ("bt_margin.venues.okx", "okx"),
 }
 #: Other names (ccxt's class names) for the same venues.
-_ALIASES = {"binanceusdm": "binance"}
+_ALIASES = {"aave": "aave_v3", "binanceusdm": "binance", "gmx": "gmx_v2", "kraken": "krakenspot"}
 
 
 def venues() -> tuple[str, ...]:
