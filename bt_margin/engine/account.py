@@ -34,6 +34,8 @@ class Account(Cashier):
     cash : wallet at the start, in ``currency`` (the venue's own unless the contracts settle elsewhere), or
         wallets by currency, ``{"BTC": 0.5, "ETH": 10}``: each backs the contracts that settle in it
     currency : what the account is valued in; coins of other wallets count at their last mark
+    collateral : coins pledged to the cross pool, ``{"BTC": 0.2}``, where the venue takes them; the mark of a
+        symbol of that coin is their price, or what :meth:`price` says
     margin_mode, leverage : defaults for every symbol; ``symbols`` overrides them per symbol
     margin_calls : ratios (maintenance over equity) that raise a margin-call event; None: the venue's
     debug : check the money identity after every event
@@ -63,6 +65,7 @@ class Account(Cashier):
         liquidation_slippage: float = 0.0,
         time: int = 0,
         debug: bool = False,
+        collateral: Mapping[str, float] | None = None,
     ) -> None:
         chosen = make_venue(venue, as_of=as_of) if isinstance(venue, str) else venue
         self.venue = chosen.with_symbols(symbols) if symbols else chosen
@@ -93,15 +96,16 @@ class Account(Cashier):
         self.carried = time
         self.rates = {self.currency: 1.0}
         self.sources: dict[str, Position] = {}
-        for unit in wallets:
-            self.pools[f"cross:{unit}"] = Pool(
-                f"cross:{unit}", "cross", unit, None, self.venue.strict
-            )
-        self.wallets = {unit: self.pools[f"cross:{unit}"] for unit in wallets}
+        strict = self.venue.strict
+        self.wallets = {u: Pool(f"cross:{u}", "cross", u, None, strict) for u in wallets}
+        self.pools |= {pool.key: pool for pool in self.wallets.values()}
         self.cross = self.wallets[self.currency]
+        self.vault: dict[str, Pool] = {}
         for unit, amount in wallets.items():
             if amount:
                 self.deposit(amount, unit)
+        for coin, amount in settings.valid_collateral(collateral).items():
+            self.pledge(coin, amount)
 
     def position(self, symbol: str) -> Position:
         """The record of a symbol, open or flat; made on first use from the venue's facts."""
@@ -129,6 +133,7 @@ class Account(Cashier):
         settings.valid_size(symbol, size)
         settings.valid_price(symbol, price)
         p = self.position(symbol)
+        reduce_only = reduce_only or p.against(size)
         entry = self.orders.price_in(self, p, size, price)
         refusal = self._judge(p, entry, price, reduce_only, fee)
         if refusal is None:
@@ -167,7 +172,7 @@ class Account(Cashier):
         settings.valid_size(symbol, size)
         settings.valid_price(symbol, price)
         p = self.position(symbol)
-        if reduce_only:
+        if reduce_only or p.against(size):
             size = trim(p.size, size)
         if not size:
             return Fill(0.0, 0.0, 0.0, 0.0, 0.0, p.size, p.entry, None, None)
@@ -248,6 +253,8 @@ class Account(Cashier):
             fees = self.venue.fees_at(p.market, time)
             p.taker = fees.taker
             self.rejudge(p)
+        for pledge in self.cross.pledges:
+            pledge.ratio = self.venue.collateral_ratio(pledge.coin, time) or 0.0
         self._plan_rules()
 
     def _new_rule(self, p: Position) -> None:
@@ -314,9 +321,18 @@ class Account(Cashier):
         position = self.book[key] = Position(contract, leverage, mode, table, rule, leg)
         position.taker = self.venue.fees_at(name, self.time).taker
         self._pair(position)
-        self.sources.setdefault(name.partition("/")[0], position)
+        self._know_price(name.partition("/")[0], position)
         self._plan_rules()
         return position
+
+    def _know_price(self, coin: str, p: Position) -> None:
+        """The first symbol of a coin tells what the coin is worth."""
+        if coin in self.sources:
+            return
+        self.sources[coin] = p
+        for pledge in self.cross.pledges:
+            if pledge.coin == coin and coin not in self.rates:
+                self._source_of(pledge, p)
 
     def _pair(self, p: Position) -> None:
         """Let the two sides of a symbol know each other."""
@@ -354,4 +370,9 @@ class Account(Cashier):
         twin.sources = {coin: twin.book[p.symbol] for coin, p in self.sources.items()}
         twin.wallets = {unit: twin.pools[pool.key] for unit, pool in self.wallets.items()}
         twin.cross = twin.wallets[self.currency]
+        twin.vault = {coin: copy(vault) for coin, vault in self.vault.items()}
+        twin.cross.pledges = [copy(pledge) for pledge in self.cross.pledges]
+        for pledge in twin.cross.pledges:
+            pledge.vault = twin.vault[pledge.coin]
+            pledge.source = twin.book[pledge.source.symbol] if pledge.source is not None else None
         return twin

@@ -38,6 +38,7 @@ class Book(AccountView):
     """The writing half of :class:`~bt_margin.engine.account.Account`; private to the engine."""
 
     debug: bool
+    vault: dict[str, Pool]
     watching: bool
     """Whether a change of a balance changes what is asked of its pool."""
 
@@ -97,7 +98,7 @@ class Book(AccountView):
         """The money identity alone (cheap enough for every entry)."""
         total, held = (
             sum(self.ledger.totals.values()),
-            sum([p.balance for p in self.pools.values()]),
+            sum([p.balance for p in self._all_pools()]),
         )
         if abs(total - held) > 1e-9 * max(1.0, max(map(abs, self.ledger.totals.values()))):
             raise InvariantError(f"ledger totals sum to {total!r}, balances to {held!r}")
@@ -191,7 +192,10 @@ class Book(AccountView):
 
     def _settle_empty(self, pool: Pool, cause: int) -> None:
         """A pool without positions owes nothing: what is missing is a shortfall borne by the fund."""
-        owed = self._cover(pool, len(self.events))
+        if pool.pledges and pool.balance < 0 and self._debt_is_due(pool, cause):
+            self.convert(pool, cause)
+        stands = pool.pledges and pool.backing() > 0
+        owed = 0.0 if stands else self._cover(pool, len(self.events))
         if owed:
             self._shortfall(pool, owed, cause)
         if pool.symbol is not None:
@@ -202,6 +206,33 @@ class Book(AccountView):
         if self.solvent_equity() <= self.ledger.totals["deposit"] * 1e-12:
             self.dead = True
             self.record("dead", pool=pool, cause=cause, reason="nothing is left; add cash to go on")
+
+    def _all_pools(self) -> list[Pool]:
+        return [*self.pools.values(), *self.vault.values()]
+
+    def _debt_is_due(self, pool: Pool, cause: int) -> bool:
+        """Whether coins are sold for the debt of a pool that has just become flat."""
+        most = self.venue.conversion.threshold
+        grown = most is None or pool.balance < -most
+        return grown or pool.backing() <= 0 or self.events[cause].kind == "liquidation"
+
+    def convert(self, pool: Pool, cause: int | None = None) -> None:
+        """Sell pledged coins until the pool's debt is paid, those that count for most first."""
+        for pledge in sorted(pool.pledges, key=lambda one: (-one.ratio, one.coin)):
+            price = pledge.now() * (1.0 - self.venue.conversion.discount)
+            held = pledge.vault.balance
+            if pool.balance >= 0 or held <= 0 or price <= 0:
+                continue
+            sold = min(held, -pool.balance / price)
+            raised = -pool.balance if sold < held else sold * price
+            event = len(self.events)
+            self._post(pledge.vault, "conversion", -sold, None, event)
+            self._post(pool, "conversion", raised, None, event)
+            self.record(
+                "conversion", pool=pool, amount=raised, size=-sold, price=price, cause=cause,
+                reason=f"{pledge.coin} sold to pay a debt in {pool.currency}",
+                info={"coin": pledge.coin},
+            )  # fmt: skip
 
     def _cover(self, pool: Pool, event_id: int) -> float:
         """Lift a balance below zero to zero from the insurance fund; how much that took."""
@@ -219,11 +250,12 @@ class Book(AccountView):
         """Check the money identity and every balance; InvariantError names what does not add up."""
         total, held = (
             sum(self.ledger.totals.values()),
-            sum([p.balance for p in self.pools.values()]),
+            sum([p.balance for p in self._all_pools()]),
         )
         scale = max(1.0, max(map(abs, self.ledger.totals.values())))
         if abs(total - held) > 1e-9 * scale:
             raise InvariantError(f"ledger totals sum to {total!r}, balances to {held!r}")
-        for pool in self.pools.values():
-            if not pool.positions and (pool.balance < 0 or (pool.symbol and pool.balance)):
+        for pool in self._all_pools():
+            owes = pool.balance < 0 and not pool.pledges
+            if not pool.positions and (owes or (pool.symbol and pool.balance)):
                 raise InvariantError(f"{pool.key} is flat with a balance of {pool.balance!r}")

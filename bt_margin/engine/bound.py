@@ -65,6 +65,8 @@ def harmless(account: Account, reach: Mapping[str, tuple[float, float]]) -> bool
     for pool in account.pools.values():
         if not pool.positions:
             continue
+        if pool.pledges:
+            return False  # whose price has no range here
         equity, need = pool.balance, pool.shared
         for p in pool.positions:
             low, high = reach.get(p.symbol, (p.mark, p.mark))

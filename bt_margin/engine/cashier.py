@@ -13,6 +13,7 @@ from bt_margin.core import funding as funding_rule
 from bt_margin.engine import settings
 from bt_margin.engine.book import Book
 from bt_margin.engine.events import Event
+from bt_margin.engine.pledge import Pledge
 from bt_margin.engine.pool import Pool, Position
 from bt_margin.errors import CashError
 
@@ -48,7 +49,8 @@ class Cashier(Book):
         return event
 
     def _wallet(self, currency: str | None) -> Pool:
-        pool = self.wallets.get(currency or self.currency)
+        unit = currency or self.currency
+        pool = self.wallets.get(unit) or self.vault.get(unit)
         if pool is None:
             held = ", ".join(self.wallets)
             raise CashError(f"the account has no wallet in {currency}; it has {held}")
@@ -60,7 +62,7 @@ class Cashier(Book):
         Unrealised profit is margin, but not money yet: it cannot be withdrawn or moved to another pool.
         """
         pool = self._wallet(currency)
-        free = self.transferable(pool)
+        free = self.lendable(pool) if currency in self.vault else self.transferable(pool)
         if not 0 <= amount <= free * (1 + 1e-12):
             self.record(
                 "refused", pool=pool, amount=-amount, reason="withdrawal",
@@ -70,6 +72,48 @@ class Cashier(Book):
         amount = min(amount, free)
         self._post(pool, "withdrawal", -amount, None, len(self.events))
         return self.record("withdrawal", pool=pool, amount=-amount)
+
+    def lendable(self, vault: Pool) -> float:
+        """How much of a pledged coin may leave: what the initial margin does not need of it."""
+        pledge = next(one for one in self.cross.pledges if one.vault is vault)
+        unit = pledge.margin() / vault.balance if vault.balance else 0.0
+        free = max(0.0, self.available())
+        return vault.balance if not unit else min(vault.balance, free / unit)
+
+    def price(self, currency: str, price: float) -> None:
+        """Say what a coin is worth in the account's currency, where no feed does."""
+        settings.valid_price(currency, price)
+        self.rates[currency] = price
+        for pledge in self.cross.pledges:
+            if pledge.coin == currency:
+                self._source_of(pledge, None, price)
+
+    def pledge(self, coin: str, amount: float) -> None:
+        """Deposit a coin as collateral of the cross pool; CashError where the venue takes none of it."""
+        ratio = self.venue.collateral_ratio(coin, self.time)
+        if ratio is None:
+            taken = ", ".join(self.venue.collateral) or "none"
+            raise CashError(f"{self.venue.title} takes no {coin} as collateral; it takes {taken}")
+        if coin not in self.vault:
+            vault = self.vault[coin] = Pool(f"collateral:{coin}", "cross", coin)
+            pledge = Pledge(vault, ratio)
+            self.cross.pledges.append(pledge)
+            self._source_of(pledge, self.sources.get(coin), self.rates.get(coin, 0.0))
+        self.deposit(amount, coin)
+
+    @staticmethod
+    def _source_of(pledge: Pledge, source: Position | None, price: float = 0.0) -> None:
+        if pledge.source is not None:
+            pledge.source.backs = False
+        pledge.source, pledge.price = source, price
+        if source is not None:
+            source.backs = True
+
+    def pay_debts(self) -> None:
+        """Convert pledged coins where a debt has grown beyond what the venue lets stand."""
+        most, pool = self.venue.conversion.threshold, self.cross
+        if most is not None and pool.pledges and pool.balance < -most:
+            self.convert(pool)
 
     def fund(
         self, symbol: str, rate: float, mark: float | None = None, time: int | None = None

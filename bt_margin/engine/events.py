@@ -19,6 +19,7 @@ KINDS: Final = (
     "fill",
     "funding",
     "interest",
+    "conversion",
     "rejected",
     "refused",
     "canceled",

@@ -3,9 +3,11 @@
 Each balance of the account is the running sum of its entries, in order; the totals by kind satisfy the
 money identity::
 
-    deposit − withdrawal + realised + funding + interest − fee − liquidation fee + insurance = Σ balances
+    deposit − withdrawal + realised + funding + interest + conversion − fee − liquidation fee + insurance
+        = Σ balances
 
-Amounts are stored signed (a fee is negative), so the identity is a plain sum. Transfers between pools
+Amounts are stored signed (a fee is negative), so the identity is a plain sum; where there are wallets in
+several currencies it holds for each of them, and for their sum as bare numbers. Transfers between pools
 come in pairs that cancel.
 """
 
@@ -22,6 +24,7 @@ ENTRY_KINDS: Final = (
     "fee",
     "funding",
     "interest",
+    "conversion",
     "liquidation_fee",
     "insurance",
 )

@@ -24,7 +24,7 @@ def check_margin_calls(account: Account) -> None:
         if not pool.positions:
             pool.called = ()
             continue
-        equity, need = pool.balance, pool.shared
+        equity, need = pool.backing(), pool.shared
         for p in pool.positions:
             equity += p.gain(p.entry, p.mark)
             need += p.table.maintenance(p.notional_at(p.mark))

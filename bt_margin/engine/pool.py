@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Literal
 
 from bt_margin.core.contract import Contract
+from bt_margin.core.health import Leg
 from bt_margin.core.risk import Risk
 from bt_margin.core.tiers import TierTable
+from bt_margin.engine.pledge import Pledge
 from bt_margin.venues.carry import Carried, PoolView
 from bt_margin.venues.margin import AtMark, Held, MarginRule
 
@@ -25,10 +27,11 @@ class Position:
     table in force, ``table`` the requirement the venue's ``rule`` makes of it for the position as it is
     (``plain``: the same object). ``opened`` is when it was opened, ``carried`` until when its carry is paid.
     ``leg`` names the side of a symbol held both ways; ``symbol`` then ends in it, and ``other`` is the
-    other side.
+    other side. ``backs``: its mark is the price of a pledged coin.
     """
 
     __slots__ = (
+        "backs",
         "carried",
         "contract",
         "entry",
@@ -80,6 +83,7 @@ class Position:
         self.low = 0.0
         self.high = 0.0
         self.opened = self.carried = 0
+        self.backs = False
         self.pool: Pool | None = None
         self.other: Position | None = None
 
@@ -97,6 +101,10 @@ class Position:
             pool.balance if isolated and pool is not None else 0.0,
             self.other.size if self.other is not None else 0.0,
         )
+
+    def against(self, size: float) -> bool:
+        """Whether a fill of this size can only reduce: against one side of a symbol held both ways."""
+        return self.leg is not None and (size < 0) == (self.leg == "long")
 
     def refresh(self) -> None:
         """Ask the rule again what the position must keep: it, its settings or the tables have changed."""
@@ -175,8 +183,9 @@ class Position:
 class Pool:
     """A balance and the open positions it backs.
 
-    ``called`` holds the margin-call thresholds this pool stands above (for the hysteresis); ``shared`` what
-    the venue asks of the pool as a whole; ``strict`` whether meeting the requirement exactly is no breach.
+    ``called`` holds the margin-call thresholds this pool stands above (for the hysteresis); ``pledges`` are
+    coins that count beside the balance; ``shared`` is what the venue asks of the pool as a whole; ``strict``
+    whether meeting the requirement exactly is no breach.
     """
 
     __slots__ = (
@@ -185,6 +194,7 @@ class Pool:
         "currency",
         "key",
         "margin_mode",
+        "pledges",
         "positions",
         "shared",
         "strict",
@@ -207,6 +217,7 @@ class Pool:
         self.symbol = symbol
         self.balance = 0.0
         self.positions: list[Position] = []
+        self.pledges: list[Pledge] = []
         self.called: tuple[float, ...] = ()
 
     def unrealised(self) -> float:
@@ -214,8 +225,14 @@ class Pool:
         return sum([p.unrealised() for p in self.positions])
 
     def equity(self) -> float:
-        """Balance plus unrealised profit."""
-        return self.balance + self.unrealised()
+        """Balance, what pledged coins count for, and unrealised profit."""
+        return self.backing() + self.unrealised()
+
+    def backing(self) -> float:
+        """Balance and what pledged coins count for."""
+        if not self.pledges:
+            return self.balance
+        return self.balance + sum([pledge.margin() for pledge in self.pledges])
 
     def initial(self) -> float:
         """Initial margin of the positions."""
@@ -240,6 +257,11 @@ class Pool:
         equity, need = self.equity(), self.maintenance()
         return equity < need if self.strict else equity <= need
 
+    def legs_beside(self, p: Position) -> list[Leg]:
+        """Pledged coins whose price is this position's mark; their value now is in :meth:`backing`."""
+        found = [pledge.leg(p) for pledge in self.pledges]
+        return [leg for leg in found if leg is not None]
+
     def seen(self) -> PoolView:
         """The pool as a carry or a shared requirement sees it."""
         return PoolView(
@@ -249,6 +271,8 @@ class Pool:
     def worst(self) -> tuple[float, float]:
         """Equity and maintenance with every mark at its worst for this pool at once (a bound)."""
         equity, need = self.balance, self.shared
+        for pledge in self.pledges:
+            equity += pledge.least()
         for p in self.positions:
             corner = p.low if p.size > 0 else p.high
             other = p.high if p.size > 0 else p.low

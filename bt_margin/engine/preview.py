@@ -58,7 +58,7 @@ def preview_of(
     p = account.position(symbol)
     price = valid_price(symbol, p.mark if price is None else price)
     valid_size(symbol, size)
-    if reduce_only:
+    if reduce_only or p.against(size):
         size = trim(p.size, size)
     made = account.plan(symbol, size, price)
     balance, others = _pool_after(account, p, made)
@@ -157,7 +157,7 @@ def _pool_after(account: AccountView, p: Position, made: Plan) -> tuple[float, R
     for o in account.home(p).positions:
         if o is not p:
             others = others + Risk(o.unrealised(), o.initial(), o.maintenance())
-    return account.home(p).balance + made.realised - made.fee, others
+    return account.home(p).backing() + made.realised - made.fee, others
 
 
 def _table_after(p: Position, made: Plan, balance: float) -> TierTable:
@@ -187,6 +187,8 @@ def _liquidation_price(
         return None
     balance, whole, own = after
     legs = [Leg(p.contract, made.size, made.entry, table)]
+    if p.margin_mode == "cross":
+        legs += account.home(p).legs_beside(p)
     twin = p.other
     unrealised, maintenance = (
         whole.equity - balance - own.equity,

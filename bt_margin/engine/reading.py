@@ -61,7 +61,7 @@ class AccountView(ABC):
         """All wallets plus unrealised profit at the marks, in the account's currency."""
         if len(self.wallets) > 1:
             return sum([pool.equity() * self.rate(pool.currency) for pool in self.pools.values()])
-        total = 0.0
+        total = sum([pledge.worth() for pledge in self.cross.pledges])
         for pool in self.pools.values():
             total += pool.balance
             for p in pool.positions:
@@ -75,7 +75,8 @@ class AccountView(ABC):
             kept = [(p.equity() if p.symbol is None else max(0.0, p.equity()), p) for p in pools]
             return sum([equity * self.rate(pool.currency) for equity, pool in kept])
         isolated = sum([max(0.0, pool.equity()) for pool in pools if pool is not self.cross])
-        return self.cross.equity() + isolated
+        lent = sum([pledge.worth() - pledge.margin() for pledge in self.cross.pledges])
+        return self.cross.equity() + lent + isolated
 
     def rate(self, currency: str) -> float:
         """Price of a wallet's currency in the account's; 0 before the coin's first mark.
@@ -94,6 +95,9 @@ class AccountView(ABC):
             homes = self.wallets.items()
             return self.equity(), sum([self.available(p) * self.rate(unit) for unit, p in homes])
         total, free = 0.0, self.cross.balance
+        for pledge in self.cross.pledges:
+            total += pledge.worth()
+            free += pledge.margin()
         for pool in self.pools.values():
             total += pool.balance
             is_cross = pool is self.cross
@@ -113,7 +117,7 @@ class AccountView(ABC):
         return total, free - self.orders.total(self.book) if self.orders.reserved else free
 
     def wallet(self) -> float:
-        """Sum of the balances, free and posted, without unrealised profit."""
+        """Sum of the balances, free and posted, without unrealised profit and pledged coins."""
         if len(self.wallets) > 1:
             return sum([pool.balance * self.rate(pool.currency) for pool in self.pools.values()])
         return sum([pool.balance for pool in self.pools.values()])
@@ -140,7 +144,7 @@ class AccountView(ABC):
     def unreserved(self, home: Pool | None = None) -> float:
         """Cross equity less initial margin, whatever orders reserve."""
         pool = home or self.cross
-        free = pool.balance
+        free = pool.backing()
         for p in pool.positions:
             free += p.gain(p.entry, p.mark) - p.initial()
         return free
@@ -190,8 +194,8 @@ class AccountView(ABC):
             return None
         same, others = _apart(p, p.pool)
         return liquidation_price(
-            [Leg(o.contract, o.size, o.entry, o.table) for o in same],
-            p.pool.balance,
+            [*(Leg(o.contract, o.size, o.entry, o.table) for o in same), *p.pool.legs_beside(p)],
+            p.pool.backing(),
             other_maintenance=sum(o.maintenance() for o in others) + p.pool.shared,
             other_unrealised=sum(o.unrealised() for o in others),
             mark=p.mark,
@@ -207,8 +211,8 @@ class AccountView(ABC):
             return None
         same, others = _apart(p, p.pool)
         return bankruptcy_price(
-            [Leg(o.contract, o.size, o.entry, o.table) for o in same],
-            p.pool.balance,
+            [*(Leg(o.contract, o.size, o.entry, o.table) for o in same), *p.pool.legs_beside(p)],
+            p.pool.backing(),
             other_unrealised=sum(o.unrealised() for o in others),
             fee_rate=p.taker if self.venue.bankruptcy_fee else 0.0,
         )

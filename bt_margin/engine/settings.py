@@ -105,6 +105,15 @@ def valid_wallets(cash: object, currency: str) -> dict[str, float]:
     )
 
 
+def valid_collateral(collateral: object) -> dict[str, float]:
+    """Coins and amounts; CashError for an amount that is none."""
+    if collateral is None:
+        return {}
+    if not isinstance(collateral, Mapping):
+        raise CashError(f"collateral {collateral!r} is not coin -> amount")
+    return {str(coin): valid_cash(amount) for coin, amount in collateral.items()}
+
+
 def valid_leverage(leverage: object) -> float:
     """A finite leverage above 0; LeverageError otherwise."""
     if isinstance(leverage, bool) or not isinstance(leverage, (int, float)):

@@ -126,7 +126,7 @@ class Stepper:
         if not waiting and not account.exposed():
             self._skip_stamps(fresh)
             return
-        read = fresh if waiting else [q for q in fresh if q.position.size]
+        read = fresh if waiting else [q for q in fresh if q.position.size or q.position.backs]
         for quote in read:
             quote.read()
             p = quote.position
@@ -140,6 +140,8 @@ class Stepper:
         for quote in read:
             quote.position.move(quote.mark_close)
         self._skip_stamps(fresh)
+        if account.vault:
+            account.pay_debts()
         if self._calling:
             check_margin_calls(account)
 

@@ -156,6 +156,12 @@ class Walk:
                 unrealised += p.unrealised()
             else:
                 moving.append(Moving(p.contract, p.size, p.entry, p.table, p.mark, to))
+        for pledge in pool.pledges:
+            unrealised += pledge.margin()
+            leg = legs.get(pledge.source.symbol) if pledge.source is not None else None
+            to = pledge.now() if leg is None else leg.at(end)[1]
+            if to != pledge.now():
+                moving.append(pledge.moving(to))
         if not moving:
             return self.now if pool.breached() else None
         s = first_breach(pool.balance, moving, maintenance, unrealised)

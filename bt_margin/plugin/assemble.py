@@ -245,7 +245,12 @@ class Recorder(bt.Analyzer):
         account = broker.account
         self.times.append(broker.equity_curve[0][-1])
         events = account.events
-        if len(events) != self._known or events is not self._events or broker._margins:
+        if (
+            len(events) != self._known
+            or events is not self._events
+            or broker._margins
+            or account.vault
+        ):
             self._events, self._known = events, len(events)
             self._begin_stretch(account)
         if self._held:
@@ -266,7 +271,7 @@ class Recorder(bt.Analyzer):
                 self.table.append(self._table(p.table))
                 self.size.append(p.size)
                 self.entry.append(p.entry)
-                self.balance.append(pool.balance)
+                self.balance.append(pool.backing())
                 self.leverage.append(p.leverage if p.plain else p.notional() / p.initial())
                 self.shared.append(pool.shared)
         self.count.append(len(self._held))

@@ -198,6 +198,7 @@ class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroke
     def may_be_calm(self) -> bool:
         """Whether bars may be foreseen: feeds loaded in advance, and nothing to be done on each bar."""
         carried = self.account.venue.carry is not None
+        carried = carried or bool(self.account.vault)
         each_bar = carried or self._interest_due or self._margins or self._userhist
         return not each_bar and getattr(self.cerebro, "_dopreload", False)
 

@@ -33,6 +33,21 @@ class FundingRule:
     accrues: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """When pledged coins are sold to pay a debt of the pool they back.
+
+    discount
+        the fraction of the price that a conversion costs.
+    threshold
+        a debt larger than this is paid at once [currency of the account]; None: only when no position is
+        left.
+    """
+
+    discount: float = 0.0
+    threshold: float | None = None
+
+
 class Carried(NamedTuple):
     """An open position as a carry or a shared requirement sees it.
 

@@ -14,7 +14,7 @@ from bt_margin.core.contract import Contract
 from bt_margin.core.fees import Fees
 from bt_margin.core.tiers import TierSchedule
 from bt_margin.errors import UnknownSymbol
-from bt_margin.venues.carry import FundingRule
+from bt_margin.venues.carry import Conversion, FundingRule
 from bt_margin.venues.margin import AtMark
 from bt_margin.venues.names import canonical, nearest
 
@@ -140,8 +140,9 @@ class Venue:
         the bankruptcy price leaves room for the taker fee of the closing.
     fee_on_entry
         the closing fee is charged on the entry value of what is closed (else on its value at the fill).
-    collateral
-        coin -> ``(since, ratio)`` pairs: share of its value that counts as margin in the cross pool.
+    collateral, conversion
+        coin -> ``(since, ratio)`` pairs: share of its value that counts as margin in the cross pool; and
+        when such coins are sold to pay a debt.
     margin_calls
         ratios of maintenance to equity at which the venue warns.
     exact, approximations, absent
@@ -177,6 +178,7 @@ class Venue:
     collateral: Mapping[str, tuple[tuple[int, float], ...]] = field(
         default_factory=dict, hash=False
     )
+    conversion: Conversion = field(default_factory=Conversion)
     margin_calls: tuple[float, ...] = (0.8,)
     exact: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
@@ -238,9 +240,16 @@ class Venue:
             _in_force(((ALWAYS, self.liquidation), *changes), ms) if changes else self.liquidation
         )
 
+    def collateral_ratio(self, coin: str, ms: int) -> float | None:
+        """Share of a coin's value that counts as margin at ``ms``; None where it is no collateral."""
+        dated = self.collateral.get(coin)
+        return None if dated is None else _in_force(dated, ms)
+
     def next_change(self, ms: int) -> int | None:
         """When a rule (not a table) of the venue changes next after ``ms``, None when none does."""
-        dates = [since for since, _ in (*self.margin[1:], *self.liquidation_changes) if since > ms]
+        ratios = [pair for dated in self.collateral.values() for pair in dated[1:]]
+        changes = (*self.margin[1:], *self.liquidation_changes, *ratios)
+        dates = [since for since, _ in changes if since > ms]
         return min(dates, default=None)
 
     def next_fees(self, ms: int) -> int | None:

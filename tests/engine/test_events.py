@@ -32,7 +32,7 @@ def test_two_events_do_not_share_their_info() -> None:
 
 
 def test_kinds_are_unique() -> None:
-    assert len(set(KINDS)) == len(KINDS) == 21
+    assert len(set(KINDS)) == len(KINDS) == 22
 
 
 def test_the_id_is_the_place_in_the_record_and_every_kind_is_a_known_one() -> None:

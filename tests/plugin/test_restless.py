@@ -80,9 +80,9 @@ def test_no_story_breaks_the_law(law: str, verdicts: list[Verdict]) -> None:
 
 
 def test_everything_that_can_happen_happened(verdicts: list[Verdict]) -> None:
-    """All kinds of events but the interest of spot loans and the change of dated tier tables."""
+    """All kinds of events but the interest of spot loans, dated tables and the sale of pledged coins."""
     kinds = sum((verdict.kinds for verdict in verdicts), Counter())
-    assert set(KINDS) - {"interest", "rules"} - set(kinds) == set()
+    assert set(KINDS) - {"interest", "rules", "conversion"} - set(kinds) == set()
     assert set(sum((verdict.statuses for verdict in verdicts), Counter())) == {*FOLLOWS, *OVER}
     coins = sum((v.kinds for v, (_, coin) in zip(verdicts, TOLD, strict=True) if coin), Counter())
     assert set(coins) >= {"fill", "funding", "liquidation", "shortfall", "dead", "revived"}

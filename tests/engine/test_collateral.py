@@ -1,0 +1,152 @@
+"""Coins pledged as collateral: what they count for, what moves them, and when they are sold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import bt_margin as btm
+from bt_margin.engine.account import Account
+from bt_margin.engine.quote import Quote
+from bt_margin.engine.step import NoOrders, Stepper
+from bt_margin.errors import CashError
+from bt_margin.venues.carry import Conversion
+from bt_margin.venues.spec import ALWAYS, Venue
+
+BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
+RATIO, RATE, DISCOUNT = 0.95, 0.005, 0.025
+HOUR = 3_600_000
+
+
+def rules(**changes: Any) -> Venue:
+    flat = btm.venue(
+        "generic", maintenance_rate=RATE, taker_fee=0.0, maker_fee=0.0, liquidation_fee=0.0,
+        funding_interval="8h", residual="trader",
+    )  # fmt: skip
+    own: dict[str, Any] = {
+        "collateral": {"BTC": ((ALWAYS, RATIO), (HOUR, 0.5)), "ETH": ((ALWAYS, 0.9),)},
+        "conversion": Conversion(DISCOUNT, 10_000.0),
+    }
+    return replace(flat, **(own | changes))
+
+
+def account(**changes: Any) -> Account:
+    made = Account(rules(), cash=1_000, leverage=10, collateral={"BTC": 1.0}, debug=True)
+    made.mark(BTC, 50_000.0)
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_the_value_counts_in_full_as_equity_and_in_part_as_margin() -> None:
+    a = account()
+    assert a.equity() == 1_000 + 50_000
+    assert a.available() == 1_000 + RATIO * 50_000 == a.cross.equity()
+    a.mark(BTC, 40_000.0)
+    assert (a.equity(), a.available()) == (41_000, 1_000 + RATIO * 40_000)
+
+
+def test_the_liquidation_price_moves_with_the_coin() -> None:
+    a = account()
+    a.fill(BTC, 5.0, 50_000.0)
+    # 1,000 + 0.95 p + 5 (p − 50,000) = 0.005 · 5 p
+    exact = (1_000 - 250_000) / (5 * RATE - 5 - RATIO)
+    assert a.liquidation_price(BTC) == pytest.approx(exact, rel=1e-12)
+    assert a.preview(BTC, 1e-9).liquidation_price == pytest.approx(exact, rel=1e-6)
+    a.mark(BTC, exact * (1 + 1e-9))
+    assert not [e for e in a.events if e.kind == "liquidation"]
+    a.mark(BTC, exact * (1 - 1e-9))
+    assert [e.kind for e in a.events][-3:] == ["breach", "liquidation", "conversion"]
+
+
+def test_a_bar_that_only_takes_the_collateral_down_liquidates_at_the_crossing() -> None:
+    a = account()
+    a.mark(ETH, 2_000.0)
+    a.fill(ETH, -100.0, 2_000.0)
+    exact = (
+        RATE * 200_000 - 1_000
+    ) / RATIO  # 1,000 + 0.95 p = maintenance of the ETH that stands still
+    quotes = [Quote(a.position(symbol)) for symbol in (BTC, ETH)]
+    quotes[0].set(0, HOUR, (50_000.0, 50_000.0, 0.001, 40_000.0))
+    quotes[1].set(0, HOUR, (2_000.0, 2_000.0, 2_000.0, 2_000.0))
+    assert exact == pytest.approx(0.0, abs=1e-9)
+    a.withdraw(900.0)
+    exact = (RATE * 200_000 - 100) / RATIO
+    Stepper(a).step(0, quotes, NoOrders())
+    breach = next(e for e in a.events if e.kind == "breach")
+    assert breach.info["marks"] == {ETH: 2_000.0}
+    assert breach.allowed == pytest.approx(breach.found, rel=1e-9)
+    assert a.position(BTC).mark == 40_000.0
+    assert exact == pytest.approx(947.3684, abs=1e-3)
+    a.audit()
+
+
+def test_a_debt_is_paid_with_coins_at_a_discount_and_to_the_cent() -> None:
+    a = account()
+    a.fill(BTC, 5.0, 50_000.0)
+    price = 42_000.0
+    a.mark(BTC, price)
+    sale = next(e for e in a.events if e.kind == "conversion")
+    debt = 5 * (50_000 - price) - 1_000
+    assert sale.amount == pytest.approx(debt)
+    assert sale.size == pytest.approx(-debt / (price * (1 - DISCOUNT)))
+    assert a.cross.balance == 0.0
+    assert a.equity() == pytest.approx((1 + sale.size) * price)
+    a.audit()
+
+
+def test_coins_that_are_not_enough_leave_the_rest_to_the_fund() -> None:
+    a = account()
+    a.fill(BTC, 9.0, 50_000.0)
+    a.mark(BTC, 20_000.0)
+    kinds = [e.kind for e in a.events]
+    assert kinds[-3:] == ["conversion", "shortfall", "dead"]
+    assert (a.vault["BTC"].balance, a.cross.balance, a.equity()) == (0.0, 0.0, 0.0)
+    a.audit()
+
+
+def test_a_small_debt_stands_until_it_grows() -> None:
+    a = account()
+    a.fill(BTC, 1.0, 50_000.0)
+    a.fill(BTC, -1.0, 47_000.0)
+    assert a.cross.balance == -2_000.0
+    assert a.vault["BTC"].balance == 1.0
+    a.fill(BTC, 1.0, 47_000.0)
+    a.fill(BTC, -1.0, 38_000.0)  # −11,000: beyond what may stand
+    assert a.cross.balance == 0.0
+    assert a.vault["BTC"].balance == pytest.approx(1 - 11_000 / (47_000 * (1 - DISCOUNT)), abs=0.1)
+    a.audit()
+
+
+def test_the_ratio_changes_on_its_date() -> None:
+    a = account()
+    a.clock(HOUR)
+    assert a.available() == 1_000 + 0.5 * 50_000
+
+
+def test_only_what_no_margin_needs_may_leave() -> None:
+    a = account()
+    a.fill(BTC, 9.0, 50_000.0)  # 45,000 of 48,500
+    with pytest.raises(CashError, match="exceeds"):
+        a.withdraw(0.1, "BTC")
+    a.withdraw(3_500 / RATIO / 50_000, "BTC")
+    assert a.available() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_coin_the_venue_does_not_take_is_refused() -> None:
+    with pytest.raises(CashError, match="takes no DOGE as collateral; it takes BTC, ETH"):
+        Account(rules(), cash=1_000, collateral={"DOGE": 5.0})
+    with pytest.raises(CashError, match="takes no BTC as collateral; it takes none"):
+        Account(rules(collateral={}), cash=1_000, collateral={"BTC": 5.0})
+
+
+def test_a_copy_to_try_things_on_leaves_the_coins_alone() -> None:
+    a = account()
+    a.fill(BTC, 5.0, 50_000.0)
+    twin = a.fork()
+    twin.mark(BTC, 30_000.0)
+    assert twin.vault["BTC"].balance < 1.0
+    assert a.vault["BTC"].balance == 1.0
+    assert a.position(BTC).mark == 50_000.0 == a.cross.pledges[0].now()

@@ -1,0 +1,116 @@
+"""Wallets in several currencies: each backs what settles in it, and the account is valued in one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import bt_margin as btm
+from bt_margin.engine.account import Account
+from bt_margin.errors import CashError, UnknownSymbol
+
+BTC, ETH = "BTC/USD:BTC", "ETH/USD:ETH"
+
+
+def account(**own: Any) -> Account:
+    flat = btm.venue(
+        "generic", maintenance_rate=0.01, taker_fee=0.001, maker_fee=0.0, liquidation_fee=0.0,
+        funding_interval="8h", residual="trader", currency="USD",
+    )  # fmt: skip
+    given: dict[str, Any] = {"cash": {"BTC": 0.5, "ETH": 10.0}, "leverage": 5, "debug": True}
+    made = Account(flat, **(given | own))
+    made.mark(BTC, 40_000.0)
+    made.mark(ETH, 2_000.0)
+    return made
+
+
+def test_the_account_is_the_sum_of_its_wallets_at_the_marks() -> None:
+    a = account()
+    assert list(a.wallets) == ["USD", "BTC", "ETH"]
+    assert a.equity() == a.wallet() == 0.5 * 40_000 + 10 * 2_000
+    a.mark(ETH, 2_500.0)
+    assert a.equity() == 20_000 + 25_000
+
+
+def test_a_position_is_paid_and_margined_in_its_own_coin() -> None:
+    a = account()
+    filled = a.fill(BTC, 40_000.0, 40_000.0)  # 40,000 contracts of 1 USD: 1 BTC
+    assert filled.fee == pytest.approx(0.001)
+    assert a.wallets["BTC"].balance == pytest.approx(0.499)
+    assert a.wallets["ETH"].balance == 10.0
+    assert a.available(a.wallets["BTC"]) == pytest.approx(0.499 - 0.2)
+    assert a.available(a.wallets["ETH"]) == 10.0
+    refused = a.fill(BTC, 100_000.0, 40_000.0)
+    assert refused.refusal is not None
+    assert refused.refusal.reason == "margin"
+
+
+@pytest.mark.parametrize("mode", ["cross", "isolated"])
+def test_one_coin_s_crash_leaves_the_other_wallet_alone(mode: Any) -> None:
+    a = account(margin_mode=mode)
+    a.fill(ETH, -10_000.0, 2_000.0)
+    a.fill(BTC, 60_000.0, 40_000.0)
+    price = a.liquidation_price(BTC)
+    assert price is not None
+    before = a.wallets["ETH"].balance
+    a.mark(BTC, price * 0.999)
+    assert [e.symbol for e in a.events if e.kind == "liquidation"] == [BTC]
+    assert a.wallets["ETH"].balance == before
+    assert a.position(ETH).size == -10_000.0
+    a.audit()
+
+
+def test_margin_moves_between_a_position_and_the_wallet_of_its_coin() -> None:
+    a = account(margin_mode="isolated")
+    a.fill(ETH, 2_000.0, 2_000.0)
+    a.add_margin(ETH, 1.0)
+    assert a.wallets["ETH"].balance == pytest.approx(10.0 - 0.2 - 0.001 - 1.0)
+    assert a.wallets["BTC"].balance == 0.5
+    a.reduce_margin(ETH, 0.5)
+    assert a.wallets["ETH"].balance == pytest.approx(10.0 - 0.2 - 0.001 - 0.5)
+    a.fill(ETH, -2_000.0, 2_000.0)
+    assert a.wallets["ETH"].balance == pytest.approx(10.0 - 0.002)
+
+
+def test_funding_is_paid_in_the_coin() -> None:
+    a = account()
+    a.fill(ETH, 2_000.0, 2_000.0)
+    a.fund(ETH, 0.01)
+    assert a.ledger.totals["funding"] == pytest.approx(-0.01)  # ETH
+    assert a.wallets["ETH"].balance == pytest.approx(10.0 - 0.001 - 0.01)
+
+
+def test_deposits_and_withdrawals_name_their_wallet() -> None:
+    a = account()
+    a.deposit(1.0, "ETH")
+    a.withdraw(0.25, "BTC")
+    assert (a.wallets["ETH"].balance, a.wallets["BTC"].balance) == (11.0, 0.25)
+    with pytest.raises(CashError, match="no wallet in SOL; it has USD, BTC, ETH"):
+        a.deposit(1.0, "SOL")
+
+
+def test_a_coin_without_a_wallet_is_refused_by_name() -> None:
+    with pytest.raises(UnknownSymbol, match="settles in SOL, this account holds USD, BTC, ETH"):
+        account().mark("SOL/USD:SOL", 100.0)
+
+
+def test_a_copy_keeps_its_own_wallets() -> None:
+    a = account()
+    twin = a.fork()
+    twin.fill(BTC, 40_000.0, 40_000.0)
+    assert a.wallets["BTC"].balance == 0.5
+    assert twin.wallets["BTC"].balance < 0.5
+
+
+def test_the_account_is_dead_only_when_nothing_is_left_anywhere() -> None:
+    a = account()
+    a.fill(BTC, 80_000.0, 40_000.0)
+    a.mark(BTC, 20_000.0)
+    assert not a.dead
+    assert a.wallets["BTC"].balance == 0.0
+    a.fill(ETH, 80_000.0, 2_000.0)
+    a.mark(ETH, 1_000.0)
+    assert a.dead
+    a.deposit(1.0, "BTC")
+    assert not a.dead
