@@ -318,7 +318,7 @@ class Account(Cashier):
         table = self.venue.schedule(name).at(self.time)
         settings.check_cap(name, leverage, table, self.time)
         rule = self.venue.margin_at(self.time)
-        position = self.book[key] = Position(contract, leverage, mode, table, rule, leg)
+        position = self.book[key] = Position(contract, leverage, mode, table, rule, leg, name)
         position.taker = self.venue.fees_at(name, self.time).taker
         self._pair(position)
         self._know_price(name.partition("/")[0], position)
@@ -337,7 +337,8 @@ class Account(Cashier):
     def _pair(self, p: Position) -> None:
         """Let the two sides of a symbol know each other."""
         sides = {"long": "short", "short": "long"}
-        other = self.book.get(f"{p.market} {sides[p.leg]}") if p.leg else None
+        label = p.symbol.removesuffix(f" {p.leg}")
+        other = self.book.get(f"{label} {sides[p.leg]}") if p.leg else None
         if other is not None:
             p.other, other.other = other, p
             if not p.mark:

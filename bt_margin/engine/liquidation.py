@@ -92,7 +92,7 @@ def describe(account: Account, pool: Pool, closed: Mapping[str, int]) -> Breach:
     exposed = tuple(
         Exposed(
             p.market, p.contract, p.size, p.mark, -p.unrealised(), p.table, p.limits, p.entry,
-            p.opened, fees[p.symbol], p.leverage, p.leg,
+            p.opened, fees[p.symbol], p.leverage, p.leg, p.symbol,
         )
         for p in pool.positions
     )  # fmt: skip

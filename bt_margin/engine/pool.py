@@ -26,8 +26,9 @@ class Position:
     bound the mark over the current bar (both equal ``mark`` outside of one). ``limits`` is the venue's tier
     table in force, ``table`` the requirement the venue's ``rule`` makes of it for the position as it is
     (``plain``: the same object). ``opened`` is when it was opened, ``carried`` until when its carry is paid.
-    ``leg`` names the side of a symbol held both ways; ``symbol`` then ends in it, and ``other`` is the
-    other side. ``backs``: its mark is the price of a pledged coin.
+    ``market`` is the venue's symbol, ``symbol`` what the account calls it. ``leg`` names the side of a symbol
+    held both ways; ``symbol`` then ends in it, and ``other`` is the other side. ``backs``: its mark is the
+    price of a pledged coin.
     """
 
     __slots__ = (
@@ -64,10 +65,12 @@ class Position:
         limits: TierTable,
         rule: MarginRule | None = None,
         leg: str | None = None,
+        name: str | None = None,
     ) -> None:
         self.market = contract.symbol
         self.leg = leg
-        self.symbol = contract.symbol if leg is None else f"{contract.symbol} {leg}"
+        label = name or contract.symbol
+        self.symbol = label if leg is None else f"{label} {leg}"
         self.contract = contract
         self.inverse = contract.kind == "inverse"
         self.multiplier = contract.multiplier

@@ -78,6 +78,12 @@ def strategy_names(cerebro: Any) -> str:
     return ", ".join(names) or "Strategy"
 
 
+def feed_names(cerebro: Any) -> list[str]:
+    """The names of the feeds that trade: those of resampled clones are their source's."""
+    named = [str(data._name) for data in cerebro.datas if getattr(data, "data", data) is data]
+    return [name for name in dict.fromkeys(named) if name]
+
+
 def runnable(cerebro: Any) -> None:
     """:raises InputError: nothing to run on, or an optimisation, which is not one run."""
     if not cerebro.datas:

@@ -10,6 +10,8 @@ from typing import Any
 
 from bt_margin._version import __version__
 from bt_margin.errors import InputError, message
+from bt_margin.plugin import assemble
+from bt_margin.studies.across import Venues, across
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.refine import refined
 from bt_margin.studies.result import Run
@@ -31,6 +33,7 @@ def compare(
     *,
     params: Mapping[str, Any] | None = None,
     scenarios: Mapping[str, Mapping[str, Any]] | None = None,
+    venues: Venues | None = None,
     bounds: bool = False,
     progress: Progress | None = None,
     command: str = "",
@@ -40,7 +43,8 @@ def compare(
 
     ``strategy``, ``data``, ``params`` and the ``broker`` keywords are those of :func:`bt_margin.run`.
     ``scenarios`` name → broker keywords that replace the common ones (mixed modes through ``symbols``,
-    leverages, venues); cross and isolated by default. ``bounds=True`` also runs each scenario with the price
+    leverages, venues); cross and isolated by default, or with ``venues`` each venue of a list in each mode it
+    has (:mod:`bt_margin.studies.across`). ``bounds=True`` also runs each scenario with the price
     path inside the bar at its worst and at its best, and labels every liquidation certain or path-dependent.
     ``progress`` is called with the name of a run and the share of it done. ``detail`` may be a function
     ``(symbol, spans) -> frame`` as :class:`bt_margin.FinerBars`: then the finer bars of exactly the dangerous
@@ -54,13 +58,18 @@ def compare(
         again: dict[str, Any] = {
             "params": params,
             "scenarios": scenarios,
+            "venues": venues,
             "bounds": bounds,
             "progress": progress,
         }
         again |= {**broker, "command": command}
         return refined(lambda found: compare(strategy, data, **{**again, "detail": found}), finer)
-    chosen = _scenarios(scenarios, broker)
     cerebro, frames = prepare(strategy, data, params)
+    if venues is not None:
+        if scenarios is not None:
+            raise InputError("scenarios= and venues= both say what to compare; leave one out")
+        scenarios = across(venues, assemble.feed_names(cerebro), broker)
+    chosen = _scenarios(scenarios, broker)
     return run_all(
         cerebro,
         frames,

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from bt_margin.errors import InputError
 
 _SUFFIXES = (".P", "_PERP", "-PERP", "-SWAP", "PERP")
+#: Currencies that stand for a dollar.
+DOLLARS = frozenset(("USD", "USDT", "USDC", "BUSD", "FDUSD", "DAI"))
 _UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -42,6 +44,30 @@ def canonical(name: str, symbols: Iterable[str]) -> str | None:
         if squeezed(symbol) == wanted and (not colon or symbol.endswith(f":{settle}"))
     ]
     return found[0] if len(found) == 1 else None
+
+
+def equivalent(name: str, symbols: Iterable[str], currency: str) -> str | None:
+    """The linear dollar contract among ``symbols`` on the same coin, the one in ``currency`` first.
+
+    >>> equivalent("BTC/USDT:USDT", ["BTC/USD:BTC", "BTC/USDC:USDC"], "USDC")
+    'BTC/USDC:USDC'
+    """
+    base, quote, settle = _parts(name)
+    if quote not in DOLLARS or settle not in DOLLARS:
+        return None
+    pool = list(symbols)
+    if name in pool:
+        return name
+    same = [s for s in pool if _parts(s)[0] == base and DOLLARS.issuperset(_parts(s)[1:])]
+    same.sort(key=lambda s: (_parts(s)[2] != currency, _parts(s)[2] != settle, s))
+    return same[0] if same else None
+
+
+def _parts(symbol: str) -> tuple[str, str, str]:
+    """Base, quote and settlement of a unified symbol; spot settles in its quote."""
+    base, _, rest = symbol.partition("/")
+    quote, colon, settle = rest.partition(":")
+    return base, quote, settle if colon else quote
 
 
 def nearest(name: str, symbols: Iterable[str], limit: int = 4) -> list[str]:

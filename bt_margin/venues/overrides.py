@@ -66,6 +66,7 @@ def overridden(venue: Venue, overrides: Mapping[str, Mapping[str, object]]) -> V
     for name, given in overrides.items():
         _check_keys(name, given)
         symbol = _symbol(venue, name, given)
+        symbol = venue.stands_for.get(symbol, symbol)
         schedule = _schedule(name, given)
         if schedule is not None:
             schedules[symbol] = schedule

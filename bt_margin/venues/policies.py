@@ -37,7 +37,7 @@ class Exposed(NamedTuple):
 
     ``table`` its maintenance requirement by notional, ``limits`` the venue's table (None: the same);
     ``entry`` average price, ``opened`` when it was opened (UTC ms; 0 unknown), ``fees`` its fee rates,
-    ``leverage`` as chosen; ``leg`` names the side in hedge mode.
+    ``leverage`` as chosen; ``leg`` names the side in hedge mode, ``name`` is what the account calls it.
     """
 
     symbol: str
@@ -52,10 +52,13 @@ class Exposed(NamedTuple):
     fees: Fees | None = None
     leverage: float = 1.0
     leg: str | None = None
+    name: str = ""
 
     @property
     def key(self) -> str:
-        """What a closing names: the symbol, and in hedge mode its side."""
+        """What a closing names: the account's name of the position, else the symbol and its side."""
+        if self.name:
+            return self.name
         return self.symbol if self.leg is None else f"{self.symbol} {self.leg}"
 
     @property

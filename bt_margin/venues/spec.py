@@ -6,8 +6,8 @@ table or a fee rate at a moment in time and applies the formulas of :mod:`bt_mar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bt_margin.core.contract import Contract
@@ -16,7 +16,7 @@ from bt_margin.core.tiers import TierSchedule
 from bt_margin.errors import UnknownSymbol
 from bt_margin.venues.carry import Conversion, FundingRule
 from bt_margin.venues.margin import AtMark
-from bt_margin.venues.names import canonical, nearest
+from bt_margin.venues.names import canonical, equivalent, nearest
 
 if TYPE_CHECKING:
     from bt_margin.venues.carry import Carry, SharedRequirement
@@ -145,6 +145,8 @@ class Venue:
         when such coins are sold to pay a debt.
     margin_calls
         ratios of maintenance to equity at which the venue warns.
+    stands_for
+        other names for the venue's symbols, kept as they are in every result: the market a feed is from.
     exact, approximations, absent
         the fidelity statement: what is as on the venue, what is not (how, and which way it errs), and
         what is not there.
@@ -182,6 +184,7 @@ class Venue:
     margin_calls: tuple[float, ...] = (0.8,)
     exact: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    stands_for: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def resolve(self, name: str) -> str:
         """The venue's symbol for a name as people write it.
@@ -196,7 +199,7 @@ class Venue:
         >>> venue("binance").resolve("BTCUSDT.P")
         'BTC/USDT:USDT'
         """
-        if name in self.schedules or self.default_schedule is not None:
+        if name in self.schedules or self.default_schedule is not None or name in self.stands_for:
             return name
         found = canonical(name, self.schedules)
         if found is not None:
@@ -210,8 +213,38 @@ class Venue:
             f"dict(tiers=[(notional_cap, maintenance_rate, deduction), ...])}}"
         )
 
+    def equivalent(self, name: str) -> str | None:
+        """The venue's linear contract on the coin that ``name`` is about, whatever dollar it settles in.
+
+        A symbol of the venue is its own equivalent. None where there is none, or ``name`` is not a linear
+        contract on dollars.
+
+        >>> from bt_margin.venues import venue
+        >>> venue("binance").equivalent("BTC/USDC:USDC"), venue("binance").equivalent("BTC/USD:BTC")
+        ('BTC/USDC:USDC', None)
+        """
+        return equivalent(name, self.schedules, self.currency)
+
+    def standing_for(self, names: Iterable[str]) -> Venue:
+        """The same venue for feeds of other venues: each name stands for its :meth:`equivalent`.
+
+        Raises :class:`~bt_margin.errors.UnknownSymbol` for a coin the venue does not have.
+        """
+        found = dict(self.stands_for)
+        for name in names:
+            own = self.equivalent(name)
+            if own is None and self.default_schedule is None:
+                raise UnknownSymbol(
+                    f"{self.title} has no linear contract like {name!r}; "
+                    f"it knows {', '.join(nearest(name, self.schedules)) or 'other coins'}"
+                )
+            if own is not None and own != name:
+                found[name] = own
+        return replace(self, stands_for=found)
+
     def contract(self, symbol: str) -> Contract:
         """The contract behind a symbol (any spelling :meth:`resolve` knows)."""
+        symbol = self.stands_for.get(symbol, symbol)
         known = self.contracts.get(symbol)
         if known is not None:
             return known
@@ -221,6 +254,7 @@ class Venue:
 
     def schedule(self, symbol: str) -> TierSchedule:
         """The dated tier tables of a symbol (any spelling :meth:`resolve` knows)."""
+        symbol = self.stands_for.get(symbol, symbol)
         known = self.schedules.get(symbol)
         if known is not None:
             return known
@@ -261,6 +295,7 @@ class Venue:
 
         Before the first dated entry the first one is used.
         """
+        symbol = self.stands_for.get(symbol, symbol)
         if symbol not in self.schedules:
             symbol = self.resolve(symbol)
         current = _in_force(self.fees, ms)
