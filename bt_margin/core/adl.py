@@ -38,13 +38,14 @@ def stops_deleveraging(ratio: float, balance: float, stop: float) -> bool:
     return balance > 0 and ratio > stop
 
 
-def deleveraged_loss(change: float, highest_balance: float, threshold: float) -> float:
-    """The part of a symbol's loss that the pool does not bear   [settle], 0 or above.
+def deleveraged_loss(
+    pnl: float, highest_pnl: float, highest_balance: float, threshold: float
+) -> float:
+    """The part of a symbol's loss since its maximum that the pool does not bear   [settle], 0 or above.
 
-    change : of the symbol's result since its maximum, below 0 for a loss. The pool bears
-    threshold · highest balance.
+    The pool bears −threshold · highest balance of it (threshold below 0); the rest is closed.
 
-    >>> deleveraged_loss(-350_000, 1_000_000, -0.3), deleveraged_loss(-200_000, 1_000_000, -0.3)
+    >>> deleveraged_loss(-350_000, 0, 1_000_000, -0.3), deleveraged_loss(0, 200_000, 1_000_000, -0.3)
     (50000.0, 0)
     """
-    return max(0, threshold * highest_balance - change)
+    return max(0, threshold * highest_balance - (pnl - highest_pnl))

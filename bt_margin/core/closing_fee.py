@@ -17,7 +17,7 @@ from bt_margin.core.contract import Contract
 from bt_margin.core.health import direction
 from bt_margin.core.liquidation import liquidation_price_at
 
-__all__ = ["closing_fee", "closing_fee_of_balance", "legacy_cross_price"]
+__all__ = ["closing_fee", "closing_fee_of_balance", "legacy_cross_price", "opening_cost"]
 
 
 def closing_fee(
@@ -36,6 +36,21 @@ def closing_fee(
     """
     share = 1 - _facing(contract, size) / leverage
     return contract.notional(size, entry) * max(0, share) * taker
+
+
+def opening_cost(
+    contract: Contract, size: float, price: float, leverage: float, taker: float
+) -> float:
+    """What an order takes of the available balance: margin, its own fee and the fee of closing   [settle].
+
+    N/leverage + N·taker + N·(1 − k/leverage)·taker at the order price. Bybit, "Order Cost", read 2025.
+
+    >>> opening_cost(Contract("X"), size=1, price=50_000, leverage=10, taker=0.00055)
+    5052.25
+    """
+    notional = contract.notional(size, price)
+    kept = closing_fee(contract, size, price, leverage, taker)
+    return notional / leverage + notional * taker + kept
 
 
 def closing_fee_of_balance(

@@ -42,14 +42,18 @@ class EntryValueWithReserve:
 
     def requirement(self, held: Held) -> TierTable:
         """An amount: the table's maintenance of the uncovered entry value, and the reserve."""
-        value = held.value(held.entry) * uncovered(held)
         inverse = held.contract.kind == "inverse"
         reserve = own_reserve(held) if inverse else standard_reserve(held)
+        value = self.value(held, held.entry) * uncovered(held)
         return TierTable.fixed(held.limits.maintenance(value) + reserve)
+
+    def value(self, held: Held, price: float) -> float:
+        """The position's value, which stays what it was at entry   [settle]."""
+        return held.value(held.entry)
 
     def initial(self, held: Held, price: float) -> float:
         """Entry value over leverage, and the reserve; the price has no part in it."""
-        return held.value(held.entry) / held.leverage + standard_reserve(held)
+        return self.value(held, price) / held.leverage + standard_reserve(held)
 
     def cap(self, held: Held, price: float) -> float:
         """The cap of the highest tier that allows the leverage."""
@@ -73,9 +77,13 @@ class MarkValueWithReserve:
         """The table of the uncovered part, raised by the reserve."""
         return thinned(held.limits, uncovered(held)).raised(own_reserve(held), 0)
 
+    def value(self, held: Held, price: float) -> float:
+        """The position's value at the mark   [settle]."""
+        return held.value(price)
+
     def initial(self, held: Held, price: float) -> float:
         """Value over leverage and the reserve; isolated: at entry, whatever the price."""
-        value = held.value(held.entry if held.isolated else price)
+        value = self.value(held, held.entry if held.isolated else price)
         return value / held.leverage + standard_reserve(held)
 
     def cap(self, held: Held, price: float) -> float:

@@ -21,7 +21,7 @@ def test_a_loss_beyond_the_share_of_the_pool_is_not_borne_by_it() -> None:
     ratio = drawdown_ratio(F(-350_000), F(0), F(M))
     assert ratio == F(-35, 100)
     assert starts_deleveraging(ratio, M, F(-3, 10), 1)
-    assert deleveraged_loss(F(-350_000), F(M), F(-3, 10)) == 50_000
+    assert deleveraged_loss(F(-350_000), F(0), F(M), F(-3, 10)) == 50_000
 
 
 def test_the_maxima_of_the_window_count() -> None:
@@ -29,7 +29,8 @@ def test_the_maxima_of_the_window_count() -> None:
     ratio = drawdown_ratio(F(400_000), F(M), F(2 * M))
     assert ratio == F(-3, 10)
     assert starts_deleveraging(ratio, 2 * M, F(-3, 10), 1)
-    assert deleveraged_loss(F(-600_000), F(2 * M), F(-3, 10)) == 0
+    assert deleveraged_loss(F(400_000), F(M), F(2 * M), F(-3, 10)) == 0
+    assert deleveraged_loss(F(300_000), F(M), F(2 * M), F(-3, 10)) == 100_000
 
 
 def test_an_empty_pool_needs_no_drawdown() -> None:

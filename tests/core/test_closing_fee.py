@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bt_margin.core.closing_fee import closing_fee, closing_fee_of_balance, legacy_cross_price
+from bt_margin.core.closing_fee import (
+    closing_fee,
+    closing_fee_of_balance,
+    legacy_cross_price,
+    opening_cost,
+)
 from bt_margin.core.contract import Contract
 from bt_margin.core.health import direction
 
@@ -65,6 +70,14 @@ def test_the_reserve_of_a_real_position() -> None:
     fee = closing_fee(pair, 0.5, 1_073.85, 10, 0.0006)
     assert 536.925 / 10 + fee == pytest.approx(53.9824395, abs=1e-9)
     assert 536.925 * 0.005 + fee == pytest.approx(2.9745645, abs=1e-9)
+
+
+@pytest.mark.parametrize(("side", "kept"), [(1, 24.75), (-1, 30.25)])
+def test_the_published_order_cost_and_its_other_side(side: int, kept: float) -> None:
+    """1 BTC at 50,000, 10x, 0.055 %: 5,000 + 27.50 + 24.75; a short keeps 30.25 (help centre, Order Cost)."""
+    pair = Contract("BTC/USDT:USDT")
+    assert closing_fee(pair, side, 50_000, 10, 0.00055) == pytest.approx(kept, abs=1e-9)
+    assert opening_cost(pair, side, 50_000, 10, 0.00055) == pytest.approx(5_027.5 + kept, abs=1e-9)
 
 
 def test_the_legacy_page_of_2020() -> None:
