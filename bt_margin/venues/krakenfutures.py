@@ -1,0 +1,94 @@
+"""Kraken Futures, multi-collateral: linear perpetuals (PF), settled in USD, one coin a contract.
+
+    maintenance margin = notional at mark · mmr of the level, for the whole position, no deduction
+    initial margin     = notional · max(imr of the level, 1 / leverage);   imr = 2 · mmr at every level
+
+Levels go by the position's value in USD. A larger position asks for more margin and is refused only above
+the largest position of the contract. Levels are known for six contracts; others (SOL and
+XRP among them) are refused until the user brings a table. A snapshot holds from its date until the next that
+lists the symbol, and before its first one that one stands in.
+
+Modes. Cross is the default; a position can be isolated by itself. Trigger: the mark; a pool is in breach when
+its equity is *below* the maintenance margin. No fee is part of the requirement.
+
+Liquidation. Until 2026-03-25 the whole position goes to the market as an immediate order, and what it
+fetches beyond the bankruptcy price stays with the trader. From 2026-03-26 positions are sold in parts, for a
+fee. How much at a time, in which order and for which fee is not published: here the largest unrealised loss
+first, just enough to bring maintenance to 90 % of equity, at the taker fee. Two options change that,
+``partial_target`` and ``liquidation_fee``.
+
+Funding accrues all the time at the hour's rate: who holds for a part of the hour pays that part.
+
+Every number is listed with its source in ``venue.facts``; ``exact``, ``approximations`` and ``absent`` say
+how close this is.
+"""
+
+from __future__ import annotations
+
+from bt_margin.core.fees import Fees
+from bt_margin.venues import kraken_facts as facts
+from bt_margin.venues import numbers
+from bt_margin.venues.carry import FundingRule
+from bt_margin.venues.level_tables import contracts, largest_positions, schedules
+from bt_margin.venues.margin_by_level import ByLevel
+from bt_margin.venues.names import interval, moment
+from bt_margin.venues.partial_sale import PartialSale
+from bt_margin.venues.policies import LargestLossFirst, LiquidationPolicy
+from bt_margin.venues.spec import ALWAYS, OrderRule, SwitchRules, Venue
+from bt_margin.venues.tables import pinned
+
+TABLES = "kraken_futures.json"
+#: The day from which positions are liquidated in parts.
+PARTIAL_SINCE = moment("2026-03-26") or 0
+_OPENED = moment("2022-03-22") or 0
+_MAKER, _TAKER = 0.0002, 0.0005
+
+
+def krakenfutures(
+    *, as_of: int | None = None, partial_target: float = 0.9, liquidation_fee: float = _TAKER
+) -> Venue:
+    """Multi-collateral perpetuals with USD as the collateral.
+
+    partial_target : maintenance over equity after a partial liquidation, above 0 and below 1
+    liquidation_fee : rate on what a partial liquidation sells, from 2026-03-26
+
+    >>> from bt_margin.venues import venue
+    >>> table = venue("krakenfutures", as_of="2024-06-01").schedule("BTC/USD:USD").at(0)
+    >>> table.maintenance(500_000), table.maintenance(500_001), table.max_leverage(0)
+    (5000.0, 10000.02, 50.0)
+    """
+    fee = numbers.rate(numbers.number(liquidation_fee, "liquidation_fee", 0.0), "liquidation_fee")
+    fees = (
+        (_OPENED, Fees(_MAKER, _TAKER, _TAKER)),
+        (PARTIAL_SINCE, Fees(_MAKER, _TAKER, fee)),
+    )
+    policies: tuple[tuple[int, LiquidationPolicy], ...] = (
+        (ALWAYS, LargestLossFirst(settle="sale", residual="trader")),
+        (PARTIAL_SINCE, PartialSale(target=numbers.number(partial_target, "partial_target"))),
+    )
+    policies = pinned(policies, as_of)
+    rules = tuple((since, ByLevel(most)) for since, most in largest_positions(TABLES))
+    return Venue(
+        name="krakenfutures",
+        title="Kraken Futures",
+        currency="USD",
+        contracts=contracts(TABLES),
+        schedules=schedules(TABLES, as_of),
+        default_schedule=None,
+        fees=pinned(fees, as_of) or fees[:1],
+        funding_interval=interval("1h"),
+        liquidation=policies[0][1],
+        orders=OrderRule(fee_in_check=False, open_loss=False),
+        switching=SwitchRules(
+            mode_with_position=True, mode_with_orders=True, lower_leverage_isolated=True
+        ),
+        facts=(*facts.snapshots(TABLES), *facts.FUTURES, *facts.DERIVATIVES),
+        exact=facts.FUTURES_EXACT,
+        approximations=(*facts.FUTURES_APPROXIMATIONS, *facts.DERIVATIVES_APPROXIMATIONS),
+        absent=facts.FUTURES_ABSENT,
+        as_of=as_of,
+        margin=pinned(rules, as_of) or rules[:1],
+        liquidation_changes=policies[1:],
+        funding=FundingRule(accrues=True),
+        strict=True,
+    )
