@@ -133,7 +133,7 @@ class Cashier(Book):
     ) -> Event | None:
         """Settle funding and leave the verdict to the bar that goes on (the stepper's way)."""
         p = self.position(symbol)
-        if p.pool is None:
+        if p.pool is None or self.venue.funding.payer == "nobody":
             return None
         settings.valid_number(f"funding rate of {symbol}", rate)
         price = p.mark if mark is None else settings.valid_price(symbol, mark)

@@ -61,8 +61,9 @@ def missing_settlements(broker: Any) -> dict[str, int]:
     after_first = (first // every + 1) * every  # nothing is held before the first bar
     due = range(after_first, last + 1, every)
     found = {}
+    elsewhere = broker.account.venue.stands_for  # whose feeds settle at another venue's hours
     for quote in broker._instruments:
-        if quote.stamps:
+        if quote.stamps and quote.symbol not in elsewhere:
             there = {round(stamp.time / 60_000) for stamp in quote.stamps}
             gone = sum(1 for time in due if round(time / 60_000) not in there)
             if gone:
@@ -100,6 +101,11 @@ def notes(broker: Any) -> list[str]:
         if event.kind == "delisted":
             held = "what was open was closed at the last mark" if event.size else "nothing was open"
             said.append(f"{event.symbol} was delisted at {utc_text(event.time)}: {held}.")
+    for name, own in broker.account.venue.stands_for.items():
+        said.append(
+            f"{name} stands for {own} of {broker.account.venue.title}: prices, marks and funding are "
+            "those of the feed, the rules the venue's."
+        )
     for quote in broker._instruments:
         said.extend(str(note) for note in attribute_of(quote.data, "notes") or ())
     said.extend(broker.account.venue.approximations)

@@ -219,6 +219,37 @@ def sentences(name: str, title: str, items: Sequence[str]) -> str:
     return f"<section id='{name}'><h2>{escape(title)}</h2><ul class='plain'>{points}</ul></section>"
 
 
+#: Part of a venue's fidelity statement -> what it is called on the page.
+_PARTS = (("exact", "As on the venue"), ("approximated", "Approximated"), ("absent", "Not there"))
+
+
+def statements(meta: Meta) -> str:
+    """What of each venue is exact, what approximated and what is not there."""
+    venues = meta.get("statements") or []
+    if not venues:
+        return sentences("venue", "What the venue's model leaves out", meta["approximations"])
+    parts = "".join(_statement(each, len(venues) == 1) for each in venues)
+    title = "How true the venue's rules are" + ("" if len(venues) == 1 else ", venue by venue")
+    return f"<section id='venue'><h2>{title}</h2>{parts}</section>"
+
+
+def _statement(venue: Mapping[str, Any], alone: bool) -> str:
+    """One venue's lists, folded where there are several venues."""
+    lists = "".join(
+        f"<h3>{name}</h3><ul class='plain'>"
+        + "".join(f"<li>{escape(item)}</li>" for item in venue[part])
+        + "</ul>"
+        for part, name in _PARTS
+        if venue.get(part)
+    )
+    stands = ", ".join(f"{name} as {own}" for name, own in venue.get("stands_for", {}).items())
+    said = f"<p class='plain'>Traded here: {escape(stands)}.</p>" if stands else ""
+    title = escape(str(venue["venue"]))
+    if alone:
+        return f"<p><b>{title}</b></p>{said}{lists}"
+    return f"<details><summary>{title}</summary>{said}{lists}</details>"
+
+
 def stamp(meta: Meta) -> str:
     """How this was made: the command that makes it again, versions, data, settings in force."""
     facts = dict(meta["stamp"])

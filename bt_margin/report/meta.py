@@ -16,7 +16,7 @@ from bt_margin.report.sheets import sheets
 from bt_margin.report.tables import definitions, footnotes
 from bt_margin.report.verdict import verdict
 from bt_margin.report.waterfall import waterfalls
-from bt_margin.report.words import approximations, explain, fidelity
+from bt_margin.report.words import approximations, explain, fidelity, statements
 from bt_margin.studies.amounts import is_cash
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.result import Run
@@ -47,6 +47,7 @@ def meta_of(comparison: Comparison, symbols: Sequence[str]) -> dict[str, Any]:
             "tables": sheets(comparison),
             "fidelity": fidelity(comparison),
             "approximations": approximations(comparison),
+            "statements": statements(comparison),
             "definitions": definitions(),
             "footnotes": footnotes(),
             "stamp": dict(comparison.stamp),

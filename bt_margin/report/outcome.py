@@ -4,7 +4,7 @@
     headline      statistic → {scenario: number}, "difference" where there are two; null where there is none
     divergence    "steps" from one final equity to the other (waterfall by waterfall), and "partings"
     liquidations  one object per liquidation
-    scenarios, settings, stamp, fidelity, approximations
+    scenarios, settings, stamp, fidelity, approximations, statements
 
 Money is in ``currency``, rates are fractions, times are ISO 8601 in UTC.
 """
@@ -29,6 +29,7 @@ _AS_THEY_ARE = (
     "stamp",
     "fidelity",
     "approximations",
+    "statements",
 )
 
 
@@ -37,7 +38,7 @@ def outcome(meta: Mapping[str, Any]) -> dict[str, Any]:
     tables = meta["tables"]
     return {
         "format": meta["format"],
-        **{name: meta[name] for name in _AS_THEY_ARE},
+        **{name: meta[name] for name in _AS_THEY_ARE if name in meta},
         "headline": _headline(meta["headline"]),
         "divergence": {
             "steps": [_waterfall(each) for each in meta["waterfalls"]],

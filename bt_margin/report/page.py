@@ -74,7 +74,7 @@ def _body(meta: Mapping[str, Any]) -> Iterator[str]:
         "<div id='tables'></div>",
         "<div id='fidelity'>"
         + markup.sentences("true", "How true this is", meta["fidelity"])
-        + markup.sentences("venue", "What the venue's model leaves out", meta["approximations"])
+        + markup.statements(meta)
         + "</div>",
         markup.stamp(meta),
     ]

@@ -95,6 +95,21 @@ def approximations(comparison: Comparison) -> list[str]:
     return list(dict.fromkeys(text for venue in venues for text in venue.approximations))
 
 
+def statements(comparison: Comparison) -> list[dict[str, Any]]:
+    """The fidelity statement of each venue: its title, and what is exact, approximated and absent."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in comparison.runs.values():
+        venue = run.broker.account.venue
+        found[venue.title] = {
+            "venue": venue.title,
+            "exact": list(venue.exact),
+            "approximated": list(venue.approximations),
+            "absent": list(venue.absent),
+            "stands_for": dict(venue.stands_for),
+        }
+    return list(found.values())
+
+
 def data_notes(comparison: Comparison) -> list[str]:
     """What the data lacked (marks, funding, tier tables), each sentence once; nothing else."""
     rules = set(approximations(comparison))

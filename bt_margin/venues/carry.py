@@ -20,6 +20,7 @@ class FundingRule:
     payer
         ``"pool"``: the pool that backs the position pays. ``"wallet"``: an isolated position's payment
         comes out of the free wallet as far as that reaches, the rest out of its own margin.
+        ``"nobody"``: the venue has no funding, and a feed's rates are not charged.
     capped
         a payment takes no more than what the pool's equity exceeds its requirement by: funding alone
         does not liquidate.
@@ -28,7 +29,7 @@ class FundingRule:
         by bar; otherwise only positions open at the stamp pay, and they pay all of it.
     """
 
-    payer: Literal["pool", "wallet"] = "pool"
+    payer: Literal["pool", "wallet", "nobody"] = "pool"
     capped: bool = False
     accrues: bool = False
 

@@ -38,7 +38,8 @@ STATED: dict[str, dict[str, Any]] = {
         "liquidation_fee": 0.0,
         "funding_interval": "8h",
         "residual": "trader",
-    }
+    },
+    "dydx_v3": {"taker_fee": 0.0005, "maker_fee": 0.0002},
 }
 GRADES = {
     "P": "the venue's own page",
@@ -81,10 +82,14 @@ def venue_tables() -> str:
         parts += [
             f"## {venue.title} (`{name}`)",
             "",
-            "What bars cannot show, and what is done instead:",
-            "",
         ]
-        parts += [f"- {plain(text)}" for text in venue.approximations]
+        for title, said in (
+            ("As on the venue:", venue.exact),
+            ("Approximated:", venue.approximations),
+            ("Not there:", venue.absent),
+        ):
+            if said:
+                parts += [title, "", *(f"- {plain(text)}" for text in said), ""]
         parts += ["", "| fact | value | source | as of | grade |", "|---|---|---|---|---|"]
         parts += [
             f"| {' | '.join(map(plain, (f.topic, f.value, f.source, f.as_of, f.tag)))} |"

@@ -217,3 +217,21 @@ def test_scripts_are_short_files_of_short_functions_and_put_nothing_in_as_markup
 def test_the_library_cannot_end_its_script_element() -> None:
     assert "</script" not in style.chart_library().lower()
     assert "</script" not in style.script().lower()
+
+
+def test_each_venue_says_what_is_exact_approximated_and_absent(made: Any) -> None:
+    one = {
+        "venue": "Here & there",
+        "exact": ["The <price>."],
+        "approximated": ["The depth: too cheap."],
+        "absent": ["Lending."],
+        "stands_for": {"BTC/USDT:USDT": "BTC/USDC:USDC"},
+    }
+    alone = markup.statements(made.meta | {"statements": [one]})
+    assert "Here &amp; there" in alone
+    assert "The &lt;price&gt;." in alone
+    assert "<h3>Not there</h3>" in alone
+    assert "BTC/USDT:USDT as BTC/USDC:USDC" in alone
+    assert "<details>" not in alone
+    two = markup.statements(made.meta | {"statements": [one, one | {"venue": "Elsewhere"}]})
+    assert two.count("<details><summary>") == 2
