@@ -50,7 +50,13 @@ _BUILDERS: dict[str, tuple[str, str] | Callable[..., Venue]] = {
     "okx": ("bt_margin.venues.okx", "okx"),
 }
 #: Other names (ccxt's class names) for the same venues.
-_ALIASES = {"aave": "aave_v3", "binanceusdm": "binance", "gmx": "gmx_v2", "kraken": "krakenspot"}
+_ALIASES = {
+    "aave": "aave_v3",
+    "binanceusdm": "binance",
+    "dydx": "dydx_v4",
+    "gmx": "gmx_v2",
+    "kraken": "krakenspot",
+}
 
 
 def venues() -> tuple[str, ...]:

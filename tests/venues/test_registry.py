@@ -20,8 +20,12 @@ GENERIC = {
 }
 
 
+#: Venues that assume nothing about some of their numbers.
+STATED = {"generic": GENERIC, "dydx_v3": {"taker_fee": 0.0005, "maker_fee": 0.0002}}
+
+
 def options(name: str) -> dict[str, object]:
-    return dict(GENERIC) if name == "generic" else {}
+    return dict(STATED.get(name, {}))
 
 
 def test_the_names_can_be_listed_from_the_package() -> None:
