@@ -58,6 +58,7 @@ def compare(
     auto_top_up: o.AutoTopUp = False,
     set_: o.Set = None,
     scenario: o.Scenario = None,
+    venues: o.Venues = None,
     intrabar: o.Intrabar = "adverse",
     bounds: o.Bounds = False,
     out: o.Out = None,
@@ -71,6 +72,8 @@ def compare(
 
     Example: bt-margin compare my.py:Trend --data data/binance --since 2025-10-01 --set fast=20
 
+    Example: bt-margin compare my.py --data data/binance --venues binance,bybit,okx,hyperliquid
+
     Example: bt-margin compare my.py --exchange binanceusdm --symbols BTC/USDT:USDT --since 2025-01-01
     """
     with shell.plain_errors():
@@ -79,10 +82,11 @@ def compare(
             data, symbols, since, until, timeframe, source, exchange, store, exchange_options, offline,
             missing_funding, missing_marks, detail,
         )  # fmt: skip
-        rules = chosen_venue(market.venue(venue), rule, as_of)
+        rules = None if venues else chosen_venue(market.venue(venue), rule, as_of)
+        _one_of(venues, venue, rule, scenario)
         found = _strategy(strategy)  # before anything is downloaded
         keywords: dict[str, Any] = {
-            "venue": rules,
+            **({} if rules is None else {"venue": rules}),
             "detail": market.finer(output.silent),
             "leverage": leverage,
             "cash": cash,
@@ -94,7 +98,32 @@ def compare(
         }
         params = parse.assignments(set_ or [], "--set")
         study = Study(found, params, parse.scenarios(scenario or []), bounds)
-        tell(_run(study, market.frames(output.silent), keywords, output.silent), output)
+        frames = market.frames(output.silent)
+        if venues:
+            study = study._replace(scenarios=_across(venues, frames, keywords))
+        tell(_run(study, frames, keywords, output.silent), output)
+
+
+def _one_of(
+    venues: str | None, venue: str | None, rule: list[str] | None, scenario: list[str] | None
+) -> None:
+    """Refuse two answers to what is compared."""
+    from bt_margin.errors import InputError
+
+    others = {"--venue": venue, "--rule": rule, "--scenario": scenario}
+    said = [name for name, given in others.items() if given]
+    if venues and said:
+        raise InputError(f"--venues already says whose rules are compared; leave out {said[0]}")
+
+
+def _across(
+    venues: str, frames: Mapping[str, Any], keywords: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """A scenario for each venue and mode."""
+    from bt_margin.studies.across import across
+
+    names = [name.strip() for name in venues.split(",") if name.strip()]
+    return across(names, frames, keywords)
 
 
 def chosen_venue(name: str, rules: list[str] | None, as_of: str | None) -> Any:

@@ -94,6 +94,14 @@ Venue = Annotated[
         help="Whose rules apply; default: those of --exchange, else binance.",
     ),
 ]
+Venues = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,...",
+        rich_help_panel=STUDY,
+        help="Compare the rules of several venues, each in every margin mode it has.",
+    ),
+]
 Rule = Annotated[
     list[str] | None,
     typer.Option(

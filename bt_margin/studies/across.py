@@ -38,14 +38,25 @@ def across(
     for word in ("venue", "margin_mode"):
         if word in broker:
             raise InputError(f"{word}= says what venues= compares; leave one of them out")
-    names, found = list(symbols), {}
+    names = list(symbols)
+    found: dict[str, dict[str, Any]] = {}
     for label, given in _named(venues).items():
         rules = _made(given, broker).standing_for(names)
         own = {"venue": rules, "symbols": _leverages(rules, names, broker)}
-        for mode in rules.modes:
-            found[f"{label} {mode}"] = {**own, "margin_mode": mode}
-        if "cross" not in rules.modes:
-            found[f"{label} {TOPPED_UP}"] = {**own, "margin_mode": "isolated", "auto_top_up": True}
+        found |= {f"{label} {mode}": own | setting for mode, setting in modes_of(rules).items()}
+    return found
+
+
+def modes_of(rules: Venue) -> dict[str, dict[str, Any]]:
+    """Scenarios of one venue: its margin modes, and topped-up isolated margin where it has no cross.
+
+    >>> from bt_margin.venues import venue
+    >>> list(modes_of(venue("binance"))), list(modes_of(venue("gmx_v2")))
+    (['cross', 'isolated'], ['isolated', 'isolated, topped up'])
+    """
+    found: dict[str, dict[str, Any]] = {mode: {"margin_mode": mode} for mode in rules.modes}
+    if "cross" not in rules.modes:
+        found[TOPPED_UP] = {"margin_mode": "isolated", "auto_top_up": True}
     return found
 
 

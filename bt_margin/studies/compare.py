@@ -11,12 +11,13 @@ from typing import Any
 from bt_margin._version import __version__
 from bt_margin.errors import InputError, message
 from bt_margin.plugin import assemble
-from bt_margin.studies.across import Venues, across
+from bt_margin.studies.across import Venues, across, modes_of
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.refine import refined
 from bt_margin.studies.result import Run
 from bt_margin.studies.run import params_of, prepare
 from bt_margin.studies.scenarios import reporting, run_all
+from bt_margin.venues import venue as make_venue
 
 #: What is compared when nothing else is said.
 SCENARIOS: Mapping[str, Mapping[str, Any]] = {
@@ -43,9 +44,10 @@ def compare(
 
     ``strategy``, ``data``, ``params`` and the ``broker`` keywords are those of :func:`bt_margin.run`.
     ``scenarios`` name → broker keywords that replace the common ones (mixed modes through ``symbols``,
-    leverages, venues); cross and isolated by default, or with ``venues`` each venue of a list in each mode it
-    has (:mod:`bt_margin.studies.across`). ``bounds=True`` also runs each scenario with the price
-    path inside the bar at its worst and at its best, and labels every liquidation certain or path-dependent.
+    leverages, venues); by default the venue's margin modes, cross and isolated, or with ``venues`` each venue
+    of a list in each mode it has (:mod:`bt_margin.studies.across`). ``bounds=True`` also runs each scenario
+    with the price path inside the bar at its worst and at its best, and labels every liquidation certain or
+    path-dependent.
     ``progress`` is called with the name of a run and the share of it done. ``detail`` may be a function
     ``(symbol, spans) -> frame`` as :class:`bt_margin.FinerBars`: then the finer bars of exactly the dangerous
     bars are asked for and the runs repeated along them (:mod:`bt_margin.studies.refine`).
@@ -90,7 +92,9 @@ def _scenarios(
                 f"margin_mode={broker['margin_mode']!r} given, but the margin mode is what is compared; "
                 "leave it out, or say what to compare with scenarios={...}"
             )
-        given = SCENARIOS
+        rules = broker.get("venue")
+        rules = make_venue(rules, as_of=broker.get("as_of")) if isinstance(rules, str) else rules
+        given = SCENARIOS if rules is None else modes_of(rules)
     if not isinstance(given, Mapping) or not given:
         raise InputError(
             message(
