@@ -8,6 +8,7 @@ import typer
 
 from bt_margin._version import __version__
 from bt_margin.cli import calc, check, compare, download, report, run, sample, shell, store_verbs
+from bt_margin.cli import verify as verify_verb
 from bt_margin.cli.help import Sectioned
 
 EXAMPLES = """Cross or isolated margin? Run a backtrader strategy under both and see where they part.
@@ -57,5 +58,6 @@ for name, verb in (
     ("export", store_verbs.export),
     ("sample", sample.sample),
     ("calc", calc.calc),
+    ("verify", verify_verb.verify),
 ):
     app.command(name, cls=Sectioned)(verb)

@@ -16,6 +16,7 @@ from bt_margin.engine.account import Account
 from bt_margin.engine.pool import MarginMode, Position
 from bt_margin.engine.settings import valid_mode
 from bt_margin.errors import InputError, UnknownMode, message, near
+from bt_margin.venues import venue as find_venue
 from bt_margin.venues.spec import Venue
 
 MODES = ("cross", "isolated")
@@ -23,12 +24,17 @@ MODES = ("cross", "isolated")
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A position to ask about: ``size`` signed contracts, ``mark`` where it stands (``None``: at entry)."""
+    """A position to ask about: ``size`` signed contracts, ``mark`` where it stands (``None``: at entry).
+
+    ``leverage`` and isolated ``margin`` of its own, in place of those it is asked with.
+    """
 
     symbol: str
     size: float
     entry: float
     mark: float | None = None
+    leverage: float | None = None
+    margin: float | None = None
 
     @property
     def at(self) -> float:
@@ -149,14 +155,19 @@ def hold(venue: Venue, holdings: Sequence[Holding], terms: Terms) -> Account:
     names = keys(holdings)
     if names != [h.symbol for h in holdings]:
         venue = replace(venue, hedge=True)
-    currency = venue.contract(holdings[0].symbol).settle
     account = Account(
-        venue, terms.wallet, terms.margin_mode, terms.leverage, currency=currency, time=terms.time
+        venue,
+        terms.wallet,
+        terms.margin_mode,
+        terms.leverage,
+        symbols={h.symbol: {"leverage": h.leverage} for h in holdings if h.leverage is not None},
+        currency=venue.contract(holdings[0].symbol).settle,
+        time=terms.time,
     )
     for key, holding in zip(names, holdings, strict=True):
         account.position(key).move(holding.at)
     for key, holding in zip(names, holdings, strict=True):
-        _put(account, key, holding, terms.margin)
+        _put(account, key, holding, terms.margin if holding.margin is None else holding.margin)
     return account
 
 
@@ -216,6 +227,28 @@ def with_tier(venue: Venue, symbol: str, numbers: Mapping[str, float | None]) ->
     if numbers.get("taker") is not None:
         own["taker_fee"] = numbers["taker"]
     return venue.with_symbols({symbol: own}) if own else venue
+
+
+def rules_of(
+    name: str,
+    as_of: str | None = None,
+    options: Mapping[str, object] | None = None,
+    tier: Mapping[str, float | None] | None = None,
+) -> Venue:
+    """The venue by name; ``"generic"`` with an explicit tier lives on that tier's numbers alone.
+
+    >>> rules_of("generic", tier={"mmr": 0.005, "taker": 0.0}).schedule("BTC").at(0).maintenance(10_000)
+    50.0
+    """
+    own, given = tier or {}, dict(options or {})
+    if name == "generic" and own.get("mmr") is not None:
+        fee = own.get("taker") or 0.0
+        stated: dict[str, object] = {
+            "maintenance_rate": own["mmr"], "taker_fee": fee, "maker_fee": fee, "liquidation_fee": 0.0,
+            "funding_interval": "8h", "residual": "trader",
+        }  # fmt: skip
+        given = stated | given
+    return find_venue(name, as_of=as_of, **given)
 
 
 def _check(
