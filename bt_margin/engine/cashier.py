@@ -16,6 +16,7 @@ from bt_margin.engine.events import Event
 from bt_margin.engine.pledge import Pledge
 from bt_margin.engine.pool import Pool, Position
 from bt_margin.errors import CashError
+from bt_margin.venues.names import DOLLARS
 
 if TYPE_CHECKING:
     from bt_margin.engine.liquidation import Hooks
@@ -98,7 +99,9 @@ class Cashier(Book):
             vault = self.vault[coin] = Pool(f"collateral:{coin}", "cross", coin)
             pledge = Pledge(vault, ratio)
             self.cross.pledges.append(pledge)
-            self._source_of(pledge, self.sources.get(coin), self.rates.get(coin, 0.0))
+            dollar = 1.0 if DOLLARS.issuperset((coin, self.currency)) else 0.0
+            source = None if coin in self.rates else self.sources.get(coin)
+            self._source_of(pledge, source, self.rates.get(coin, dollar))
         self.deposit(amount, coin)
 
     @staticmethod

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from bt_margin.core.fees import Fees
 from bt_margin.venues import binance_facts as facts
+from bt_margin.venues.carry import Conversion
 from bt_margin.venues.names import interval, moment
 from bt_margin.venues.policies import JustEnough
 from bt_margin.venues.spec import OrderRule, SwitchRules, Venue
@@ -57,8 +58,25 @@ _SELL_PREMIUM = ((_ms("2026-01-05"), 0.0015),)
 _MIN_NOTIONAL = 5.0
 
 
-def usdm(*, as_of: int | None = None) -> Venue:
-    """USD-M futures in single-asset, one-way mode.
+#: Share of an asset's value that is margin in multi-assets mode.
+_COLLATERAL = {
+    asset: ((_ms("2021-01-01"), ratio),)
+    for ratio, assets in (
+        (0.9999, ("USDC", "BUSD")),
+        (0.95, ("BTC", "ETH", "BNB")),
+        (0.90, ("XRP", "ADA", "DOT", "SOL")),
+    )
+    for asset in assets
+}
+#: A negative balance beyond 10,000 USD is paid by selling collateral at 97.5 % of its price.
+_CONVERSION = Conversion(discount=0.025, threshold=10_000.0)
+
+
+def usdm(*, as_of: int | None = None, multi_assets: bool = False) -> Venue:
+    """USD-M futures; ``multi_assets`` takes other coins as collateral of the one cross account.
+
+    In single-asset mode (the default) only the settlement currency is margin. In multi-assets mode
+    ``collateral={"BTC": 0.2}`` counts at its ratio, and isolated margin does not exist.
 
     >>> from bt_margin.venues import venue
     >>> table = venue("binance").schedule("BTC/USDT:USDT").at(1_790_640_000_000)
@@ -78,9 +96,16 @@ def usdm(*, as_of: int | None = None) -> Venue:
         orders=_orders(as_of),
         switching=_switching(),
         symbol_fees=liquidation_fees(USDM_TABLES),
-        facts=(*facts.snapshots(USDM_TABLES), *facts.USDM, *facts.COMMON),
-        approximations=(*facts.USDM_APPROXIMATIONS, *facts.APPROXIMATIONS),
+        facts=(*facts.snapshots(USDM_TABLES), *facts.USDM, *facts.COMMON, *facts.MULTI_ASSETS),
+        approximations=(*facts.USDM_APPROXIMATIONS, *facts.APPROXIMATIONS)
+        + (facts.MULTI_ASSETS_APPROXIMATIONS if multi_assets else ()),
         as_of=as_of,
+        modes=("cross",) if multi_assets else ("cross", "isolated"),
+        collateral=_COLLATERAL if multi_assets else {},
+        conversion=_CONVERSION,
+        exact=facts.EXACT,
+        hedge=True,
+        absent=facts.USDM_ABSENT,
     )
 
 
@@ -108,6 +133,9 @@ def coinm(*, as_of: int | None = None) -> Venue:
         facts=(*facts.snapshots(COINM_TABLES), *facts.COINM, *facts.COMMON),
         approximations=(*facts.COINM_APPROXIMATIONS, *facts.APPROXIMATIONS),
         as_of=as_of,
+        exact=facts.EXACT,
+        hedge=True,
+        absent=facts.COINM_ABSENT,
     )
 
 

@@ -99,30 +99,68 @@ COINM: tuple[Fact, ...] = (
     Fact("tick, lot", "0.1 USD, 1 contract", _INFO, "2026-09-26", "R"),
 )
 
+MULTI_ASSETS: tuple[Fact, ...] = (
+    Fact("multi-assets mode, modes", "cross only, whole account", "Binance FAQ: Multi-Assets Mode",
+         "2021", "P"),
+    Fact("multi-assets mode, collateral ratio", "0.9999 USDT, USDC; 0.95 BTC, ETH, BNB; 0.90 XRP, "
+         "ADA, DOT, SOL; one state for all dates", "Binance FAQ: Multi-Assets Mode", "2021", "P"),
+    Fact("multi-assets mode, BUSD", "as USDC", "not listed on the page read; our choice", "2026",
+         "N"),
+    Fact("multi-assets mode, conversion", "when a negative balance passes 10,000 USD, and on "
+         "liquidation, at 97.5 % of the price", "Binance: Multi-Assets Mode Info (example)",
+         "2021", "P"),
+    Fact("multi-assets mode, negative balance", "counted in full", "from memory", "2026", "M"),
+    Fact("hedge mode", "both sides of a symbol, each with entry, rate and deduction of its own; "
+         "one liquidation price in cross, two in isolated; margin for both sides",
+         "Binance FAQ: How to Calculate Liquidation Price of USD-M Futures Contracts", "2024", "P"),
+)
+
+EXACT: tuple[str, ...] = (
+    "Maintenance margin at the mark by the tier table in force; liquidation and bankruptcy price, "
+    "cross and isolated, one-way and hedge.",
+    "Order cost: initial margin and open loss, the sell premium since its date.",
+    "Funding at the stamp, on the mark, by positions open then.",
+    "When margin mode, leverage and isolated margin may change, with the codes of the refusals.",
+)
 APPROXIMATIONS: tuple[str, ...] = (
     "Liquidation orders fill at the crossing price (with the slippage you set); the depth of the "
-    "book and the price bounds of such orders are not in bars.",
-    "Auto-deleveraging needs the other traders' positions and is not simulated: the insurance fund "
-    "always takes over.",
-    "VIP levels, BNB discounts and promotions are left out; give your own fees per symbol.",
-    "The liquidation fee, tick, lot and minimum notional are one recorded state for all dates.",
-    "Which cross position is closed first, and how much isolated margin may be taken out, is not "
-    "published; see the facts tagged N.",
+    "book and the price bounds of such orders are not in bars: closed too well, so what is left is "
+    "too much, unless a slippage is set.",
+    "VIP levels, BNB discounts and promotions are left out (fees too high for those who have "
+    "them); give your own fees per symbol.",
+    "The liquidation fee, tick, lot and minimum notional are one recorded state for all dates; the "
+    "fee of other dates may be higher or lower.",
+    "Which cross position is closed first is not published (largest loss first here), nor how much "
+    "is closed (the ratio is brought to 0.9: a little too much), nor how much isolated margin may "
+    "be taken out; see the facts tagged N.",
     "Positions opened within about 15 seconds of a funding stamp may or may not pay there; here "
     "the stamp is exact.",
 )
 USDM_APPROXIMATIONS: tuple[str, ...] = (
     "Symbols outside the older snapshots use their first known table for earlier dates "
-    "(is_proxy); most symbols are known only as of 2026-09-29.",
-    "The taker fee changes from 0.04 % to 0.05 % on the date 0.05 % is first seen (2024-04-28).",
-    "Multi-assets mode, portfolio margin and hedge mode are not modelled; contracts settled in "
-    "other currencies than USDT have the same fees here.",
-    "Delivery contracts with an expiry are not listed.",
+    "(is_proxy); most symbols are known only as of 2026-09-29, whose rates are mostly lower than "
+    "those before: liquidated too late then.",
+    "The taker fee changes from 0.04 % to 0.05 % on the date 0.05 % is first seen (2024-04-28): too "
+    "cheap for the days between the true date and that one.",
+    "Contracts settled in other currencies than USDT have the same fees here.",
+)
+MULTI_ASSETS_APPROXIMATIONS: tuple[str, ...] = (
+    "The balance in USDT counts in full, not at 99.99 %: liquidated later by a hundredth of a per "
+    "cent of it.",
+    "Collateral ratios are those of 2021 for all dates.",
+    "Profit and funding of contracts settled in USDC reach the wallet of the account's currency.",
 )
 COINM_APPROXIMATIONS: tuple[str, ...] = (
     "Only the BTC perpetual has a sourced table; the two highest tiers are inferred from the rest "
     "of the ladder.",
 )
+_ABSENT = (
+    "Auto-deleveraging: it needs the other traders' positions; the insurance fund always takes over.",
+    "Portfolio margin, and delivery contracts with an expiry.",
+    "The limit of 20x for accounts younger than 60 days.",
+)
+USDM_ABSENT: tuple[str, ...] = (*_ABSENT, "European credits mode.")
+COINM_ABSENT: tuple[str, ...] = _ABSENT
 
 
 def snapshots(name: str) -> tuple[Fact, ...]:
