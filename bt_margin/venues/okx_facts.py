@@ -242,7 +242,8 @@ ABSENT: tuple[str, ...] = (
 
 MULTI_ABSENT: tuple[str, ...] = (
     "Discount rates that fall with the amount: one rate per coin, too generous for large amounts.",
-    "Automatic borrowing, its interest and its own requirements.",
+    "Automatic borrowing, its interest and its own requirements: a negative balance costs nothing here.",
+    "The terms on which coins are sold in a liquidation: here at their mark, once no position is left.",
 )
 
 
