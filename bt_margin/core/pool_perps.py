@@ -256,12 +256,12 @@ def decreased(
     GMX V2, contracts/position/DecreasePositionCollateralUtils.sol:processCollateral.
 
     >>> decreased(200_000, 40, 50_000, 20_000, 4_980)
-    Decreased(size=180000, tokens=36.0, collateral=49920.0, paid=0.0)
+    Decreased(size=180000, tokens=36.0, collateral=49920.0, paid=0)
     """
     share = closed / size
     net = (token_pnl(size, tokens, price) * share - fees) / collateral_price
     left = collateral + min(0, net) - withdrawn
-    return Decreased(size - closed, tokens - tokens * share, left, max(0.0, net) + withdrawn)
+    return Decreased(size - closed, tokens - tokens * share, left, max(0, net) + withdrawn)
 
 
 def capped_pnl(pnl: float, pool_pnl: float, pool_value: float, most: float) -> float:
