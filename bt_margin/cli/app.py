@@ -8,6 +8,7 @@ import typer
 
 from bt_margin._version import __version__
 from bt_margin.cli import calc, check, compare, download, report, run, sample, shell, store_verbs
+from bt_margin.cli import venues as venues_verb
 from bt_margin.cli import verify as verify_verb
 from bt_margin.cli.help import Sectioned
 
@@ -59,5 +60,6 @@ for name, verb in (
     ("sample", sample.sample),
     ("calc", calc.calc),
     ("verify", verify_verb.verify),
+    ("venues", venues_verb.venues),
 ):
     app.command(name, cls=Sectioned)(verb)
