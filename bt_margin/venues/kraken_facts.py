@@ -168,6 +168,7 @@ SPOT: tuple[Fact, ...] = (
         "P",
     ),
     Fact("liquidation fee", "the taker fee", _OURS, "2026", "N"),
+    Fact("funding", "none: opening and rollover fees instead", _MARGIN_FEES, "2026-02-10", "P"),
     Fact(
         "opening and rollover fee",
         "BTC 0.0001, other coins 0.0002, each 4 h from the fourth hour on",
@@ -243,8 +244,9 @@ DERIVATIVES_APPROXIMATIONS: tuple[str, ...] = (
     "Tables are applied from the first date they can be of, and stand in before it; the true days "
     "of change are not known.",
     "Fees are those of the lowest volume, one state for all dates.",
-    "Funding is charged bar by bar as it accrues, where the venue counts it as unrealised and "
-    "settles it each hour: the same equity.",
+    "Funding is charged whole, at the hour's stamp, on what is held then, where the venue lets it "
+    "accrue: who opens within the hour pays too much and who closes within it too little, by less "
+    "than one hour's rate.",
 )
 FUTURES_APPROXIMATIONS: tuple[str, ...] = (
     "From 2025-09 the levels of BTC above 5,000,000 USD are those of the table before: too much "
@@ -267,6 +269,8 @@ SPOT_APPROXIMATIONS: tuple[str, ...] = (
     "Margin rates follow the market; here BTC, other coins and USD have one rate per date: between "
     "2021 and 2026 the rate of USD may be off by 0.005 % either way.",
     "A loss beyond the account is booked as a shortfall; the venue may claim it: too cheap.",
+    "Leverage belongs to the symbol and may be changed with a position open; on the venue it "
+    "belongs to the order and stays.",
     "The most leverage of a pair is known from few dates; 1x is treated like any other leverage, "
     "though it borrows nothing on the venue.",
 )
@@ -274,7 +278,7 @@ SPOT_APPROXIMATIONS: tuple[str, ...] = (
 FUTURES_EXACT: tuple[str, ...] = (
     "maintenance and initial margin of a position by its level, at the mark",
     "liquidation and bankruptcy price, cross and isolated",
-    "funding for the part of the hour a position is held",
+    "funding of whole hours",
     "the trader keeps what a liquidation leaves",
 )
 INVERSE_EXACT: tuple[str, ...] = (

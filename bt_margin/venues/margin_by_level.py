@@ -74,7 +74,8 @@ def required(held: Held) -> TierTable:
     0.00125
     """
     if held.contract.kind == "inverse":
-        return TierTable.flat(level(held, held.entry).mmr)
+        tier = level(held, held.entry)
+        return TierTable.flat(tier.mmr, tier.max_leverage)
     return held.limits
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -167,6 +168,21 @@ def test_a_lower_leverage_of_ones_own_asks_for_more() -> None:
         assert acc.initial() == near(asked)
     with pytest.raises(LeverageError, match="exceeds 50"):
         opened(account("krakenfutures", FULL, 20_000, leverage=51), PF, 1, 50_000)
+
+
+def test_meeting_the_requirement_is_no_breach_on_futures_and_one_on_spot() -> None:
+    """Futures: equity *below* the requirement. 3 − (102 − 100) = 1 % of 100. Spot: at 40 %."""
+    none = {"taker_fee": 0.0, "maker_fee": 0.0, "liquidation_fee": 0.0}
+    for name, symbol in (("krakenfutures", PF), ("krakenfutures", "ETH/USD:USD")):
+        free = btm.venue(name).with_symbols({symbol: none})
+        acc = opened(btm.Account(free, cash=3.0, leverage=50, time=ms(FULL)), symbol, 1, 102.0)
+        assert not acc.mark(symbol, 100.0)
+        assert acc.equity() == acc.maintenance()
+        assert acc.mark(symbol, 99.99)
+    free = replace(btm.venue("krakenspot").with_symbols({SPOT: none}), carry=None)
+    acc = opened(btm.Account(free, cash=10_000.0, leverage=5, time=ms(FULL)), SPOT, 1, 20_000.0)
+    assert not acc.mark(SPOT, 13_200.01)
+    assert acc.mark(SPOT, 11_600.0)
 
 
 # -- the day of the partial liquidation ------------------------------------------------------------
