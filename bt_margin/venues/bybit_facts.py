@@ -338,10 +338,12 @@ APPROXIMATIONS: tuple[str, ...] = (
     "over at its bankruptcy price.",
     "In hedge mode the initial margin of both sides is asked in full, too dear; both sides can be held "
     "of USDC and inverse contracts too, which the venue does not offer.",
-    "Collateral ratios are API samples of BTC alone, one ratio for every amount; other coins than the "
-    "settlement currency count in full only where you say so.",
-    "How much isolated margin may be taken out, and what automatic top-ups add, is not published; see "
-    "the facts tagged N.",
+    "Collateral ratios are API samples of BTC alone, one ratio for every amount; of other coins none is "
+    "known, so they cannot be pledged.",
+    "Contracts stand on the wallet of the currency they settle in (and on pledged coins); the unified "
+    "account margins all of them together: with several wallets liquidation too early.",
+    "How much isolated margin may be taken out, and what automatic top-ups add, is not published (see "
+    "the facts tagged N); top-ups work for inverse contracts too, which the venue does not offer.",
     "The liquidation price shown is not rounded; the venue rounds a long's up to the tick "
     "(core.ticks.round_up_to_tick), at most one tick.",
     "VIP levels and regional fees are left out; give your own fees per symbol.",

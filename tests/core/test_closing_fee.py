@@ -60,6 +60,7 @@ def test_a_fully_paid_position_has_no_bankruptcy_price_and_reserves_nothing(
 ) -> None:
     value = contract.notional(size, F(100))
     assert closing_fee(contract, size, F(100), F(1), F(1, 1_000)) == 0
+    assert closing_fee(contract, size, F(100), F(1, 2), F(1, 1_000)) == 0
     assert closing_fee_of_balance(contract, size, F(100), value * 2, F(1, 1_000)) == 0
     assert closing_fee(contract, -size, F(100), F(1), F(1, 1_000)) == 2 * value / 1_000
 

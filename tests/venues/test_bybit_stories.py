@@ -128,11 +128,23 @@ def test_an_opening_takes_the_published_order_cost(kind: str, side: int, day: st
     assert p.pool.balance == near(cost - p.contract.notional(size, PRICE) * TAKER, rel=1e-12)
 
 
-def test_what_cannot_be_paid_is_refused_to_the_cent() -> None:
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("day", DAYS)
+def test_what_cannot_be_paid_is_refused_to_the_cent(mode: Any, day: str) -> None:
     """1 BTC at 50,000 and 10x costs 5,052.25."""
     for cash, refused in ((5_052.24, True), (5_052.26, False)):
-        made = account(DAYS[1], "isolated", cash=cash / PRICE)
+        made = account(day, mode, cash=cash / PRICE)
         assert (made.fill(BTC, 1.0, PRICE).refusal is not None) is refused
+
+
+def test_the_loss_of_an_order_against_the_mark_counts() -> None:
+    """Buying 1 BTC at 51,000 with the mark at 50,000 brings 1,000 of loss beside its margin and fees."""
+    poor, rich = account(DAYS[1], "cross", cash=0.115), account(DAYS[1], "cross", cash=0.13)
+    refusal = poor.check_order(1, BTC, 1.0, 51_000.0)
+    assert refusal is not None
+    assert refusal.reason == "margin"
+    assert refusal.found > 6_100
+    assert rich.check_order(1, BTC, 1.0, 51_000.0) is None
 
 
 def test_in_cross_the_margin_follows_the_mark_only_since_the_change() -> None:
@@ -472,6 +484,21 @@ def test_the_price_follows_margin_added_and_taken(
         assert shown == near(price)
     else:
         assert side > 0 or kind == "inverse"  # paid in full: nothing left to reserve
+
+
+@pytest.mark.parametrize(("day", "ratio"), [("2025-01-20", 0.95), (DAYS[1], 0.85)])
+def test_a_pledged_coin_backs_the_cross_account_by_its_ratio(day: str, ratio: float) -> None:
+    made = Account("bybit", 1_000, "cross", 10, time=ms(day), debug=True, collateral={"BTC": 0.1})
+    made.mark(BTC, PRICE)
+    assert made.available() == near(1_000 + 5_000 * ratio)
+    made.fill(BTC, 0.5, PRICE)
+    fee = 0.5 * PRICE * 0.9 * TAKER
+    spare = 1_000 - 0.5 * PRICE * TAKER - fee
+    if day < "2025-09":
+        price = (0.5 * PRICE * 1.005 - spare) / (0.5 + 0.1 * ratio)
+    else:
+        price = (0.5 * PRICE - spare) / (0.5 * 0.995 + 0.1 * ratio)
+    assert made.liquidation_price(BTC) == near(price)
 
 
 def test_one_mode_holds_for_the_whole_account() -> None:
