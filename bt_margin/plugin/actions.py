@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from bt_margin.engine.events import Event
 from bt_margin.engine.pool import MarginMode, Position
 from bt_margin.engine.preview import Preview
+from bt_margin.errors import Refused
+from bt_margin.plugin.sides import valid_side
 
 if TYPE_CHECKING:
     from bt_margin.engine.account import Account
@@ -34,13 +36,14 @@ class Actions(Base):
         return str(self.account.position(self.symbol_named(data)).symbol)
 
     def set_leverage(self, leverage: float, data: Any) -> Event:
-        """Set the leverage of a symbol; LeverageRefused where the venue says no.
+        """Set the leverage of a symbol, of both its sides; LeverageRefused where the venue says no.
 
         Before a run it is a setting of every run to come, like ``symbols=``.
         """
         symbol = self._symbol(data)
-        event = self.account.set_leverage(symbol, leverage)
-        self._margins.pop(symbol, None)
+        event = self._on_each_side(symbol, "set_leverage", leverage)
+        for name in self.sides_of(symbol):
+            self._margins.pop(name, None)
         self._forget_schemes()
         self._keep(symbol, leverage=leverage)
         return self._and_refresh(event)
@@ -51,7 +54,7 @@ class Actions(Base):
         Before a run it is a setting of every run to come, like ``symbols=``.
         """
         symbol = self._symbol(data)
-        event = self.account.set_margin_mode(symbol, margin_mode)
+        event = self._on_each_side(symbol, "set_margin_mode", margin_mode)
         self._keep(symbol, margin_mode=margin_mode)
         return self._and_refresh(event)
 
@@ -61,35 +64,76 @@ class Actions(Base):
             own[symbol] = {**own.get(symbol, {}), **setting}
             self.p.symbols = own
 
-    def add_margin(self, data: Any, amount: float) -> Event:
-        """Move free margin into an isolated position; MarginRefused where it cannot be."""
-        return self._and_refresh(self.account.add_margin(self._symbol(data), amount))
+    def _on_each_side(self, symbol: str, what: str, setting: Any) -> Event:
+        """Change a setting of a symbol and of its sides in hedge mode: of all of them, or of none."""
+        names = self.sides_of(symbol)
+        if len(names) > 1:
+            trial = self.account.fork()
+            try:
+                for name in names:
+                    getattr(trial, what)(name, setting)
+            except Refused as refused:
+                raise type(refused)(
+                    str(refused), event=self._told_of(refused, name), code=refused.code,
+                    found=refused.found, allowed=refused.allowed,
+                ) from None  # fmt: skip
+        events: list[Event] = [getattr(self.account, what)(name, setting) for name in names]
+        return next((e for e in events if e.symbol in self.account.positions), events[0])
 
-    def reduce_margin(self, data: Any, amount: float) -> Event:
+    def _told_of(self, refused: Refused, name: str) -> Event:
+        """The event of a refusal that was found on a trial."""
+        event, account = refused.event, self.account
+        return account.record(
+            event.kind, account.position(name), reason=event.reason, found=event.found,
+            allowed=event.allowed, info=event.info,
+        )  # fmt: skip
+
+    def add_margin(self, data: Any, amount: float, position_side: str | None = None) -> Event:
+        """Move free margin into an isolated position; MarginRefused where it cannot be.
+
+        ``position_side`` names the side in hedge mode; with one side open that one is meant.
+        """
+        symbol = self.side_of(self._symbol(data), position_side)
+        return self._and_refresh(self.account.add_margin(symbol, amount))
+
+    def reduce_margin(self, data: Any, amount: float, position_side: str | None = None) -> Event:
         """Move margin out of an isolated position; MarginRefused where it cannot be."""
-        return self._and_refresh(self.account.reduce_margin(self._symbol(data), amount))
+        symbol = self.side_of(self._symbol(data), position_side)
+        return self._and_refresh(self.account.reduce_margin(symbol, amount))
 
     def _and_refresh(self, event: Event) -> Event:
         self.cash = max(0.0, self.account.available())
         return event
 
-    def preview(self, order: Any, size: float | None = None, price: float | None = None) -> Preview:
+    def preview(
+        self,
+        order: Any,
+        size: float | None = None,
+        price: float | None = None,
+        position_side: str | None = None,
+    ) -> Preview:
         """What an order would do: post-trade liquidation price, margin ratio, affordable size.
 
-        ``order`` is an order, or a feed or symbol with a signed ``size`` (and a price, else the mark).
+        ``order`` is an order, or a feed or symbol with a signed ``size`` (and a price, else the mark; in
+        hedge mode with the side it is for).
         """
         if hasattr(order, "executed"):
-            quote = self.instrument(order.data)
+            quote = self.quote_of(order)
             reduce_only = bool(order.info.get("reduce_only"))
             at = price or self._price_of(order, quote)
             self._mark_if_flat(quote.position, quote)
             return self.account.preview(
                 quote.symbol, order.executed.remsize, at, reduce_only=reduce_only
             )
-        symbol = self._symbol(order)
-        quote = self._of_symbol(symbol)
+        quote, signed = self._of_symbol(self._symbol(order)), float(size or 0.0)
         self._mark_if_flat(quote.position, quote)
-        return self.account.preview(symbol, float(size or 0.0), price)
+        if position_side is None:
+            return self.account.preview(quote.symbol, signed, price)
+        side, against = valid_side(position_side), (signed > 0.0) != (position_side == "long")
+        p = self.account.position(f"{quote.symbol} {side}")
+        if not p.size and quote.position.mark:
+            p.move(quote.position.mark)
+        return self.account.preview(p.symbol, signed, price, reduce_only=against)
 
     @staticmethod
     def _mark_if_flat(position: Position, quote: Any) -> None:
@@ -101,7 +145,8 @@ class Actions(Base):
         """Open positions in ccxt's unified position structure.
 
         ``collateral`` is the equity of the pool behind the position, ``positionMargin`` what was posted to
-        an isolated one; sizes are unsigned with ``side``; a price that does not exist is None.
+        an isolated one; sizes are unsigned with ``side``; a price that does not exist is None. In hedge mode
+        each side is a position of its own, with ``hedged`` True.
 
         ``symbols`` (feeds or symbols) asks for some only; flat ones among them come with 0 contracts.
         """
@@ -109,10 +154,15 @@ class Actions(Base):
             self._prepare()
         if symbols is None:
             return [self._position_dict(p) for p in self.account.positions.values()]
-        asked = [self.account.position(self._symbol(s)) for s in symbols]
         for quote in self._instruments:
             self._mark_if_flat(quote.position, quote)
+        asked = [p for s in symbols for p in self._asked_for(self._symbol(s))]
         return [self._position_dict(p) for p in asked]
+
+    def _asked_for(self, symbol: str) -> list[Position]:
+        """The positions of a symbol: both sides while one of them is open, else its own."""
+        net, *sides = [self.account.position(name) for name in self.sides_of(symbol)]
+        return sides if any(p.size for p in sides) else [net]
 
     def fetch_balance(self) -> dict[str, Any]:
         """Balance in ccxt's structure: ``free``, ``used``, ``total`` by currency, and one dict each.
@@ -140,10 +190,10 @@ class Actions(Base):
         pool = p.pool or self.account.cross
         return {
             "id": None,
-            "symbol": p.symbol,
+            "symbol": p.market,
             "timestamp": self.account.time,
             "datetime": _iso(self.account.time),
-            "side": p.side,
+            "side": p.side or p.leg,
             "contracts": abs(p.size),
             "contractSize": p.multiplier,
             "entryPrice": p.entry if p.size else None,
@@ -158,7 +208,7 @@ class Actions(Base):
             "realizedPnl": None,
             "liquidationPrice": self.account.liquidation_price(p.symbol),
             "marginMode": p.margin_mode,
-            "hedged": False,
+            "hedged": p.leg is not None,
             "lastUpdateTimestamp": self.account.time,
             "stopLossPrice": None,
             "takeProfitPrice": None,

@@ -19,6 +19,7 @@ from bt_margin.engine.settings import valid_cash
 from bt_margin.engine.step import Stepper
 from bt_margin.errors import CashError, InputError, near
 from bt_margin.plugin.actions import Actions
+from bt_margin.plugin.admission import Admission
 from bt_margin.plugin.booking import Booking
 from bt_margin.plugin.calm import Calm
 from bt_margin.plugin.fidelity import fidelity_of
@@ -28,6 +29,7 @@ from bt_margin.plugin.matching import Matching
 from bt_margin.plugin.notices import install, uninstall
 from bt_margin.plugin.queue import Queue
 from bt_margin.plugin.series import by_symbol, detail_of
+from bt_margin.plugin.sides import Sides
 from bt_margin.plugin.valid import check_settings
 from bt_margin.venues import venue
 
@@ -38,7 +40,9 @@ NOTHING = 1e-100
 """A value of a fund's share that buys nothing: each ruin and rescue divides it by thousands of millions."""
 
 
-class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroker):
+class MarginBroker(
+    Actions, Sides, Admission, Booking, Forced, Market, Queue, bt.brokers.BackBroker
+):
     """The broker of a derivatives account, in place of backtrader's own.
 
         cerebro.broker = btm.MarginBroker(venue="binance", margin_mode="cross", leverage=10)
@@ -104,6 +108,7 @@ class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroke
         self.account = self._new_account({}, None, 0)
         self.equity_curve: tuple[array[int], array[float]] = (array("q"), array("d"))
         self._market_reset()
+        self._sides_reset()
         self._booking_reset()
         self._forced_reset()
         self._queue_reset()
@@ -139,6 +144,7 @@ class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroke
         """A run is over."""
         super().stop()
         self._calm.leave()
+        self._unhelp()
         for quote in self._instruments:
             self._mark_if_flat(quote.position, quote)
         self._running = False
@@ -192,7 +198,8 @@ class MarginBroker(Actions, Booking, Forced, Market, Queue, bt.brokers.BackBroke
         if self._userhist:
             self._process_order_history()
         if fresh:
-            self._stepper.step(self._time, [i for i in fresh if i.usable()], self._matching)
+            usable = [i for i in self._instruments if i.fresh and i.usable()]
+            self._stepper.step(self._time, usable, self._matching)
         self._close_books()
 
     def may_be_calm(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bt_margin.engine.settings import leg_of
 from bt_margin.plugin.instrument import utc_text
 from bt_margin.plugin.series import attribute_of
 
@@ -30,9 +31,13 @@ def fidelity_of(broker: Any) -> dict[str, Any]:
         "funding_charged": sum(1 for e in events if e.kind == "funding"),
         "funding_missing": missing_settlements(broker),
         "symbols_without_funding": tuple(broker._without_funding),
-        "symbols_without_mark": tuple(broker._without_mark),
+        "symbols_without_mark": tuple(
+            name for symbol in broker._without_mark for name in broker.sides_of(symbol)
+        ),
         "walked": broker._stepper.walked,
-        "walked_blind": tuple(broker._stepper.guessed),
+        "walked_blind": tuple(
+            dict.fromkeys((leg_of(s)[0], *span) for s, *span in broker._stepper.guessed)
+        ),
         "intrabar": broker.p.intrabar,
         "detail": tuple(sorted(broker._detail)),
         "proxy_tiers": tuple(proxies(broker)),
@@ -40,9 +45,14 @@ def fidelity_of(broker: Any) -> dict[str, Any]:
     }
 
 
+def _markets(broker: Any) -> list[Any]:
+    """The instruments without the sides they may be held on (hedge mode)."""
+    return [quote for quote in broker._instruments if quote.position.leg is None]
+
+
 def _proxies_in(broker: Any) -> Iterator[tuple[str, int]]:
     """Symbols of which some marks are estimates, as their frames say, and how many."""
-    for quote in broker._instruments:
+    for quote in _markets(broker):
         marks = (attribute_of(quote.data, "alignment") or {}).get("marks", {})
         if marks.get("proxy"):
             yield quote.symbol, int(marks["proxy"])
@@ -62,7 +72,7 @@ def missing_settlements(broker: Any) -> dict[str, int]:
     due = range(after_first, last + 1, every)
     found = {}
     elsewhere = broker.account.venue.stands_for  # whose feeds settle at another venue's hours
-    for quote in broker._instruments:
+    for quote in _markets(broker):
         if quote.stamps and quote.symbol not in elsewhere:
             there = {round(stamp.time / 60_000) for stamp in quote.stamps}
             gone = sum(1 for time in due if round(time / 60_000) not in there)
@@ -77,9 +87,7 @@ def proxies(broker: Any) -> list[str]:
     if not curve:
         return []
     venue = broker.account.venue
-    return [
-        i.symbol for i in broker._instruments if venue.schedule(i.symbol).is_proxy(int(curve[0]))
-    ]
+    return [i.symbol for i in _markets(broker) if venue.schedule(i.symbol).is_proxy(int(curve[0]))]
 
 
 def notes(broker: Any) -> list[str]:
@@ -106,7 +114,7 @@ def notes(broker: Any) -> list[str]:
             f"{name} stands for {own} of {broker.account.venue.title}: prices, marks and funding are "
             "those of the feed, the rules the venue's."
         )
-    for quote in broker._instruments:
+    for quote in _markets(broker):
         said.extend(str(note) for note in attribute_of(quote.data, "notes") or ())
     said.extend(broker.account.venue.approximations)
     return said
@@ -117,7 +125,7 @@ def _of_marks(broker: Any, aligned: set[str]) -> Iterator[str]:
     if bare:
         yield f"No mark prices for {', '.join(bare)}: liquidations were triggered by the last price."
     silent = {*broker._without_mark, *aligned}
-    for quote in [q for q in broker._instruments if q.unmarked and q.symbol not in silent]:
+    for quote in [q for q in broker._instruments if q.unmarked and q.position.market not in silent]:
         share = quote.marked / (quote.marked + quote.unmarked)
         yield (
             f"{quote.unmarked} bars of {quote.symbol} had no mark and were judged by the last price "

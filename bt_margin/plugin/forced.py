@@ -51,7 +51,7 @@ class Forced(Base):
         while self._ends and self._ends[0][0] <= self._time:
             _, quote = self._ends.pop(0)
             for order in [*self.submitted, *self.pending]:
-                if self.instrument(order.data) is quote and order.alive():
+                if self.quote_of(order) is quote and order.alive():
                     order.addinfo(reason="delisted")
                     self.cancel(order)
             quote.stamps, quote.next_stamp = (), NEVER
@@ -65,22 +65,25 @@ class Forced(Base):
         """A liquidation arrives as ordinary completed orders, one for each trade it closes."""
         self._book_forced(event, liquidation=True)
 
-    def _book_forced(self, event: Event, **told: bool) -> None:
+    def _book_forced(self, event: Event, **told: Any) -> None:
         quote = self._of_symbol(event.symbol)
         size = event.size or 0.0
-        lots = [lot for lot in self._lots.values() if self.instrument(lot[1]) is quote]
+        lots = [lot for lot in self._lots.values() if lot[4] is quote]
         total = sum(lot[3] for lot in lots)
         whole = not quote.position.size
         self._absorb_funding()
-        funding = self.d_credit[quote.data] if self.p.int2pnl else 0.0
+        key = self.credit_key(quote)
+        funding = self.d_credit[key] if self.p.int2pnl else 0.0
         closed = 1.0 if whole else abs(size) / (abs(size) + abs(quote.position.size))
-        self.d_credit[quote.data] = 0.0 if whole else self.d_credit[quote.data] * (1.0 - closed)
+        self.d_credit[key] = 0.0 if whole else self.d_credit[key] * (1.0 - closed)
         fee = (event.fee or 0.0) + funding * closed
         comminfo = self.getcommissioninfo(quote.data)
-        held = self.positions[quote.data]
+        held = self.held(quote)
         before = held.price
         self._mirror(quote, size, event.price or 0.0)
-        for owner, data, tradeid, lot in lots:
+        if quote.position.leg is not None:
+            told = {**told, "position_side": quote.position.leg}
+        for owner, data, tradeid, lot, _ in lots:
             part = -lot if whole else size * lot / total
             share = part / size if size else 0.0
             order = self._forced_order(owner, data, tradeid, part, event, told)
@@ -92,11 +95,11 @@ class Forced(Base):
             )  # fmt: skip
             order.completed()
             order.addcomminfo(comminfo.told)
-            self._note_lot(order, part)
+            self._note_lot(order, quote, part)
             self.notify(order)
 
     def _forced_order(
-        self, owner: Any, data: Any, tradeid: int, size: float, event: Event, told: dict[str, bool]
+        self, owner: Any, data: Any, tradeid: int, size: float, event: Event, told: dict[str, Any]
     ) -> Any:
         kind = BuyOrder if size > 0 else SellOrder
         order = kind(

@@ -45,7 +45,7 @@ class Matching:
         for order in self.broker.pending:
             if not order.active():
                 continue
-            quote = self.broker.instrument(order.data)
+            quote = self.broker.quote_of(order)
             if not quote.fresh:
                 continue
             reach = self._reach(order, quote)
@@ -101,7 +101,7 @@ class Matching:
             self.broker.expire_pending()
         described = []
         for order in self.broker.pending:
-            quote = self.broker.instrument(order.data)
+            quote = self.broker.quote_of(order)
             if order.active() and quote.fresh:
                 one = self._describe(order, quote)
                 if one is not None:
@@ -165,7 +165,7 @@ class Matching:
 
     def _try(self, order: Any, resting: Resting, leg: Leg) -> None:
         broker, price = self.broker, leg.last_start
-        quote = broker.instrument(order.data)
+        quote = broker.quote_of(order)
         if resting.kind == "market":
             self._market(order, quote)
         elif resting.kind == "close":
@@ -197,7 +197,7 @@ class Matching:
     def finish(self, symbols: Collection[str]) -> None:
         """What the stock broker does to orders that did not fill: trail stops, note the close."""
         for order in self.broker.pending:
-            quote = self.broker.instrument(order.data)
+            quote = self.broker.quote_of(order)
             if not (order.active() and quote.fresh and quote.symbol in symbols):
                 continue
             if not order.triggered:
@@ -208,7 +208,7 @@ class Matching:
     def trail(self, order: Any) -> None:
         """Let a trailing stop follow the close of what triggers it."""
         if order.exectype in (Order.StopTrail, Order.StopTrailLimit):
-            quote = self.broker.instrument(order.data)
+            quote = self.broker.quote_of(order)
             order.trailadjust(quote.mark_close if on_mark(order) else quote.close)
 
     def cancel(self, pool: Pool, cause: int) -> None:

@@ -43,7 +43,8 @@ class LiquidationPrice(bt.Observer):
     """The mark price at which a feed's position would be liquidated, other marks standing still.
 
     One per feed with ``addobservermulti``; ``addobserver`` draws the first feed's. NaN while flat
-    and for a position that this symbol alone cannot bring down.
+    and for a position that this symbol alone cannot bring down. Of a symbol held on both sides the larger
+    one's.
     """
 
     lines: Any = ("price",)
@@ -57,7 +58,10 @@ class LiquidationPrice(bt.Observer):
         price = None
         if account is not None and account.exposed():
             symbol = symbol_of(broker, self.data)
-            price = account.liquidation_price(symbol) if symbol in account.positions else None
+            held = [p for p in account.positions.values() if p.market == symbol]
+            if held:
+                larger = max(held, key=lambda p: abs(p.size))
+                price = account.liquidation_price(larger.symbol)
         self.lines.price[0] = NAN if price is None else price
 
 

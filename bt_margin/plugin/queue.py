@@ -68,7 +68,7 @@ class Queue(Base):
             order = self.pending.popleft()
             if order is None:
                 break
-            quote = self.instrument(order.data)
+            quote = self.quote_of(order)
             if symbols is not None and quote.symbol not in symbols:
                 self.pending.append(order)
             elif order.expire():
@@ -121,7 +121,7 @@ class Queue(Base):
         The stock broker itself looks at the feed's tick prices, which on the last bar of a resampled feed
         are those of the bar before.
         """
-        quote, created, kind = self.instrument(order.data), order.created, order.exectype
+        quote, created, kind = self.quote_of(order), order.created, order.exectype
         bar = (quote.open, quote.high, quote.low)
         if on_mark(order) and not order.triggered:
             self._matching.trail(order)  # not reached: a bar that reaches it is walked
@@ -148,7 +148,7 @@ class Queue(Base):
     def cancel_pool(self, pool: Pool, cause: int) -> None:
         """Cancel every open order of a pool; each is an event with its cause."""
         for order in [*self.submitted, *self.pending]:
-            quote = self.instrument(order.data)
+            quote = self.quote_of(order)
             if order.alive() and self.account.pool_key(quote.position) == pool.key:
                 self.account.record(
                     "canceled", quote.position, size=order.executed.remsize, order=order.ref,

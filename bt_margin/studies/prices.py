@@ -50,7 +50,10 @@ class Bars:
 
 
 def bars_of(run: Run) -> dict[str, Bars]:
-    """The bars of each symbol a run traded or could have; symbols whose bars were dropped are left out."""
+    """The bars of each symbol a run traded or could have, and of its sides in hedge mode.
+
+    Symbols whose bars were dropped are left out.
+    """
     return dict(_all(run))
 
 
@@ -65,7 +68,7 @@ def _all(run: Run) -> Iterator[tuple[str, Bars]]:
         seen.add(quote.symbol)
         found = _read(quote)
         if found is not None:
-            yield quote.symbol, found
+            yield from ((name, found) for name in broker.sides_of(quote.symbol))
 
 
 def _read(quote: Any) -> Bars | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bt_margin.engine.settings import leg_of
 from bt_margin.studies import stats
 from bt_margin.studies.divergence import Track
 from bt_margin.studies.prices import bars_of
@@ -123,7 +124,8 @@ def _curve(curve: pd.Series) -> dict[str, Any]:
 
 def held(run: Run) -> dict[str, float]:
     """What prices alone would have brought: the first symbol, and all of them in equal parts."""
-    grown = [float(b.close[-1] / b.open[0]) - 1.0 for b in bars_of(run).values() if len(b.times)]
+    bars = [b for name, b in bars_of(run).items() if leg_of(name)[1] is None and len(b.times)]
+    grown = [float(b.close[-1] / b.open[0]) - 1.0 for b in bars]
     return {
         "hold_first": grown[0] if grown else math.nan,
         "hold_all": float(np.mean(grown)) if grown else math.nan,

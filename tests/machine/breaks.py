@@ -19,6 +19,7 @@ from bt_margin.engine.book import Book
 from bt_margin.engine.pool import Pool
 from bt_margin.engine.reading import AccountView
 from bt_margin.engine.step import Stepper
+from bt_margin.plugin.admission import Admission
 from bt_margin.plugin.booking import Booking
 from bt_margin.plugin.broker import MarginBroker
 from bt_margin.plugin.forced import Forced
@@ -270,11 +271,11 @@ BREAKS: dict[str, tuple[type, str, Callable[..., Any]]] = {
     "each_event_tells_the_balance_it_left": (Book, "record", rounded),
     "an_isolated_pool_never_loses_more_than_was_posted": (Book, "_cover", reach_into_cross),
     "what_was_traded_is_what_was_earned": (Book, "commit", luckier),
-    "orders_go_through_legal_statuses": (Booking, "notify", tell_twice),
-    "every_status_is_told": (Booking, "notify", hush("Canceled")),
-    "each_fill_is_told_once": (Booking, "notify", hush("Completed")),
+    "orders_go_through_legal_statuses": (Admission, "notify", tell_twice),
+    "every_status_is_told": (Admission, "notify", hush("Canceled")),
+    "each_fill_is_told_once": (Admission, "notify", hush("Completed")),
     "each_liquidation_is_told_as_orders": (Forced, "book_liquidation", smaller),
-    "a_refused_order_says_why": (Booking, "admit", without_reason),
+    "a_refused_order_says_why": (Admission, "admit", without_reason),
     "a_reducing_order_never_opens": (Booking, "_fill_size", all_of_it),
     "a_limit_is_kept": (Booking, "_execute", beyond),
     "orders_earn_what_the_ledger_realised": (Forced, "book_liquidation", poorer),
@@ -290,7 +291,7 @@ BREAKS: dict[str, tuple[type, str, Callable[..., Any]]] = {
     "funding_is_paid_once_on_what_was_held": (Account, "book_funding", again),
     "everybody_hears_of_liquidations_and_margin_calls": (Notices, "notify_fund", do_nothing),
     "each_trade_is_told_as_it_opens_and_as_it_closes": (bt.Strategy, "_notify", forget_trades),
-    "of_a_group_one_is_filled": (Booking, "_ococheck", do_nothing),
+    "of_a_group_one_is_filled": (Admission, "_ococheck", do_nothing),
     "a_bracket_has_one_end": (bt.brokers.BackBroker, "_bracketize", children_stay),
     "what_has_run_out_is_not_filled": (bt.Order, "expire", for_ever),
     "a_preview_is_the_fill": (AccountView, "preview", flatter),
