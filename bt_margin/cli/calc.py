@@ -31,7 +31,9 @@ def calc(
         float | None, typer.Option(parser=shell.number, help="Mark price; default: the entry.")
     ] = None,
     leverage: Annotated[float, typer.Option(parser=shell.number, help="Leverage.")] = 10.0,
-    mode: Annotated[str, typer.Option(help="cross or isolated.")] = "isolated",
+    mode: Annotated[
+        str | None, typer.Option(help="cross or isolated; default: isolated where there is such.")
+    ] = None,
     wallet: Annotated[
         float | None, typer.Option(parser=shell.number, help="Wallet; cross margin stands on it.")
     ] = None,
@@ -58,64 +60,48 @@ def calc(
         float | None,
         typer.Option(parser=shell.number, help="Taker fee rate instead of the venue's."),
     ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="An option of the venue.", metavar="NAME=VALUE")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the prices.")] = False,
 ) -> None:
-    """What if? Liquidation and bankruptcy price, margins and affordable size of positions.
+    """What if? Liquidation and bankruptcy price, margins and affordable size of positions, on any venue.
 
     Example: bt-margin calc BTC/USDT:USDT --side long --size 0.5 --entry 60000 --leverage 10
 
     Example: bt-margin calc --mode cross --wallet 5000 --position BTC/USDT:USDT,long,0.5,60000
     --position ETH/USDT:USDT,short,5,3000
+
+    Example: bt-margin calc BTC/USDT:USDT --venue bybit --as-of 2025-09-01 --notional 65000 --entry 65000
     """
     with shell.plain_errors():
-        from bt_margin.studies.whatif import what_if
+        from bt_margin.studies.whatif import rules_of, what_if
 
-        moment = int(time.time() * 1000)
         own = {
             "mmr": mmr,
             "maintenance_amount": maintenance_amount,
             "max_leverage": max_leverage,
             "taker": taker,
         }
-        rules, moment = _rules(venue, as_of, moment, own)
+        rules = rules_of(venue, as_of, parse.assignments(option or [], "--option"), own)
+        moment = rules.as_of if rules.as_of is not None else int(time.time() * 1000)
         held = _holdings(symbol, (side, size, notional), (entry, mark), position)
         for name in dict.fromkeys(h.symbol for h in held):
             rules = _with_own(rules, name, own)
         if notional is not None:
             held[0] = _sized(rules, held[0], notional)
-        money = wallet if wallet is not None else _enough(rules, held, leverage, margin, mode)
+        usual = "isolated" if "isolated" in rules.modes else "cross"
         answers = what_if(
             rules,
             held,
-            wallet=money,
+            wallet=_wallet(wallet, mode or usual),
             leverage=leverage,
-            margin_mode=mode,
+            margin_mode=mode or usual,
             time=moment,
             margin=margin,
         )
         _print(answers, rules, as_json, quiet)
-
-
-def _rules(
-    name: str, as_of: str | None, moment: int, own: dict[str, float | None]
-) -> tuple[Venue, int]:
-    """The venue and the moment its dated tables are read at; ``generic`` lives on the explicit numbers."""
-    from bt_margin.venues import venue
-
-    if name == "generic" and own["mmr"] is not None:
-        fee = own["taker"] or 0.0
-        return venue(
-            name,
-            maintenance_rate=own["mmr"],
-            taker_fee=fee,
-            maker_fee=fee,
-            liquidation_fee=0.0,
-            funding_interval="8h",
-            residual="trader",
-        ), moment
-    rules = venue(name, as_of=as_of)
-    return rules, rules.as_of if rules.as_of is not None else moment
 
 
 def _with_own(rules: Venue, symbol: str, own: dict[str, float | None]) -> Venue:
@@ -163,16 +149,13 @@ def _sized(rules: Venue, holding: Holding, notional: float) -> Holding:
     return replace(holding, size=holding.size * notional / unit)
 
 
-def _enough(
-    rules: Venue, held: list[Holding], leverage: float, margin: float | None, mode: str
-) -> float:
-    """The wallet when none is given: exactly what isolated margin needs. Cross demands the number."""
+def _wallet(given: float | None, mode: str) -> float | None:
+    """The wallet; isolated margin needs none to be named, cross margin stands on it."""
     from bt_margin.errors import InputError
 
-    if mode == "cross":
+    if given is None and mode == "cross":
         raise InputError("cross margin stands on the wallet; give --wallet")
-    posted = [rules.contract(h.symbol).notional(h.size, h.entry) / leverage for h in held]
-    return sum(posted) if margin is None else margin * len(held)
+    return given
 
 
 LINES = (

@@ -90,7 +90,7 @@ def what_if(
     venue: Venue,
     holdings: Sequence[Holding],
     *,
-    wallet: float,
+    wallet: float | None,
     leverage: float,
     margin_mode: str,
     time: int,
@@ -99,8 +99,8 @@ def what_if(
     """The numbers of each holding under a venue's rules in force at ``time`` (UTC ms).
 
     ``wallet`` backs all of them in cross; in isolated each stands on ``margin``, else on its own initial
-    margin at entry. Two holdings of one symbol are the two sides of a hedge. Nothing is refused for being
-    too large: compare ``size`` with ``affordable_size``.
+    margin at entry, and a ``wallet`` of None holds just that. Two holdings of one symbol are the two sides of
+    a hedge. Nothing is refused for being too large: compare ``size`` with ``affordable_size``.
 
     :raises InputError: no holding, a size of zero, a price or wallet that is not positive.
     :raises UnknownMode: neither cross nor isolated, or a mode the venue does not have.
@@ -114,10 +114,15 @@ def what_if(
     >>> round(answer.liquidation_price, 2), answer.bankruptcy_price, answer.affordable_size
     (45226.13, 45000.0, 2.0)
     """
-    _check(venue, holdings, wallet, leverage, margin_mode)
+    if wallet is None and margin_mode == "cross":
+        raise InputError("cross margin stands on the wallet; give it")
+    _check(venue, holdings, 1.0 if wallet is None else wallet, leverage, margin_mode)
     holdings = [replace(h, symbol=venue.resolve(h.symbol)) for h in holdings]
-    terms = Terms(wallet, leverage, valid_mode(margin_mode), time, margin)
+    terms = Terms(wallet or 1.0, leverage, valid_mode(margin_mode), time, margin)
     account = hold(venue, holdings, terms)
+    if wallet is None:
+        posted = [pool.balance for pool in account.pools.values() if pool.margin_mode == "isolated"]
+        terms = replace(terms, wallet=sum(posted))
     return [
         _answer(account, account.position(key), affordable(venue, holding, terms))
         for key, holding in zip(keys(holdings), holdings, strict=True)
