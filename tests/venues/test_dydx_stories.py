@@ -216,6 +216,17 @@ def test_a_crowded_market_asks_for_more_at_the_opening_and_for_no_more_after() -
     assert account.fill(SOL, -400.0, 100.0).refusal is None
 
 
+def test_an_isolated_position_brings_the_fraction_in_force() -> None:
+    account = btm.Account(
+        v4(open_interest={SOL: 70e6}), cash=30_000, margin_mode="isolated", leverage=20,
+        time=LARGE_1_2, debug=True,
+    )  # fmt: skip
+    account.mark(SOL, 100.0)
+    account.fill(SOL, -400.0, 100.0, fee=lambda size, price: 0.0)
+    assert account.position(SOL).pool.balance == near(0.525 * 40_000)
+    assert account.liquidation_price(SOL) == near((40_000 + 21_000) / 400 / 1.03)
+
+
 def test_a_chosen_leverage_above_the_base_is_refused() -> None:
     with pytest.raises(btm.errors.LeverageError, match="50"):
         opened(v4(), "cross", 0.1, 51, LARGE_1_2)
@@ -295,3 +306,7 @@ def test_v3_asks_for_more_margin_the_larger_the_position() -> None:
     refusal = account.fill(BTC, 10.0, 50_000.0).refusal
     assert refusal is not None
     assert refusal.reason == "margin"
+    alone = btm.Account(v3(), cash=100_000, margin_mode="isolated", leverage=20, time=0, debug=True)
+    alone.mark(BTC, 50_000.0)
+    alone.fill(BTC, 12.0, 50_000.0)
+    assert alone.position(BTC).pool.balance == near(0.07 * 600_000)
