@@ -8,8 +8,9 @@ from typing import Literal
 from bt_margin.errors import InputError
 from bt_margin.venues.policies import Breach, Closing, Exposed, Residual, Settle
 
-#: Of a value: what counts as standing on the edge of a tier.
-_NOISE = 1e-9
+#: Of a value: so little above the edge of a tier counts as standing on it. A position whose value rises as it
+#: loses is back above the edge it was cut to as soon as the mark moves on: its steps end here.
+_NOISE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)

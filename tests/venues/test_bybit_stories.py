@@ -297,6 +297,22 @@ def test_a_large_position_goes_down_the_tiers_and_is_taken_over_at_the_bottom(
     assert made.equity() == near(free)
 
 
+def test_the_steps_of_a_short_on_its_way_up_come_to_an_end_in_every_tier() -> None:
+    """Cut to an edge at the mark, a short is above it again as the mark rises: few sales a tier, no dust."""
+    made = account(DAYS[1], "isolated", cash=40.0, leverage=25)
+    made.mark(ETH, PRICE)
+    made.fill(ETH, -100.0, PRICE)
+    assert made.position(ETH).contract.lot is None
+    bar(made, crash(-1, 0.2), ETH)
+    closings = kinds(made, "liquidation")
+    edges = [t for t in made.position(ETH).limits.edges if t < 100 * PRICE * 1.05]
+    assert len(edges) + 1 < len(closings) <= 4 * len(edges) + 1
+    assert closings[-1].info["settle"] == "takeover"
+    assert min(abs(e.size) * e.price for e in closings) > 1.0
+    assert sum(abs(e.size) for e in closings) == near(100.0)
+    made.audit()
+
+
 def test_the_sale_at_entry_value_differs_from_that_at_mark_value() -> None:
     """A long of 3,000,000 keeps 2,600,000 worth at entry (52 BTC) before, and at the mark since."""
     left = {}

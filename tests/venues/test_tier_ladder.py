@@ -94,6 +94,15 @@ def test_a_step_ends_in_the_tier_below_and_never_in_the_same_one(
     assert closing.fraction == 1.0
 
 
+def test_a_value_that_is_hardly_above_an_edge_stands_on_it() -> None:
+    """No sale of less than a millionth: the position falls to the tier below at once."""
+    (step,) = AT_MARK.choose(breach(exposed(50_000.04)))
+    assert 50_000.04 * (1 - step.fraction) == pytest.approx(10_000)
+    assert AT_MARK.choose(breach(exposed(10_000.009)))[0].settle == "takeover"
+    (step,) = AT_MARK.choose(breach(exposed(10_000.011)))
+    assert step.fraction == pytest.approx(1.1e-6, rel=1e-3)
+
+
 @given(st.integers(1, 200_000))
 def test_at_the_mark_it_steps_as_the_common_ladder_does(notional: int) -> None:
     common = TierStepDown("takeover", "fund")
