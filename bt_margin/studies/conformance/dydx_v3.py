@@ -34,7 +34,7 @@ def _rate(given: Inputs, side: str) -> dict[str, Any]:
     if "avg_premium" in given:
         mean = given["avg_premium"]
     else:
-        bid: Any = given.get("impact_bid", given.get("impact_ask"))
+        bid = given["impact_bid" if "impact_bid" in given else "impact_ask"]
         mean = premium(bid, given.get("impact_ask", bid), given["index"])
     rate = hourly_rate(mean, given.get("interest", INTEREST))
     return {

@@ -96,7 +96,8 @@ def _chosen(given: Inputs) -> Perpetual:
     """The position that is closed; the first one when no market is named."""
     rows = given["positions"]
     market = given.get("close_market")
-    return _perpetual(next(row for row in rows if market in (None, row.get("market"))))
+    fitting = [row for row in rows if market in (None, row.get("market"))]
+    return _perpetual(fitting[0])
 
 
 def _summary(given: Inputs, side: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from bt_margin.core.funding import payment
 from bt_margin.core.funding_rates import banded_rate, clamped, hourly_rate, premium
 from bt_margin.core.leverage_tiers import half_rate, leverage_table
 from bt_margin.core.liquidation import Leg, liquidation_price
+from bt_margin.core.subaccounts import Perpetual, Subaccount
 from bt_margin.core.tiers import TierTable
 from bt_margin.studies.conformance.case import (
     Case,
@@ -49,13 +50,27 @@ def _price(given: Inputs, side: str) -> dict[str, Any]:
     if "mark_notional" in given:
         price: Any = price_from(given["mark_notional"], size)
     else:
-        price = given.get("mark_price", given.get("entry_price"))
-    money = next(given[k] for k in ("isolated_margin", "account_value", "margin") if k in given)
+        price = given[_first(given, "mark_price", "entry_price")]
+    money = given[_first(given, *_MONEY)]
+    others = tuple(map(_beside, given.get("other_positions", [])))
+    needed = Subaccount(0, others).maintenance
+    other = next((given[key] for key in _OTHERS if key in given), needed)
     leg = Leg(PERPETUAL, size, price, _table(given))
-    other = next((given[k] for k in _OTHERS if k in given), 0)
     return {"liquidation_price": liquidation_price([leg], money, other_maintenance=other)}
 
 
+def _beside(row: Inputs) -> Perpetual:
+    """Another position of the account, in its first band."""
+    price = row[_first(row, "mark_price", "entry_price")]
+    return Perpetual(row["size"], price, 0, half_rate(row["max_leverage"]))
+
+
+def _first(given: Inputs, *keys: str) -> str:
+    """The first of the keys that is given; the first of all when none is."""
+    return next((key for key in keys if key in given), keys[0])
+
+
+_MONEY = ("isolated_margin", "account_value", "equity", "margin", "wallet_balance")
 _OTHERS = ("other_positions_mm", "other_positions_mmr", "other_maintenance_margin")
 
 
@@ -77,8 +92,8 @@ def _rate(given: Inputs, side: str) -> dict[str, Any]:
     if "premium" in given:
         over = given["premium"]
     else:
-        bid: Any = given.get("impact_bid", given.get("impact_ask"))
-        spot: Any = given.get("spot", given.get("oracle_price"))
+        bid = given[_first(given, "impact_bid", "impact_ask")]
+        spot = given[_first(given, "spot", "oracle_price")]
         over = premium(bid, given.get("impact_ask", bid), spot)
     rate = banded_rate(over, given.get("interest_8h", INTEREST), given.get("clamp", BAND))
     hourly = clamped(hourly_rate(rate, 0), given.get("cap_per_hour", MOST))
