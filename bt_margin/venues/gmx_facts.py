@@ -48,6 +48,8 @@ V1_FACTS: tuple[Fact, ...] = (
          "undated", "C"),
     Fact("utilisation of the pool", "0.5 unless the option utilisation says otherwise", _CHOICE,
          "2026", "N"),
+    Fact("margin call", "none; the ratio of 0.8 at which a script is told is the account's own", _CHOICE,
+         "2026", "N"),
     Fact("values set after the deployment", "the deployment's are used at every date", _CHOICE,
          "2026", "N"),
 )  # fmt: skip
@@ -104,8 +106,8 @@ V2_FACTS: tuple[Fact, ...] = (
     Fact("borrow rate", "per second; usage · 45 % a year, above 85 % usage rising to 90 % a year",
          f"{_MARKET}:getKinkBorrowingFactor; {_CONFIG}", _DAY, "C"),
     Fact("who pays borrow fees", "the larger side (the smaller one is let off)", _GENERAL, _DAY, "C"),
-    Fact("usage of the pool", "0.5, and both sides pay, unless the options usage and borrow_payer say "
-         "otherwise", _CHOICE, "2026", "N"),
+    Fact("usage of the pool", "0.5, and both sides pay, unless the options usage, borrow_payer or "
+         "borrowing say otherwise", _CHOICE, "2026", "N"),
     Fact("funding", "per second on the size, from the larger side to the smaller; adaptive, at most 75 % "
          "(SOL 90 %) a year", f"{_MARKET}:getNextFundingFactorPerSecond; {_CONFIG}", _DAY, "C"),
     Fact("funding rate", "0 unless the option funding or a funding column of the data gives one",
@@ -120,6 +122,8 @@ V2_FACTS: tuple[Fact, ...] = (
          f"{_POSITION}:getPositionPnlUsd; {_CONFIG}", _DAY, "C"),
     Fact("auto-deleveraging", "above 85 % of the pool, down to 77 %; whose positions is the keeper's "
          "choice (not applied)", f"{_V2} contracts/adl/AdlUtils.sol; {_CONFIG}", _DAY, "C"),
+    Fact("margin call", "none; the ratio of 0.8 at which a script is told is the account's own", _CHOICE,
+         "2026", "N"),
     Fact("values on chain", "not read; the repository's state of 2026-03-13 is used at every date",
          _CHOICE, "2026", "N"),
 )  # fmt: skip
@@ -141,9 +145,10 @@ V2_APPROXIMATIONS: tuple[str, ...] = (
     "sizes).",
     "Every trade pays the fee of one that worsens the balance (too dear by 0.02 % of the size where it "
     "improves it).",
-    "The option funding is one rate for both sides: the smaller side, which receives the payers' money "
-    "per unit of its own size, gets too little. A funding column in the data is charged on the notional "
-    "at the mark and comes on top of it; give one of the two.",
+    "One funding rate stands for both sides unless the option funding gives two: the smaller side, which "
+    "receives the payers' money per unit of its own size, then gets too little. A funding column in the "
+    "data is charged on the notional at the mark (too dear or too cheap by the move since the entry) and "
+    "comes on top of the option; give one of the two.",
     "Price impact, when asked for, is charged whole at the opening, from the free money, and a positive "
     "one is no credit (too dear).",
     "The opening fee is paid beside the collateral, which then is what it is on the venue after that fee.",

@@ -23,6 +23,7 @@ from bt_margin.core.contract import Contract
 from bt_margin.core.fees import Fees
 from bt_margin.core.tiers import TierSchedule, TierTable
 from bt_margin.venues import gmx_facts as facts
+from bt_margin.venues.carry import FundingRule
 from bt_margin.venues.margin_on_size import FactorOrFee, UnpaidBorrow
 from bt_margin.venues.names import interval
 from bt_margin.venues.pool_carry import HourlyBorrow, course
@@ -69,6 +70,7 @@ def gmx_v1(*, utilisation: object = 0.5, as_of: int | None = None) -> Venue:
         approximations=facts.V1_APPROXIMATIONS,
         as_of=as_of,
         margin=((ALWAYS, FactorOrFee(LIQUIDATION_FEE)),),
+        funding=FundingRule(payer="nobody"),
         carry=borrow,
         shared=UnpaidBorrow(borrow, MAX_LEVERAGE, MARGIN_FEE, LIQUIDATION_FEE),
         modes=("isolated",),

@@ -23,7 +23,7 @@ Every number is listed with its source in ``venue.facts``, what is approximated 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from bt_margin.core.contract import Contract
@@ -35,19 +35,30 @@ from bt_margin.venues.carry import FundingRule
 from bt_margin.venues.margin_on_size import FactorPlusFee
 from bt_margin.venues.names import canonical, interval
 from bt_margin.venues.numbers import number
-from bt_margin.venues.pool_carry import Impact, Kink, SecondBySecond, course
+from bt_margin.venues.pool_carry import (
+    Course,
+    Impact,
+    SecondBySecond,
+    Sides,
+    course,
+    kinked,
+    mirrored,
+)
 from bt_margin.venues.remaining import SaleWithFees
 from bt_margin.venues.spec import ALWAYS, OrderRule, SwitchRules, Venue
 from bt_margin.venues.tables import document
 
 TABLE = "gmx_v2.json"
 _LARGEST = 1e15
+#: The highest rate per year that is taken for no slip of the unit.
+_HIGHEST = 100.0
 
 
 def gmx_v2(
     *,
     usage: object = 0.5,
     borrow_payer: Literal["both", "long", "short"] = "both",
+    borrowing: object = None,
     funding: object = 0.0,
     open_interest: object = 0.0,
     imbalance: object = None,
@@ -60,9 +71,13 @@ def gmx_v2(
         share of the pool's reservable liquidity in use, 0 to 1: a number, or ``(date, number)`` pairs.
     borrow_payer
         the side that pays borrow fees; the venue lets the smaller side off.
+    borrowing
+        borrow rates per year in place of those of the usage: a number, ``(date, number)`` pairs, or either of
+        them for each side, ``{"long": ..., "short": ...}``; all of these also per symbol.
     funding
-        rate per year on the size, positive when longs pay: a number, or ``(date, number)`` pairs. A funding
-        column in the data is charged as well; give one of the two.
+        rates per year on the size, in the same forms: one series is what longs pay and shorts receive
+        (negative: the other way round); with two, each is what that side pays (negative: receives). A
+        funding column in the data is charged as well; give one of the two.
     open_interest
         what others hold on the position's side   [USD]: a number, or one per symbol.
     imbalance
@@ -99,10 +114,9 @@ def gmx_v2(
         margin=((ALWAYS, _margin(common, markets, open_interest)),),
         funding=FundingRule(accrues=True),
         carry=SecondBySecond(
-            kinks=dict.fromkeys(markets, _kink(common)),
-            usage=course(usage, "usage", 0.0, 1.0, as_of),
-            payer=_payer(borrow_payer),
-            funding=course(funding, "funding", -10.0, 10.0, as_of),
+            borrow=dict.fromkeys(markets, _kinked(common, usage, borrow_payer, as_of))
+            | _by_symbol(borrowing, "borrowing", markets, as_of, twin=_same),
+            funding=_by_symbol(funding, "funding", markets, as_of, twin=mirrored),
             impacts={symbol: _impact(common, market) for symbol, market in markets.items()},
             imbalance=_per_symbol(imbalance, "imbalance", markets, -_LARGEST),
         ),
@@ -138,10 +152,20 @@ def _margin(
     )
 
 
-def _kink(common: Mapping[str, Any]) -> Kink:
-    return Kink(
-        common["optimal_usage"], common["borrow_base_annual"], common["borrow_above_optimal_annual"]
-    )
+def _kinked(common: Mapping[str, Any], usage: object, payer: str, as_of: int | None) -> Sides:
+    """Borrow rates of both sides by the usage of the pool; a side that is let off pays nothing."""
+    if payer not in ("both", "long", "short"):
+        raise InputError(f"borrow_payer {payer!r} is not known; allowed: 'both', 'long', 'short'")
+    rates = kinked(
+        course(usage, "usage", 0.0, 1.0, as_of), common["optimal_usage"],
+        common["borrow_base_annual"], common["borrow_above_optimal_annual"],
+    )  # fmt: skip
+    free = ((ALWAYS, 0.0),)
+    return Sides(free if payer == "short" else rates, free if payer == "long" else rates)
+
+
+def _same(rates: Course) -> Course:
+    return rates
 
 
 def _impact(common: Mapping[str, Any], market: Mapping[str, Any]) -> Impact:
@@ -155,11 +179,47 @@ def _impact(common: Mapping[str, Any], market: Mapping[str, Any]) -> Impact:
     )
 
 
-def _payer(side: Any) -> Literal["both", "long", "short"]:
-    if side not in ("both", "long", "short"):
-        raise InputError(f"borrow_payer {side!r} is not known; allowed: 'both', 'long', 'short'")
-    found: Literal["both", "long", "short"] = side
-    return found
+def _by_symbol(
+    value: object,
+    what: str,
+    markets: Mapping[str, Any],
+    as_of: int | None,
+    *,
+    twin: Callable[[Course], Course],
+) -> dict[str, Sides]:
+    """Rates of both sides for every market, or for those that are named; None: for none.
+
+    twin : the rates of shorts when those of longs alone are given
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or set(value) <= {"long", "short"}:
+        return dict.fromkeys(markets, _sides(value, what, as_of, twin))
+    return {
+        symbol: _sides(each, f"{what} of {symbol}", as_of, twin)
+        for symbol, each in _named(value, what, markets)
+    }
+
+
+def _sides(value: object, what: str, as_of: int | None, twin: Callable[[Course], Course]) -> Sides:
+    if not isinstance(value, Mapping):
+        both = course(value, what, -_HIGHEST, _HIGHEST, as_of)
+        return Sides(both, twin(both))
+    if set(value) != {"long", "short"}:
+        raise InputError(f"{what} has {', '.join(map(repr, value))}; give both 'long' and 'short'")
+    return Sides(
+        *(course(value[s], f"{what} {s}", -_HIGHEST, _HIGHEST, as_of) for s in ("long", "short"))
+    )
+
+
+def _named(
+    value: Mapping[Any, object], what: str, markets: Mapping[str, Any]
+) -> Iterator[tuple[str, object]]:
+    for name, each in value.items():
+        symbol = canonical(str(name), markets)
+        if symbol is None:
+            raise InputError(f"{what} names {name!r}; allowed: {', '.join(markets)}")
+        yield symbol, each
 
 
 def _per_symbol(
@@ -170,10 +230,7 @@ def _per_symbol(
         return {}
     if not isinstance(value, Mapping):
         return dict.fromkeys(markets, number(value, what, low, _LARGEST))
-    found = {}
-    for name, each in value.items():
-        symbol = canonical(str(name), markets)
-        if symbol is None:
-            raise InputError(f"{what} names {name!r}; allowed: {', '.join(markets)}")
-        found[symbol] = number(each, f"{what} of {symbol}", low, _LARGEST)
-    return found
+    return {
+        symbol: number(each, f"{what} of {symbol}", low, _LARGEST)
+        for symbol, each in _named(value, what, markets)
+    }

@@ -6,10 +6,11 @@ Pool statistics are not in price bars, so they are the user's: one number, or a 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import NamedTuple
 
 from bt_margin.core.pool_rates import (
     accrued_on_size,
@@ -26,6 +27,7 @@ from bt_margin.venues.numbers import number
 
 HOUR = 3_600_000
 PPM = 1_000_000
+INF = float("inf")
 #: Earlier than every date.
 _ALWAYS = -(2**62)
 
@@ -66,11 +68,7 @@ def in_force(values: Course, ms: int) -> float:
     >>> in_force(((0, 1.0), (10, 2.0)), 9), in_force(((0, 1.0), (10, 2.0)), 10)
     (1.0, 2.0)
     """
-    current = values[0][1]
-    for since, value in values:
-        if since <= ms:
-            current = value
-    return current
+    return values[max(bisect_right(values, (ms, INF)) - 1, 0)][1]
 
 
 def spans(values: Course, since: int, until: int) -> Iterator[tuple[float, int, int]]:
@@ -79,7 +77,8 @@ def spans(values: Course, since: int, until: int) -> Iterator[tuple[float, int, 
     >>> list(spans(((0, 1.0), (10, 2.0)), 4, 12))
     [(1.0, 4, 10), (2.0, 10, 12)]
     """
-    cuts = [since, *(at for at, _ in values if since < at < until), until]
+    first, last = bisect_right(values, (since, INF)), bisect_left(values, (until, -INF))
+    cuts = [since, *(at for at, _ in values[first:last]), until]
     for begin, end in pairwise(cuts):
         if end > begin:
             yield in_force(values, begin), begin, end
@@ -133,13 +132,33 @@ class HourlyBorrow:
         return interval_borrow_rate(self.factor, round(used * PPM), PPM)
 
 
-@dataclass(frozen=True, slots=True)
-class Kink:
-    """Borrow rates of one market, per year: up to the ``optimal`` usage towards ``base``, above it faster."""
+class Sides(NamedTuple):
+    """Rates per year over time of the two sides of a market, + what the side pays, − what it receives."""
 
-    optimal: float
-    base: float
-    above: float
+    long: Course
+    short: Course
+
+    def of(self, size: float) -> Course:
+        """The rates of the side of a signed size."""
+        return self.long if size > 0 else self.short
+
+
+def kinked(usage: Course, optimal: float, base: float, above: float) -> Course:
+    """Borrow rates per year for a usage over time: see :func:`~bt_margin.core.pool_rates.kink_borrow_rate`.
+
+    >>> kinked(((0, 0.5), (10, 1.0)), 0.75, 0.4, 0.8)
+    ((0, 0.2), (10, 0.8))
+    """
+    return tuple((since, kink_borrow_rate(used, optimal, base, above)) for since, used in usage)
+
+
+def mirrored(rates: Course) -> Course:
+    """The rates of the side that receives what the other pays.
+
+    >>> mirrored(((0, 0.5), (10, -1.0)))
+    ((0, -0.5), (10, 1.0))
+    """
+    return tuple((since, -rate) for since, rate in rates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +173,11 @@ class Impact:
     most_negative: float
 
 
-Payer = Literal["both", "long", "short"]
-
-
 @dataclass(frozen=True, slots=True)
 class SecondBySecond:
     """Borrow fees and funding by the second, on the size at entry; price impact when a position is opened.
 
-    kinks : symbol -> borrow rates; ``usage`` of the pool over time; ``payer`` the side that pays them
-    funding : rate per year over time, + when longs pay; who does not pay it receives it
+    borrow, funding : symbol -> rates per year of either side; a symbol without them pays nothing
     impacts : symbol -> price impact; ``imbalance`` long less short open interest that every trade meets, a
         number per symbol   [settle]; a symbol without one has no impact
 
@@ -170,28 +185,30 @@ class SecondBySecond:
     the venue notes the first and collects both at the closing.
 
     >>> from bt_margin.core.contract import Contract
-    >>> carry = SecondBySecond({"X": Kink(0.75, 0.5, 1.0)}, course(0.5, "usage", 0, 1), "both",
-    ...                        course(0.125, "funding", -1, 1))
+    >>> half, none = ((0, 0.5),), ((0, 0.0),)
+    >>> carry = SecondBySecond({"X": Sides(half, none)}, {"X": Sides(half, mirrored(half))})
     >>> long = Carried("X", Contract("X"), 2.0, 500.0, 600.0, 0, 10.0)
-    >>> [charge.amount for charge in carry.due(PoolView(100.0, (long,), True), 0, 31_536_000_000)]
-    [250.0, 125.0]
+    >>> short = long._replace(size=-2.0)
+    >>> year = 31_536_000_000
+    >>> [charge.amount for charge in carry.due(PoolView(100.0, (long,), True), 0, year)]
+    [500.0, 500.0]
+    >>> [charge.amount for charge in carry.due(PoolView(100.0, (short,), True), 0, year)]
+    [-500.0]
     """
 
-    kinks: Mapping[str, Kink] = field(hash=False)
-    usage: Course
-    payer: Payer
-    funding: Course
+    borrow: Mapping[str, Sides] = field(hash=False)
+    funding: Mapping[str, Sides] = field(hash=False)
     impacts: Mapping[str, Impact] = field(default_factory=dict, hash=False)
     imbalance: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def due(self, pool: PoolView, since: int, until: int) -> Sequence[Charge]:
         """The fees of (since, until]; each position pays from its opening."""
-        charges: list[Charge] = []
-        for p in pool.positions:
-            begin = max(since, p.opened)
-            charges.append(Charge(p.symbol, self._borrow(p, begin, until), "borrow fee"))
-            charges.append(Charge(p.symbol, self._funding(p, begin, until), "funding"))
-        return [charge for charge in charges if charge.amount]
+        return [
+            Charge(p.symbol, amount, reason)
+            for p in pool.positions
+            for rates, reason in ((self.borrow, "borrow fee"), (self.funding, "funding"))
+            if (amount := _accrued(p, rates.get(p.contract.symbol), since, until))
+        ]
 
     def on_opening(self, position: Carried) -> float:
         """Price impact of the round trip, 0 or above."""
@@ -215,24 +232,12 @@ class SecondBySecond:
         )  # fmt: skip
         return capped_impact(found, change, market.most_negative, market.most_positive)
 
-    def _borrow(self, p: Carried, since: int, until: int) -> float:
-        kink = self.kinks.get(p.contract.symbol)
-        side = "long" if p.size > 0 else "short"
-        if kink is None or self.payer not in ("both", side):
-            return 0.0
-        rates = (
-            (kink_borrow_rate(usage, kink.optimal, kink.base, kink.above), begin, end)
-            for usage, begin, end in spans(self.usage, since, until)
-        )
-        return _over(entry_value(p), rates)
 
-    def _funding(self, p: Carried, since: int, until: int) -> float:
-        paid = _over(entry_value(p), spans(self.funding, since, until))
-        return paid if p.size > 0 else -paid
-
-
-def _over(size: float, rates: Iterable[tuple[float, int, int]]) -> float:
-    """Fee of annual rates, each between two times (ms)."""
+def _accrued(p: Carried, rates: Sides | None, since: int, until: int) -> float:
+    """What the position's side pays between two times, from the opening of the position on."""
+    if rates is None:
+        return 0.0
     return sum(
-        accrued_on_size(size, per_second(rate), (end - begin) / 1_000) for rate, begin, end in rates
+        accrued_on_size(entry_value(p), per_second(rate), (end - begin) / 1_000)
+        for rate, begin, end in spans(rates.of(p.size), max(since, p.opened), until)
     )

@@ -197,8 +197,15 @@ def test_the_numbers_of_each_market(symbol: str, crowded: float, most: float) ->
     assert one.limits.at(1.0).mmr == 0.005
     carry = btm.venue("gmx_v2").carry
     assert isinstance(carry, SecondBySecond)
-    assert (carry.kinks[symbol].optimal, carry.kinks[symbol].base) == (0.85, 0.45)
-    assert carry.kinks[symbol].above == 0.9
+    assert {rate for _, rate in (*carry.borrow[symbol].long, *carry.borrow[symbol].short)} == {
+        0.225
+    }
+    full = btm.venue("gmx_v2", usage=[("2025-01-01", 0.85), ("2025-02-01", 1.0)]).carry
+    assert isinstance(full, SecondBySecond)
+    assert [rate for _, rate in full.borrow[symbol].long] == [
+        pytest.approx(0.3825),
+        pytest.approx(0.9),
+    ]
     market = carry.impacts[symbol]
     assert (market.most_positive, market.most_negative) == (0.004, 0.005)
     assert market.negative == pytest.approx({BTC: 9e-11, ETH: 9e-11, SOL: 1.35e-9}[symbol])
@@ -228,6 +235,28 @@ def test_fees_and_policies() -> None:
     assert one.liquidation == LostOrSold(5.0)
 
 
+def rates(found: Any) -> list[float]:
+    return [rate for _, rate in found]
+
+
+def test_rates_of_ones_own_for_each_side_and_symbol() -> None:
+    own = [("2025-01-01", 0.2), ("2025-02-01", 0.3)]
+    carry = btm.venue(
+        "gmx_v2", usage=0.0, borrow_payer="short", borrowing={"BTC/USDC": {"long": own, "short": 0.1}},
+        funding={"long": -0.5, "short": own},
+    ).carry  # fmt: skip
+    assert isinstance(carry, SecondBySecond)
+    assert (rates(carry.borrow[BTC].long), rates(carry.borrow[BTC].short)) == ([0.2, 0.3], [0.1])
+    assert (rates(carry.borrow[ETH].long), rates(carry.borrow[ETH].short)) == ([0], [0])
+    assert (rates(carry.funding[ETH].long), rates(carry.funding[ETH].short)) == ([-0.5], [0.2, 0.3])
+    flat = btm.venue("gmx_v2", borrowing=0.4, as_of="2025-01-15").carry
+    assert isinstance(flat, SecondBySecond)
+    assert (rates(flat.borrow[SOL].long), rates(flat.borrow[SOL].short)) == ([0.4], [0.4])
+    pinned = btm.venue("gmx_v2", borrowing={"SOL/USDC": own}, as_of="2025-01-15").carry
+    assert isinstance(pinned, SecondBySecond)
+    assert rates(pinned.borrow[SOL].short) == [0.2]
+
+
 def test_options_reach_the_rules() -> None:
     venue = btm.venue(
         "gmx_v2", usage=[("2025-01-01", 0.2), ("2025-02-01", 0.9)], borrow_payer="long",
@@ -237,12 +266,16 @@ def test_options_reach_the_rules() -> None:
     carry, rule = venue.carry, venue.margin_at(0)
     assert isinstance(carry, SecondBySecond)
     assert isinstance(rule, FactorPlusFee)
-    assert [value for _, value in carry.usage] == [0.9]
-    assert [value for _, value in carry.funding] == [-0.1]
-    assert carry.payer == "long"
+    # 0.9: 0.405 and a third of what lies above 0.85, times 0.45
+    assert carry.borrow[BTC].long[0][1] == pytest.approx(0.555)
+    assert rates(carry.borrow[BTC].short) == [0]
+    assert (rates(carry.funding[SOL].long), rates(carry.funding[SOL].short)) == ([-0.1], [0.1])
     assert rule.open_interest == {BTC: 1e6, ETH: 2e6}
     assert carry.imbalance == {BTC: -5e6, ETH: -5e6, SOL: -5e6}
-    assert btm.venue("gmx_v2").carry.imbalance == {}  # type: ignore[union-attr] # it has one
+    plain = btm.venue("gmx_v2").carry
+    assert isinstance(plain, SecondBySecond)
+    assert plain.imbalance == {}
+    assert rates(plain.funding[BTC].long) == [0]
     assert btm.venue("gmx_v1", utilisation=0.25).carry == HourlyBorrow(((-(2**62), 0.25),), 100)
 
 
@@ -254,6 +287,10 @@ def test_options_reach_the_rules() -> None:
         ("gmx_v2", "usage", 2, "usage"),
         ("gmx_v2", "borrow_payer", "none", "'none'.*'both', 'long', 'short'"),
         ("gmx_v2", "funding", "high", "funding"),
+        ("gmx_v2", "funding", {"long": 0.1}, "both 'long' and 'short'"),
+        ("gmx_v2", "borrowing", {"BTC/USDC": {"long": 0.1, "up": 0.2}}, "both 'long' and 'short'"),
+        ("gmx_v2", "borrowing", {"DOGE": 0.1}, "'DOGE'"),
+        ("gmx_v2", "borrowing", 101, "borrowing"),
         ("gmx_v2", "open_interest", -1, "open_interest"),
         ("gmx_v2", "imbalance", {"DOGE": 1}, "'DOGE'"),
         ("gmx_v2", "balance", "even", "'even'"),

@@ -244,6 +244,23 @@ def test_v2_funding_goes_from_one_side_to_the_other(side: int) -> None:
 
 
 @SIDES
+def test_v2_rates_of_ones_own_replace_those_of_the_usage(side: int) -> None:
+    own = {"long": 0.2, "short": -0.1}
+    desk = Desk("gmx_v2", side, borrowing=0.3, funding=own)
+    desk.bar(0, 0, 0)
+    desk.bar(0, 0, 0)
+    rate = 0.3 + own["long" if side > 0 else "short"]
+    assert desk.booked("interest") == near(-50_000 * rate / 8_760)
+
+
+def test_v1_has_no_funding_whatever_the_data_say() -> None:
+    desk = Desk("gmx_v1", 1)
+    desk.account.fund(BTC, 0.01)
+    assert desk.told("funding") == []
+    assert desk.posted == near(5_000)
+
+
+@SIDES
 def test_v1_borrow_fees_come_hour_by_hour_and_the_leverage_test_does_not_count_them(
     side: int,
 ) -> None:

@@ -16,16 +16,24 @@ from bt_margin.venues.pool_carry import (
     HOUR,
     HourlyBorrow,
     Impact,
-    Kink,
     SecondBySecond,
+    Sides,
     course,
     in_force,
+    kinked,
+    mirrored,
     spans,
 )
 
 YEAR = 365 * 24 * HOUR
-KINK = Kink(optimal=0.5, base=0.25, above=1.0)
-FLAT = ((0, 0.0),)
+KINK = {"optimal": 0.5, "base": 0.25, "above": 1.0}
+FREE = ((0, 0.0),)
+
+
+def borrowing(*usage: tuple[int, float]) -> SecondBySecond:
+    """Borrow rates by the usage, the same for both sides; no funding."""
+    rates = kinked(usage, **KINK)
+    return SecondBySecond({"X": Sides(rates, rates)}, {})
 
 
 def carried(size: float, entry: float = 100.0, opened: int = 0, symbol: str = "X") -> Carried:
@@ -103,7 +111,7 @@ def test_each_whole_hour_is_charged_at_its_end_and_once() -> None:
 def test_cutting_the_time_changes_nothing(steps: list[int]) -> None:
     for carry in (
         HourlyBorrow(((0, 0.25), (5 * HOUR, 0.75)), 100),
-        SecondBySecond({"X": KINK}, ((0, 0.25), (5 * HOUR, 0.75)), "both", ((0, 0.5),)),
+        borrowing((0, 0.25), (5 * HOUR, 0.75)),
     ):
         view, at, total = pool(carried(-10.0)), 0, 0.0
         for step in steps:
@@ -115,6 +123,8 @@ def test_cutting_the_time_changes_nothing(steps: list[int]) -> None:
 def test_the_rate_is_rounded_down_and_a_number_with_noise_is_not_cut() -> None:
     assert amounts(HourlyBorrow(((0, 0.57),), 100), pool(carried(10.0)), 0, HOUR) == [0.057]
     assert amounts(HourlyBorrow(((0, 0.579),), 100), pool(carried(10.0)), 0, HOUR) == [0.057]
+    noisy = HourlyBorrow(((0, 0.7 - 0.6),), 100)  # 0.09999999999999998
+    assert amounts(noisy, pool(carried(10.0)), 0, HOUR) == [0.01]
     assert amounts(HourlyBorrow(((0, 0.0),), 100), pool(carried(10.0)), 0, HOUR) == []
 
 
@@ -126,7 +136,7 @@ def test_a_change_of_utilisation_counts_for_the_hours_that_end_after_it() -> Non
 def test_nobody_pays_for_the_time_before_the_opening() -> None:
     view = pool(carried(10.0, opened=HOUR + 1))
     assert amounts(HourlyBorrow(((0, 0.5),), 100), view, 0, 2 * HOUR) == [0.05]
-    carry = SecondBySecond({"X": KINK}, ((0, 0.4),), "both", FLAT)
+    carry = borrowing((0, 0.4))
     late = pool(carried(10.0, opened=YEAR // 2))
     assert amounts(carry, late, 0, YEAR) == [pytest.approx(50.0)]
     assert amounts(carry, pool(carried(10.0, opened=YEAR)), 0, YEAR // 2) == []
@@ -148,30 +158,30 @@ def test_charges_name_the_leg_they_belong_to() -> None:
 @pytest.mark.parametrize("size", [10.0, -10.0])
 def test_borrow_fees_follow_the_kink_on_the_size_at_entry(size: float) -> None:
     """Half of the time at usage 0.4 (0.1 a year), half at 0.75 (0.1875 + 0.5 · 0.75 = 0.5625)."""
-    carry = SecondBySecond({"X": KINK}, ((0, 0.4), (YEAR // 2, 0.75)), "both", FLAT)
+    carry = borrowing((0, 0.4), (YEAR // 2, 0.75))
     expected = 1_000 * (0.1 + 0.5625) / 2
     assert amounts(carry, pool(carried(size)), 0, YEAR) == [pytest.approx(expected)]
 
 
-@pytest.mark.parametrize(
-    ("payer", "long", "short"), [("both", 1, 1), ("long", 1, 0), ("short", 0, 1)]
-)
-def test_the_side_that_is_let_off_pays_nothing(payer: Any, long: int, short: int) -> None:
-    carry = SecondBySecond({"X": KINK}, ((0, 0.4),), payer, FLAT)
-    for size, pays in ((10.0, long), (-10.0, short)):
-        assert len(amounts(carry, pool(carried(size)), 0, YEAR)) == pays
+def test_each_side_pays_its_own_rates() -> None:
+    carry = SecondBySecond({"X": Sides(((0, 0.25),), FREE)}, {})
+    assert amounts(carry, pool(carried(10.0)), 0, YEAR) == [pytest.approx(250)]
+    assert amounts(carry, pool(carried(-10.0)), 0, YEAR) == []
 
 
 def test_funding_is_paid_by_longs_when_positive_and_received_by_the_others() -> None:
-    carry = SecondBySecond({}, ((0, 0.4),), "both", ((0, 0.5), (YEAR // 2, -0.25)))
+    rates = ((0, 0.5), (YEAR // 2, -0.25))
+    carry = SecondBySecond({}, {"X": Sides(rates, mirrored(rates))})
     for size, sign in ((10.0, 1), (-10.0, -1)):
         first = carry.due(pool(carried(size)), 0, YEAR // 2)
         assert [(c.amount, c.reason) for c in first] == [(pytest.approx(sign * 250), "funding")]
         assert amounts(carry, pool(carried(size)), YEAR // 2, YEAR) == [pytest.approx(-sign * 125)]
 
 
-def test_a_symbol_without_rates_pays_no_borrow_fee() -> None:
-    assert amounts(SecondBySecond({}, ((0, 0.4),), "both", FLAT), pool(carried(1.0)), 0, YEAR) == []
+def test_a_symbol_without_rates_pays_nothing() -> None:
+    rates = Sides(((0, 1.0),), ((0, 1.0),))
+    carry = SecondBySecond({"Y": rates}, {"Y": rates})
+    assert amounts(carry, pool(carried(1.0)), 0, YEAR) == []
 
 
 # -- price impact at the opening -------------------------------------------------------------------
@@ -183,7 +193,7 @@ IMPACT = Impact(
 
 
 def impact_of(imbalance: dict[str, float], size: float) -> float:
-    carry = SecondBySecond({}, FLAT, "both", FLAT, {"X": IMPACT}, imbalance)
+    carry = SecondBySecond({}, {}, {"X": IMPACT}, imbalance)
     return carry.on_opening(carried(size))
 
 
@@ -203,4 +213,4 @@ def test_a_skewed_market_charges_who_adds_to_it_at_once_and_who_lessens_it_on_le
 def test_the_impact_is_capped_and_absent_where_nobody_asked_for_it() -> None:
     assert impact_of({"X": 9_000.0}, 10.0) == pytest.approx(50.0)  # 190, but 5 % of 1,000
     assert impact_of({}, 10.0) == 0
-    assert SecondBySecond({}, FLAT, "both", FLAT, {}, {"X": 0.0}).on_opening(carried(10.0)) == 0
+    assert SecondBySecond({}, {}, {}, {"X": 0.0}).on_opening(carried(10.0)) == 0
