@@ -14,8 +14,9 @@ __all__ = ["PartialSale"]
 class PartialSale:
     """The largest unrealised loss first: its smallest part that restores ``target``, else all of it.
 
-    target : maintenance over equity after the sale and its costs. Below 1, so that a falling price does not
-        produce endless tiny sales
+    target : maintenance over equity after the sale and its costs. Below 1, and no sale is smaller than
+        1 − target of the position: a falling price, or one that carries a short over the edge of a level,
+        does not produce endless tiny sales
     smallest : a rest worth less than this in quote currency is sold with it
 
     Every position can be cut, also one in its lowest level; one that cannot save the pool is closed whole,
@@ -45,9 +46,13 @@ class PartialSale:
         return (Closing(worst.key, self._part(breach, worst), "sale"),)
 
     def _part(self, breach: Breach, p: Exposed) -> float:
-        others = breach.maintenance - p.table.maintenance(p.notional)
-        cost = breach.cost[p.key]
-        part = enough(breach.equity, others, p.notional, p.table, cost, self.target)
-        if part is None or p.value * (1.0 - part) < self.smallest:
+        """The part of a position to sell; at the edge of a level, still within it, the least there is."""
+        part: float | None = 0.0
+        if breach.maintenance > self.target * breach.equity:
+            others = breach.maintenance - p.table.maintenance(p.notional)
+            cost = breach.cost[p.key]
+            part = enough(breach.equity, others, p.notional, p.table, cost, self.target)
+        if part is None:
             return 1.0
-        return part
+        part = max(part, 1.0 - self.target)
+        return 1.0 if p.value * (1.0 - part) < self.smallest else part

@@ -365,6 +365,9 @@ def test_a_partial_sale_is_the_smallest_that_restores_the_target(
     more, less = (closing._replace(fraction=closing.fraction + off) for off in (1e-9, -1e-9))
     equity, need = after(state, more)
     assert need <= equity * 0.9
+    if closing.fraction == pytest.approx(0.1):
+        return  # the least that is sold
+    assert closing.fraction > 0.1
     equity, need = after(state, less)
     assert need > equity * 0.9
 
@@ -372,6 +375,16 @@ def test_a_partial_sale_is_the_smallest_that_restores_the_target(
 def test_a_position_in_its_lowest_level_is_cut_too() -> None:
     state = breach(exposed("X", F(1_000), loss=1), equity=F(10))
     (closing,) = PartialSale(0.9).choose(state)
+    assert closing.fraction == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("over", [0.0, 1e-13, 1e-6, 1.0])
+def test_a_position_at_the_edge_of_a_level_is_cut_by_a_tenth_not_by_a_hair(over: float) -> None:
+    """A short that has grown to 1,000: a hair less would do, until the price moves by a hair."""
+    notional = 1_000.0 + over
+    state = breach(exposed("X", notional, loss=1, need=LEVELS), equity=15.0)
+    assert state.maintenance == pytest.approx(20.0 if over else 10.0, abs=0.03)
+    (closing,) = PartialSale().choose(state)
     assert closing.fraction == pytest.approx(0.1)
 
 

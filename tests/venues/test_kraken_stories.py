@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from stories.world import Scripted, buy, frame, lines, play, sell
 
 import bt_margin as btm
@@ -236,6 +238,19 @@ def test_a_fall_without_end_takes_the_position_apart() -> None:
     assert acc.ledger.totals["insurance"] == 0
 
 
+def test_a_growing_short_at_the_edge_of_a_level_is_sold_by_tenths() -> None:
+    """The story of the edge at 50,000 since then: 10 BTC become 9, and live on in the lower level."""
+    acc = opened(
+        account("krakenfutures", "2026-04-01", 17_245, leverage=50), "ETH/USD:USD", -10, 49_000
+    )
+    live(acc, [{"ETH/USD:USD": (49_000, 50_100, 49_000, 50_050)}])
+    (event,) = kinds(acc, "liquidation")
+    assert (event.price, event.size) == (50_000, near(1.0))
+    assert acc.position("ETH/USD:USD").size == near(-9.0)
+    live(acc, [{"ETH/USD:USD": (50_050, 50_200, 50_050, 50_200)}])
+    assert len(kinds(acc, "liquidation")) == 1
+
+
 def test_the_levels_of_bitcoin_change_in_the_run() -> None:
     acc = opened(account("krakenfutures", "2025-09-23", 40_000, leverage=50), PF, 10, 100_000)
     assert acc.maintenance() == near(20_000)
@@ -426,6 +441,51 @@ def test_a_position_opens_while_the_level_stays_at_100_per_cent() -> None:
     assert 0.499 < room <= 0.5
     assert acc.preview(SPOT, room * 0.9999).accepted
     assert not acc.preview(SPOT, 0.501).accepted
+
+
+# -- any position, any bar -------------------------------------------------------------------------
+
+BOOKS = [
+    ("krakenfutures", PF, FULL, "cross", 50_000.0, 1e6),
+    ("krakenfutures", PF, FULL, "isolated", 50_000.0, 1e6),
+    ("krakenfutures", PF, PARTIAL, "cross", 50_000.0, 1e6),
+    ("krakenfutures", PF, PARTIAL, "isolated", 50_000.0, 1e6),
+    ("krakenfutures", "PEPE/USD:USD", FULL, "cross", 0.00001, 1e5),
+    ("krakeninverse", PI, FULL, "cross", 50_000.0, 50.0),
+    ("krakenspot", SPOT, "2025-06-01", "cross", 50_000.0, 1e5),
+]
+
+
+@pytest.mark.parametrize(("name", "symbol", "day", "mode", "price", "cash"), BOOKS)
+@given(
+    side=st.sampled_from(SIDES),
+    part=st.floats(0.01, 0.98),
+    leverage=st.floats(2, 10),
+    depth=st.floats(0.0, 0.95),
+    back=st.floats(0.0, 1.0),
+)
+@settings(max_examples=60)
+def test_a_bar_liquidates_at_the_price_that_was_foretold_or_not_at_all(
+    name: str, symbol: str, day: str, mode: str, price: float, cash: float,
+    side: int, part: float, leverage: float, depth: float, back: float,
+) -> None:  # fmt: skip
+    """Whatever the level, also where a growing short meets the edge of one."""
+    acc = account(name, day, cash, mode, leverage)
+    acc.mark(symbol, price)
+    room = abs(acc.preview(symbol, side, price).affordable_size)
+    opened(acc, symbol, side * room * part, price)
+    foretold, ruin = acc.liquidation_price(symbol), acc.bankruptcy_price(symbol)
+    far = price * (1 - depth) if side > 0 else price / (1 - depth)
+    close = far + (price - far) * back
+    live(acc, [{symbol: (price, max(price, far), min(price, far), close)}])
+    events = kinds(acc, "liquidation")
+    gone = foretold is not None and (foretold - far) * side > 1e-9 * price
+    assert bool(events) == gone or abs((foretold or far) / far - 1) < 1e-8
+    if events:
+        assert events[0].price == pytest.approx(foretold, rel=1e-9)
+        assert ruin is None or (foretold - ruin) * side >= -1e-9 * price
+        assert acc.ledger.totals["insurance"] == pytest.approx(0, abs=1e-9 * cash)
+    assert sum(acc.ledger.totals.values()) == pytest.approx(acc.wallet())
 
 
 # -- in a backtest ---------------------------------------------------------------------------------
