@@ -144,6 +144,11 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
+def _told(difference: float, of: float | None) -> float:
+    """A difference, 0 where it is noise of floats."""
+    return 0.0 if abs(difference) <= 1e-12 * abs(of or 0.0) else difference
+
+
 def _plain(value: Any) -> str:
     """A value as short as it can be without losing what matters."""
     if value is None:
@@ -260,7 +265,7 @@ def _show_position(console: Console, verdict: Verdict) -> None:
                 numbers.NOTHING if each is None else f"{each:.9g}"
                 for each in (one.ours, one.exchange)
             ),
-            "" if one.difference is None else f"{one.difference:.3g}",
+            "" if one.difference is None else f"{_told(one.difference, one.ours):.3g}",
         ]
         for one in verdict.compared
     ]
