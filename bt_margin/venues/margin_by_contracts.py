@@ -34,7 +34,7 @@ def tier_number(limits: TierTable, size: float) -> int:
     """
     count = abs(size)
     for number, tier in enumerate(limits.tiers, start=1):
-        if count <= tier.cap or count - tier.cap <= DUST * count:
+        if count - tier.cap <= DUST * count:
             return number
     return len(limits.tiers)
 
@@ -51,6 +51,15 @@ def margin_level(equity: float, requirement: float) -> float | None:
     3.0
     """
     return equity / requirement if requirement else None
+
+
+def equity_at_level(level: float, requirement: float) -> float:
+    """The equity behind a margin level that is told, level · requirement   [settle].
+
+    >>> equity_at_level(3.0, 100.0)
+    300.0
+    """
+    return level * requirement
 
 
 @dataclass(frozen=True, slots=True)

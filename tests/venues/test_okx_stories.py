@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from engine import bench as engine
 from stories.world import HOUR, START, buy, flat, frame, kinds, near, play
 
 import bt_margin as btm
 from bt_margin.core.funding import FundingStamp
 from bt_margin.engine.quote import Quote
+from bt_margin.engine.resting import Resting
 from bt_margin.engine.step import NoOrders, Stepper
 from bt_margin.errors import LeverageRefused, MarginModeRefused
 from bt_margin.venues.names import moment
@@ -301,6 +303,21 @@ def test_a_fill_over_an_edge_raises_the_rate_of_the_whole_position() -> None:
     assert one.maintenance() == near(500_005 * 0.0055)
     one.fill(BTC, -0.01, ENTRY)
     assert one.maintenance() == near(500_000 * 0.0045)
+
+
+def test_an_order_that_fills_inside_the_bar_raises_the_tier_there() -> None:
+    """1,000 contracts would live at 49,180; with 9,000 more from 49,900 they need 0.75 % from then on."""
+    world = WORLDS["linear"]
+    one = account(world, "isolated", cash=12, leverage=50)
+    one.fill(BTC, 1_000, ENTRY)
+    engine.live(
+        one, {BTC: (ENTRY, ENTRY, 49_180.0, 49_500.0)}, [Resting(1, BTC, 9_000, "limit", 49_900.0)]
+    )
+    entry = (10 * ENTRY + 90 * 49_900) / 100
+    margin = (10 * ENTRY + 90 * 49_900) / 50
+    price = (entry - margin / 100) / (1 - 0.008)
+    (cut,) = kinds(one.events, "liquidation")
+    assert (cut.price, cut.size) == (near(price), -9_000)
 
 
 @pytest.mark.parametrize("price", [5_000.0, 50_000.0, 500_000.0])

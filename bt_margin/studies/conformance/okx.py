@@ -23,12 +23,14 @@ from bt_margin.core.outcome import closed_outcome, price_of_pnl
 from bt_margin.core.portfolio import portfolio_requirement, scaled_charge
 from bt_margin.engine.account import Account
 from bt_margin.engine.pool import MarginMode, Position
-from bt_margin.studies.conformance.case import Case, Inputs, signed
+from bt_margin.studies.conformance.case import Case, Inputs, price_from, signed, size_from
 from bt_margin.studies.whatif import Holding, Terms, hold, with_tier
 from bt_margin.venues import venue
 from bt_margin.venues.contract_ladders import most_leverage
+from bt_margin.venues.margin import Held
 from bt_margin.venues.margin_by_contracts import (
     ByContracts,
+    equity_at_level,
     margin_level,
     tier_by_contracts,
     tier_number,
@@ -38,7 +40,6 @@ from bt_margin.venues.spec import Venue
 #: Names of one thing, the first that is given counts.
 _FACES = ("contract_value", "contract_size", "ct_val", "multiplier")
 _SIZES = ("size_usd", "face_usd", "face", "quantity", "base_quantity", "size")
-_EQUITY = ("equity", "account_equity", "adjusted_equity", "currency_equity", "margin_balance")
 _MONEY = ("margin", "isolated_margin", "wallet_balance", "account_balance", "balance", "wallet")
 _OTHERS = ("other_maintenance_margin", "other_maintenance", "other_requirement")
 _GAINS = ("other_unrealised_pnl", "other_unrealised")
@@ -88,59 +89,87 @@ def _size(case: Case) -> float:
     return signed(_units(case)[0], side)
 
 
-def _holding(case: Case, rules: Venue, symbol: str) -> Holding:
-    """The position of a case: at its entry, marked where its mark or its profit says."""
-    inputs, size = case.inputs, _size(case)
+def _prices(case: Case, rules: Venue, symbol: str) -> tuple[float | None, float]:
+    """Entry and mark of a position; the mark as told, by its profit or its value, else the entry."""
+    inputs, size, contract = case.inputs, _size(case), rules.contract(symbol)
     entry = _first(inputs, "entry_price", "open", "open_price")
     mark = _first(inputs, "mark_price", "mark")
-    if entry is None or _first(inputs, *_EQUITY) is not None:
-        entry = inputs["mark_price"] if mark is None else mark
-    if mark is None and "unrealised_pnl" in inputs:
-        mark = price_of_pnl(rules.contract(symbol), size, entry, inputs["unrealised_pnl"])
-    return Holding(symbol, size, entry, mark)
+    if mark is None and entry is not None and "unrealised_pnl" in inputs:
+        mark = price_of_pnl(contract, size, entry, inputs["unrealised_pnl"])
+    value = _first(inputs, "notional_at_mark", "notional_usd", "notional")
+    if mark is None and value is not None:
+        one = contract.notional(size, 1.0)
+        mark = size_from(one, value) if case.inverse else price_from(value, one)
+    if mark is None:
+        mark = inputs["entry_price"] if entry is None else entry
+    return entry, mark
 
 
-def _account(case: Case, rules: Venue, held: Holding, wallet: float | None = None) -> Account:
-    """An account that holds the position of a case."""
-    inputs = case.inputs
-    money = _first(inputs, *_EQUITY, *_MONEY)
+def _equity(case: Case, rules: Venue, held: Holding) -> float | None:
+    """The equity at the mark, where the case tells it, or its margin level without any money."""
+    inputs, when = case.inputs, case.until or _LATE
+    told = _first(inputs, *(key for key in inputs if "equity" in key), "margin_balance", "eq")
+    level = _first(inputs, "margin_ratio", "margin_level")
+    if told is not None or level is None or _first(inputs, *_MONEY) is not None:
+        return None if told is None else float(told)
+    contract, limits = rules.contract(held.symbol), rules.schedule(held.symbol).at(when)
+    taker = rules.fees_at(held.symbol, when).taker
+    seen = Held(contract, held.size, held.at, 1.0, limits, taker, isolated=False)
+    need = ByContracts().requirement(seen).maintenance(contract.notional(held.size, held.at))
+    return equity_at_level(level, need)
+
+
+def _holding(case: Case, rules: Venue, symbol: str) -> tuple[Holding, float | None]:
+    """The position of a case and what it stands on: with its equity told, it is entered at the mark."""
+    entry, mark = _prices(case, rules, symbol)
+    at_mark = Holding(symbol, _size(case), mark, mark)
+    equity = _equity(case, rules, at_mark)
+    if equity is not None or entry is None:
+        return at_mark, _first(case.inputs, *_MONEY) if equity is None else equity
+    return Holding(symbol, at_mark.size, entry, mark), _first(case.inputs, *_MONEY)
+
+
+def _account(case: Case, rules: Venue, held: Holding, money: float | None) -> Account:
+    """An account that holds the position of a case on its money."""
     mode: MarginMode = "isolated" if case.isolated else "cross"
-    purse = money if wallet is None else wallet
-    leverage = inputs.get("leverage", 1.0)
-    margin = money if case.isolated and wallet is None else None
-    terms = Terms(purse or 1.0, leverage, mode, case.until or _LATE, margin)
-    return hold(rules, [held], terms)
+    leverage = case.inputs.get("leverage", 1.0)
+    margin = money if case.isolated else None
+    return hold(rules, [held], Terms(money or 1.0, leverage, mode, case.until or _LATE, margin))
 
 
 def _held(case: Case) -> Mapping[str, Any]:
     """Everything about a position and what it stands on."""
     rules, symbol = _rules(case)
-    held = _holding(case, rules, symbol)
-    account = _account(case, rules, held)
+    held, money = _holding(case, rules, symbol)
+    account = _account(case, rules, held, money)
     p, risk = account.position(symbol), account.risk(symbol)
+    entry, mark = _prices(case, rules, symbol)
     asked = ByContracts().requirement(p.held()._replace(taker=0.0))
+    level = margin_level(risk.equity, p.maintenance())
     return {
         "mark_price": p.mark,
         "notional": p.notional(),
-        "unrealised_pnl": p.unrealised(),
+        "unrealised_pnl": p.unrealised() if entry is None else p.contract.pnl(p.size, entry, mark),
         "initial_margin": p.initial(),
         "maintenance_margin": asked.maintenance(p.notional()),
         "requirement": p.maintenance(),
-        "margin_ratio": margin_level(risk.equity, p.maintenance()),
-        "liquidation_price": _shown(case, p, account),
+        "margin_ratio": level,
+        "margin_level": level,
+        "liquidation_price": _shown(case, p, account, money),
         "bankruptcy_price": account.bankruptcy_price(symbol),
         "margin_balance": risk.equity,
+        "equity": risk.equity,
     }
 
 
-def _shown(case: Case, p: Position, account: Account) -> float | None:
+def _shown(case: Case, p: Position, account: Account, money: float | None) -> float | None:
     """The liquidation price as OKX shows it: where the case tells the tick, one tick early."""
     inputs = case.inputs
     price = account.liquidation_price(p.symbol)
     if _first(inputs, *_OTHERS, *_GAINS) is not None:
         price = liquidation_price(
             [Leg(p.contract, p.size, p.entry, p.table)],
-            _first(inputs, *_EQUITY, *_MONEY),
+            p.pool.balance if money is None and p.pool is not None else money or 0.0,
             other_maintenance=_first(inputs, *_OTHERS) or 0.0,
             other_unrealised=_first(inputs, *_GAINS) or 0.0,
             mark=p.mark,
@@ -152,9 +181,8 @@ def _shown(case: Case, p: Position, account: Account) -> float | None:
 def _funding(case: Case) -> Mapping[str, Any]:
     """One settlement, booked on the position; without a balance nothing caps it."""
     rules, symbol = _rules(case)
-    held = _holding(case, rules, symbol)
-    told = _first(case.inputs, *_EQUITY, *_MONEY)
-    account = _account(case, rules, held, None if told is not None else _DEEP)
+    held, money = _holding(case, rules, symbol)
+    account = _account(case, rules, held, _DEEP if money is None else money)
     rate = _first(case.inputs, "funding_rate", "rate")
     account.book_funding(symbol, rate, held.at)
     return {"funding": account.ledger.totals["funding"]}
