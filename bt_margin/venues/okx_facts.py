@@ -27,7 +27,7 @@ _MULTI = "OKX help: multi-currency margin, cross (360054690531)"
 _LIQUIDATION = "OKX help: forced partial or full liquidation"
 _FUNDING = "OKX help: funding (360053909272)"
 _API = "OKX API error reference; ccxt 4.5.90"
-_SAMPLE = "OKX API position sample ETH-USD-210430, in ccxt python/ccxt/okx.py"
+_SAMPLE = "OKX API position samples (ETH-USD-210430, BTC-USDT-SWAP), in ccxt python/ccxt/okx.py"
 _OURS = "not published; our choice"
 
 FACTS: tuple[Fact, ...] = (
@@ -162,7 +162,11 @@ FACTS: tuple[Fact, ...] = (
     ),
     Fact("margin call", "at a margin level of 300 %", "from memory", "2026", "M"),
     Fact(
-        "liquidation price shown", "of a long: the formula and one tick", _SAMPLE, "2021-04-27", "A"
+        "liquidation price shown",
+        "isolated: of a long the formula and one tick; cross: the formula (two samples)",
+        _SAMPLE,
+        "2021-04-27",
+        "A",
     ),
     Fact(
         "spot margin, liquidation price and level",
@@ -206,7 +210,7 @@ MULTI: tuple[Fact, ...] = (
 
 EXACT: tuple[str, ...] = (
     "The requirement, the isolated and cross margin level and the isolated liquidation price, of linear and "
-    "inverse contracts: they reproduce an account payload to all its digits.",
+    "inverse contracts: they reproduce two account payloads to all their digits.",
     "Tiers by contracts, their dates and the most leverage of each, where a snapshot lists them.",
     "What happens to a lone position: cut by two tiers at a time, or taken over at its bankruptcy price.",
     "Realised result and its ratio in the position history.",

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from engine import bench as engine
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from stories.world import HOUR, START, buy, flat, frame, kinds, near, play
 
 import bt_margin as btm
@@ -278,6 +280,39 @@ def test_coins_of_a_multi_currency_account_back_the_cross_pool_at_their_discount
     assert one.liquidation_price(BTC) == near(price)
     (breach,) = kinds(live(one, BTC, crash(1)), "breach")
     assert breach.info["marks"] == {BTC: near(price)}
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.sampled_from(sorted(WORLDS)), st.sampled_from(MODES), st.sampled_from(SIDES),
+    st.integers(1, 150_000), st.integers(2, 6),
+)  # fmt: skip
+def test_every_step_of_every_crash_is_the_formula_and_lands_on_a_cap(
+    kind: str, mode: Any, side: int, count: int, leverage: int
+) -> None:
+    """Each cut comes where the rate of its tier says, given what the cuts before it left."""
+    world = WORLDS[kind]
+    ladder = btm.venue("okx").schedule(world.symbol).at(START).tiers
+    one = account(world, mode, cash=world.value(count, ENTRY) / world.cash, leverage=leverage)
+    one.fill(world.symbol, side * count, ENTRY)
+    backing = one.position(world.symbol).pool.balance
+    far = (0.05 if mode == "cross" else 0.4) if side > 0 else -4.0
+    deaths = kinds(live(one, world.symbol, crash(side, to=far)), "liquidation")
+    held = count
+    for event in deaths:
+        number = next(n for n, tier in enumerate(ladder) if held <= tier.cap)
+        price = world.liquidation(side, held, backing, ladder[number].mmr + TAKER)
+        left = ladder[number - 2].cap if number >= 2 else 0
+        assert -side * event.size == near(held - left)
+        if left:
+            assert (event.price, event.info["settle"]) == (near(price), "sale")
+            closed = held - left
+            backing += world.pnl(side, closed, ENTRY, price) - world.value(closed, price) * TAKER
+        else:
+            assert event.price == near(world.bankruptcy(side, held, backing), rel=1e-8)
+        held = left
+    assert one.ledger.totals["insurance"] == 0
+    assert deaths or mode == "cross"
 
 
 # -- tiers by contracts ----------------------------------------------------------------------------
