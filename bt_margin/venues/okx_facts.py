@@ -55,6 +55,13 @@ FACTS: tuple[Fact, ...] = (
         "C",
     ),
     Fact(
+        "tiers of the BTC/USD swap",
+        "those of its expiry futures of 2022-11, leverage up to the 100x of the swap",
+        _OURS,
+        "2026",
+        "N",
+    ),
+    Fact(
         "contracts of one family, orders in the tier",
         "each position by itself, without orders",
         _OURS,
