@@ -28,6 +28,8 @@ from bt_margin.core.tiers import TierTable
 from bt_margin.venues.carry import Carry, PoolView
 from bt_margin.venues.margin import Held
 
+INF = float("inf")
+
 
 def entry_size(held: Held, price: float) -> float:
     """The money a position was opened for, unsigned   [settle]; a position not yet open counts at ``price``.
@@ -122,8 +124,8 @@ class FactorOrFee:
         return size_cap(held, price, held.limits.cap(held.leverage))
 
     def _needed(self, held: Held, size: float) -> float:
-        fees = margin_fees(size, held.taker)
-        return required_remaining(size, fees, self.minimum, 1 / held.limits.at(size).mmr)
+        fees, factor = margin_fees(size, held.taker), held.limits.at(size).mmr
+        return required_remaining(size, fees, self.minimum, 1 / factor if factor else INF)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,13 @@ def test_no_leverage_beyond_the_table_and_never_a_cap_below_zero() -> None:
     assert full.cap(one._replace(leverage=F(10)), F(100)) == 0
 
 
+def test_a_table_without_a_factor_leaves_the_fees() -> None:
+    """As when a user says maintenance_rate=0 for a symbol."""
+    free = held(F(10), F(100), limits=table(0))
+    assert FactorOrFee(F(5)).requirement(free).maintenance(0) == F(6, 10) + 5
+    assert FactorPlusFee(F(1)).requirement(free).maintenance(0) == 1 + F(6, 10)
+
+
 def test_entry_size_counts_what_is_not_open_at_the_price() -> None:
     assert entry_size(held(F(-2), F(100)), F(130)) == 200
     assert entry_size(held(F(-2), F(0)), F(130)) == 260
