@@ -187,7 +187,10 @@ def _planned(
     if closing.settle == "takeover":
         fee = min(p.contract.notional(size, price) * (rate or 0.0), max(0.0, pool.equity()))
         if last and abs(pool.balance + realised - fee) <= 1e-9 * abs(realised):
-            realised = fee - pool.balance  # the bankruptcy price leaves exactly nothing
+            if fee:  # the bankruptcy price leaves exactly nothing
+                fee = pool.balance + realised
+            else:
+                realised = -pool.balance
     else:
         if rate is None:
             rate = account.venue.fees_at(p.market, account.time).liquidation

@@ -96,12 +96,13 @@ class Reservations:
         size = p.size if size is None else size
         held = p.contract.notional(size, p.mark) if size else 0.0
         same, against = (bids, asks) if size > 0 else (asks, bids)
-        rate = 1.0 / p.leverage if p.plain else _rate(p, held + bids + asks)
-        if p.margin_mode == "isolated":
-            kept = held * rate if p.pool is None or size != p.size else p.pool.equity()
-            need = max(same * rate, (against - held) * rate - max(0.0, kept))
+        if not p.plain:
+            need = _asked(p, size, held, same, against)
+        elif p.margin_mode == "isolated":
+            kept = held / p.leverage if p.pool is None or size != p.size else p.pool.equity()
+            need = max(same / p.leverage, (against - held) / p.leverage - max(0.0, kept))
         else:
-            need = (max(held + same, against - held) - held) * rate
+            need = (max(held + same, against - held) - held) / p.leverage
         return max(0.0, need) + sum([o.loss for o in entries])
 
     def total(
@@ -164,13 +165,23 @@ class Reservations:
         return Reserved(size, notional, loss, True)
 
 
-def _rate(p: Position, notional: float) -> float:
-    """Initial margin per unit of notional where the venue's rule asks more of a larger position."""
+def _asked(p: Position, size: float, held: float, same: float, against: float) -> float:
+    """The same where the venue's rule does not ask in step with the notional, nor the same of both sides."""
     mark = p.mark or p.entry
-    if not (notional > 0.0 and mark > 0.0):
-        return 1.0 / p.leverage
-    size = notional / p.contract.notional(1.0, mark)
-    return max(p.initial_of(size, mark), p.initial_of(-size, mark)) / notional
+    if not mark > 0.0:
+        return 0.0
+    unit, side = p.contract.notional(1.0, mark), 1.0 if size > 0 else -1.0
+
+    def initial(notional: float, sign: float) -> float:
+        return p.initial_of(sign * notional / unit, mark) if notional > 0.0 else 0.0
+
+    now, more, turned = (
+        initial(held, side), initial(held + same, side), initial(against - held, -side)
+    )  # fmt: skip
+    if p.margin_mode == "isolated":
+        kept = now if p.pool is None or size != p.size else p.pool.equity()
+        return max(more - now, turned - max(0.0, kept))
+    return max(more, turned) - now
 
 
 def assumed(account: AccountView, p: Position, size: float, price: float) -> float:
