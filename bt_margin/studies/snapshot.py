@@ -111,7 +111,7 @@ def _snapshot(row: Any, where: str) -> Snapshot | None:
         symbol=symbol,
         contracts=_signed(given["contracts"], row.get("side"), where),
         contract_size=_positive(given["contractSize"]),
-        entry=_positive(given["entryPrice"]),
+        entry=_positive(given["entryPrice"]) or _paid(row.get("info"), where),
         mark=_positive(given["markPrice"]),
         leverage=_positive(given["leverage"]),
         mode=mode,
@@ -120,6 +120,14 @@ def _snapshot(row: Any, where: str) -> Snapshot | None:
         time=_time(row),
         shown={ours: given[theirs] for ours, theirs in SHOWN.items()},
     )
+
+
+def _paid(info: Any, where: str) -> float | None:
+    """Entry price of a spot margin position, which is shown by what was paid for how much."""
+    if not isinstance(info, Mapping) or "vol_closed" not in info:
+        return None
+    cost, volume = (_number(info.get(key), key, where) for key in ("cost", "vol"))
+    return cost / volume if cost and volume else None
 
 
 def _margin(given: Mapping[str, float | None]) -> float | None:

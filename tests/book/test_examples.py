@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -19,12 +20,26 @@ from book.reading import (
     name_of,
 )
 
+from bt_margin import venues as registry
+from bt_margin.studies.conformance.run import _OWN
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 #: Lines that other tests or CI run: those of the README (CI, tests/test_readme.py) and of the build.
 ELSEWHERE = set(README.splitlines()) | {"pip install '.[docs]'", "mkdocs build --strict"}
 #: Blocks that are shown and not run: data, and what a program prints.
 SHOWN = {"text", "csv"}
 WITH_EXAMPLES = [page for page in PAGES if {b.kind for b in blocks(page)} - SHOWN]
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """A venue that a page makes known is forgotten when the page is read."""
+    known = (registry._BUILDERS, registry._ALIASES, _OWN)
+    before = [dict(each) for each in known]
+    yield
+    for now, then in zip(known, before, strict=True):
+        now.clear()
+        now.update(then)
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=name_of)

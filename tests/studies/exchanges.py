@@ -48,6 +48,10 @@ DYDX = {
     "createdAt": "2025-07-14T07:53:55.631Z", "sumOpen": "0.44", "sumClose": "0.032",
     "netFunding": "503.13121", "subaccountNumber": 0,
 }  # fmt: skip
+KRAKEN_SPOT = {
+    "pair": "ETHUSDT", "posstatus": "open", "type": "buy", "cost": "300.00000", "fee": "0.78000",
+    "vol": "0.10000000", "vol_closed": "0.00000000", "margin": "60.00000", "net": "10.0", "leverage": "5",
+}  # fmt: skip
 MARKETS = {
     "binanceusdm": ("BTCUSDT", "BTC/USDT:USDT", 1.0, BINANCE),
     "bybit": ("ETHUSDT", "ETH/USDT:USDT", 1.0, BYBIT),

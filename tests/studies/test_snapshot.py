@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from studies.exchanges import MARKETS, parsed
+from studies.exchanges import KRAKEN_SPOT, MARKETS, parsed
 
 from bt_margin.errors import InputError
 from bt_margin.studies.snapshot import positions_of, venue_of
@@ -51,6 +51,13 @@ def test_isolated_margin_is_without_the_unrealised_profit() -> None:
     assert found.margin == pytest.approx(13_200.70726908)
     (found,) = positions_of([{**ROW, "marginMode": "cross", "collateral": 50.0}])
     assert found.margin is None
+
+
+def test_what_was_paid_for_a_spot_position_is_its_entry() -> None:
+    row = {"symbol": "ETH/USD", "side": "long", "contracts": 0.1, "entryPrice": None}
+    (found,) = positions_of([{**row, "info": KRAKEN_SPOT}])
+    assert found.entry == pytest.approx(3_000.0)
+    assert found.venue == "kraken"
 
 
 def test_flat_positions_are_left_out_and_zeros_say_nothing() -> None:
