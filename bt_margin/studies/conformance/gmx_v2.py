@@ -275,11 +275,17 @@ def _decrease(given: Inputs, side: str) -> dict[str, Any]:
 
 
 def _cap(given: Inputs, side: str) -> dict[str, Any]:
-    pool_pnl = given["pool_pnl_usd"]
+    """The pool's profits are capped to a number, or to a share of what the pool is worth."""
     if "capped_pool_pnl_usd" in given:
         limit, most = given["capped_pool_pnl_usd"], 1
     else:
-        limit, most = given["pool_usd"], given["max_pnl_factor"]
-    pnl = given["pnl_usd"] if "pnl_usd" in given else given["position_pnl_usd"]
-    capped = pool_perps.capped_pnl(pnl, pool_pnl, limit, most)
-    return {"pnl_usd": capped, "capped_pnl_usd": capped}
+        limit = _first(given, "pool_usd", "pool_value_usd")
+        most = _first(given, "max_pnl_factor", "max_pnl_factor_traders")
+    pnl = _first(given, "pnl_usd", "position_pnl_usd")
+    capped = pool_perps.capped_pnl(pnl, given["pool_pnl_usd"], limit, most)
+    return dict.fromkeys(("pnl_usd", "capped_pnl_usd", "position_pnl_usd"), capped)
+
+
+def _first(given: Inputs, *names: str) -> Any:
+    """The input that goes by one of these names; the first is the one that is missed."""
+    return given[next((name for name in names if name in given), names[0])]
