@@ -89,7 +89,13 @@ FUTURES: tuple[Fact, ...] = (
         "liquidation until 2026-03-25", "the whole position, an immediate order", _EPP, "2023", "P"
     ),
     Fact("liquidation from 2026-03-26", "in parts, for a fee", _EPP, "2026-03-17", "P"),
-    Fact("size of a partial liquidation", "maintenance back to 90 % of equity", _OURS, "2026", "N"),
+    Fact(
+        "size of a partial liquidation",
+        "maintenance back to 90 % of equity, at least a tenth of the position",
+        _OURS,
+        "2026",
+        "N",
+    ),
     Fact("order of closing cross positions", "largest unrealised loss first", _OURS, "2026", "N"),
     Fact("liquidation fee", "0.0005, as a taker", _OURS, "2026", "N"),
     Fact(

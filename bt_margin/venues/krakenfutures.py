@@ -14,8 +14,8 @@ its equity is *below* the maintenance margin. No fee is part of the requirement.
 Liquidation. Until 2026-03-25 the whole position goes to the market as an immediate order, and what it
 fetches beyond the bankruptcy price stays with the trader. From 2026-03-26 positions are sold in parts, for a
 fee. How much at a time, in which order and for which fee is not published: here the largest unrealised loss
-first, just enough to bring maintenance to 90 % of equity, at the taker fee. Two options change that,
-``partial_target`` and ``liquidation_fee``.
+first, just enough to bring maintenance to 90 % of equity and at least a tenth of the position, at the taker
+fee. Two options change that, ``partial_target`` and ``liquidation_fee``.
 
 Funding accrues all the time at the hour's rate: who holds for a part of the hour pays that part.
 

@@ -488,6 +488,46 @@ def test_a_bar_liquidates_at_the_price_that_was_foretold_or_not_at_all(
     assert sum(acc.ledger.totals.values()) == pytest.approx(acc.wallet())
 
 
+PAIRS = [SPOT, SPOT_ETH, "XRP/USD", "LTC/USD", "LINK/USD"]
+
+
+def naive_spot(wallet: float, held: Sequence[tuple[float, float]]) -> tuple[int, float]:
+    """How many of the oldest go, and the equity left; positions (signed cost at 100, price now), 3x."""
+    equity = wallet + sum(cost * (now / 100 - 1) for cost, now in held)
+    used = [(cost if cost > 0 else -cost * now / 100) / 3 for cost, now in held]
+    if equity > 0.4 * sum(used):
+        return 0, equity
+    for gone, (cost, now) in enumerate(held, start=1):
+        equity -= min(0.0026 * abs(cost) * now / 100, max(0.0, equity))
+        if equity > sum(used[gone:]):
+            return gone, equity
+    return len(held), max(0.0, equity)
+
+
+@given(
+    costs=st.lists(st.floats(500, 6_000), min_size=2, max_size=5),
+    sides=st.lists(st.sampled_from(SIDES), min_size=5, max_size=5),
+    moves=st.lists(st.floats(-0.8, 1.5), min_size=5, max_size=5),
+    order=st.permutations(range(5)),
+)
+@settings(max_examples=150)
+def test_a_gap_closes_the_oldest_as_a_naive_account_would(
+    costs: list[float], sides: list[int], moves: list[float], order: list[int]
+) -> None:
+    acc, held = account("krakenspot", FULL, 10_000, leverage=3), []
+    for number, cost in zip(order, costs, strict=False):
+        acc.mark(PAIRS[number], 100.0)
+        if acc.fill(PAIRS[number], sides[number] * cost / 100, 100.0).refusal is None:
+            held.append(number)
+        acc.clock(acc.time + 60_000)
+    costs_of = [acc.position(PAIRS[n]).size * 100 for n in held]
+    prices = [100 * (1 + moves[n]) for n in held]
+    gone, equity = naive_spot(acc.cross.balance, list(zip(costs_of, prices, strict=True)))
+    live(acc, [{PAIRS[n]: (price,) * 4 for n, price in zip(held, prices, strict=True)}])
+    assert [e.symbol for e in kinds(acc, "liquidation")] == [PAIRS[n] for n in held[:gone]]
+    assert acc.equity() == pytest.approx(equity, abs=1e-6)
+
+
 # -- in a backtest ---------------------------------------------------------------------------------
 
 
