@@ -281,8 +281,10 @@ class Account(Cashier):
         settings.valid_price(symbol, price)
         before = len(self.events)
         p = self.position(symbol)
-        for one in (p, p.other) if p.other is not None else (p,):
+        sides = (p,) if p.other is None else (p, p.other)
+        for one in sides:
             one.move(price)
+        for one in sides:
             if one.pool is not None and one.pool.breached():
                 self.liquidate(one.pool)
         return self.events[before:]

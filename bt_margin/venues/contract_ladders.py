@@ -66,11 +66,28 @@ def _ladder(name: str, number: int) -> TierTable:
     return stepped_ladder(rates, written["caps"], written["step"], written.get("tiers"))
 
 
+def _counted(table: TierTable, unit: float) -> TierTable:
+    return table if unit == 1.0 else in_units(table, unit)
+
+
+def in_units(table: TierTable, unit: float) -> TierTable:
+    """The table with its caps counted in units of which a contract has so many.
+
+    >>> in_units(stepped_ladder([(0.004, 0.01)], [1_000], 0, tiers=1), 0.01).tiers[0].cap
+    10.0
+    """
+    rows = [(round(t.cap * unit, 9), t.mmr, 0.0, t.max_leverage) for t in table.tiers]
+    return TierTable.of(rows, stepped=True)
+
+
 @cache
-def _schedule(name: str, symbol: str, as_of: int | None) -> TierSchedule:
+def _schedule(name: str, symbol: str, as_of: int | None, unit: float) -> TierSchedule:
     held = [each for each in document(name)["snapshots"] if symbol in each["symbols"]]
     whole = TierSchedule(
-        tables=tuple((moment(s["since"]) or 0, _ladder(name, s["symbols"][symbol])) for s in held),
+        tables=tuple(
+            (moment(s["since"]) or 0, _counted(_ladder(name, s["symbols"][symbol]), unit))
+            for s in held
+        ),
         sources=tuple(f"{s['dated']}: {s['source']}" for s in held),
     )
     return whole if as_of is None else whole.pinned(as_of)
@@ -89,10 +106,18 @@ def symbols_of(name: str) -> tuple[str, ...]:
 class LadderSchedules(Mapping[str, TierSchedule]):
     """The schedules of some symbols of a file, built when asked for; pickles as names, not contents.
 
-    ``as_of`` (UTC ms) pins them to one moment.
+    ``as_of`` (UTC ms) pins them to one moment; ``units`` symbol -> how many units a contract has, where
+    tiers are to be counted in those.
     """
 
-    def __init__(self, name: str, symbols: Sequence[str], as_of: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        symbols: Sequence[str],
+        as_of: int | None = None,
+        units: Mapping[str, float] | None = None,
+    ) -> None:
+        self._units = tuple(sorted((units or {}).items()))
         self._name = name
         self._symbols = tuple(symbols)
         self._as_of = as_of
@@ -100,7 +125,7 @@ class LadderSchedules(Mapping[str, TierSchedule]):
     def __getitem__(self, symbol: str) -> TierSchedule:
         if symbol not in self._symbols:
             raise KeyError(symbol)
-        return _schedule(self._name, symbol, self._as_of)
+        return _schedule(self._name, symbol, self._as_of, dict(self._units).get(symbol, 1.0))
 
     def __contains__(self, symbol: object) -> bool:
         return symbol in self._symbols
@@ -115,7 +140,7 @@ class LadderSchedules(Mapping[str, TierSchedule]):
         return type(other) is type(self) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
-        return hash((self._name, self._symbols, self._as_of))
+        return hash((self._name, self._symbols, self._as_of, self._units))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r}, {len(self)} symbols)"

@@ -29,6 +29,7 @@ contracts here as well. Numbers and sources are in ``venue.facts``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from bt_margin.core.contract import Contract
@@ -57,6 +58,7 @@ def okx(
     account: Literal["single", "multi"] = "single",
     discount_rates: Mapping[str, float] | None = None,
     contract_sizes: Mapping[str, float] | None = None,
+    coins: bool = False,
     as_of: int | None = None,
 ) -> Venue:
     """Perpetual swaps of an account in single-currency or multi-currency margin.
@@ -68,6 +70,9 @@ def okx(
     contract_sizes
         symbol -> base units (linear) or quote units (inverse) of one contract, for symbols that have a
         ladder but no sourced size: without one they are not listed.
+    coins
+        sizes of linear contracts count base units, not contracts (the smallest step stays what it is), so
+        that a strategy means the same here as on venues whose contract is one coin.
 
     Raises :class:`~bt_margin.errors.InputError` for an option that cannot be used.
 
@@ -77,12 +82,16 @@ def okx(
     (0.004, 0.01)
     """
     contracts = _contracts(contract_sizes or {})
+    units = _units(contracts) if coins else {}
+    contracts = {symbol: _in_coins(one, units) for symbol, one in contracts.items()}
     return Venue(
         name="okx",
         title="OKX" if account == "single" else "OKX multi-currency",
         currency="USDT",
         contracts=contracts,
-        schedules=LadderSchedules(TABLES, [s for s in symbols_of(TABLES) if s in contracts], as_of),
+        schedules=LadderSchedules(
+            TABLES, [s for s in symbols_of(TABLES) if s in contracts], as_of, units
+        ),
         default_schedule=None,
         fees=pinned(_FEES, as_of) or _FEES,
         funding_interval=interval("8h"),
@@ -106,6 +115,19 @@ def okx(
         exact=facts.EXACT,
         absent=(*facts.ABSENT, *(facts.MULTI_ABSENT if account == "multi" else ())),
     )
+
+
+def _units(contracts: Mapping[str, Contract]) -> dict[str, float]:
+    """Base units of each linear contract."""
+    return {s: one.multiplier for s, one in contracts.items() if one.kind == "linear"}
+
+
+def _in_coins(one: Contract, units: Mapping[str, float]) -> Contract:
+    """A contract of one coin that trades in the steps of the venue's own."""
+    if one.symbol not in units:
+        return one
+    lot = None if one.lot is None else one.lot * one.multiplier
+    return replace(one, multiplier=1.0, lot=lot)
 
 
 def _contracts(given: Mapping[str, float]) -> dict[str, Contract]:

@@ -101,3 +101,13 @@ def test_an_order_against_a_side_only_reduces_it() -> None:
     assert (filled.closed, filled.opened, a.position(LONG).size) == (-200.0, 0.0, 0.0)
     assert a.fill(LONG, -1.0, 100.0).event is None
     assert a.fill(SHORT, 80.0, 100.0).closed == 50.0
+
+
+def test_both_sides_move_before_their_pool_is_judged() -> None:
+    a = Account(account().venue, 10_000, "cross", 50, debug=True)
+    a.mark(BTC, 50_000.0)
+    a.fill(LONG, 3.0, 50_000.0)
+    a.fill(SHORT, -2.99, 50_000.0)
+    a.mark(LONG, 40_000.0)
+    assert not [e for e in a.events if e.kind == "breach"]
+    assert a.equity() == pytest.approx(10_000 - 0.01 * 10_000)

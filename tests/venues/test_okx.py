@@ -288,3 +288,28 @@ def test_the_leverage_of_a_tier_is_the_cut_inverse_of_its_rate() -> None:
     most = [tier.max_leverage for tier in table(BTC).tiers]
     rates = [0.01, 0.015, *(round(0.02 + 0.005 * step, 3) for step in range(97))]
     assert most == [most_leverage(rate) for rate in rates]
+
+
+def test_sizes_in_coins_are_the_same_rules_in_another_unit() -> None:
+    contracts, coins = btm.venue("okx"), btm.venue("okx", coins=True)
+    time = 1_780_000_000_000
+    for symbol in ("BTC/USDT:USDT", "SOL/USDT:USDT", "XRP/USDT:USDT"):
+        unit = contracts.contract(symbol).multiplier
+        one = coins.contract(symbol)
+        assert one.multiplier == 1.0
+        assert (
+            one.lot == pytest.approx((contracts.contract(symbol).lot or 0.0) * unit) or not one.lot
+        )
+        by_contract = contracts.schedule(symbol).at(time).tiers
+        by_coin = coins.schedule(symbol).at(time).tiers
+        assert [t.mmr for t in by_coin] == [t.mmr for t in by_contract]
+        assert [t.cap for t in by_coin] == pytest.approx([t.cap * unit for t in by_contract])
+    assert coins.contract("BTC/USD:BTC") == contracts.contract("BTC/USD:BTC")
+    answers = []
+    for rules, size in ((contracts, 2_500.0), (coins, 25.0)):
+        account = btm.Account(rules, 1_000_000, "isolated", 20, time=time)
+        account.mark("BTC/USDT:USDT", 50_000.0)
+        account.fill("BTC/USDT:USDT", size, 50_000.0)
+        answers.append(account.liquidation_price("BTC/USDT:USDT"))
+        assert account.preview("BTC/USDT:USDT", size / 5).accepted
+    assert answers[0] == pytest.approx(answers[1], rel=1e-12)
