@@ -33,6 +33,7 @@ from bt_margin.core.lending import collateral_requirement, max_leverage_long, ma
 from bt_margin.core.tiers import TierSchedule, TierTable
 from bt_margin.errors import InputError
 from bt_margin.venues import aave_facts as facts
+from bt_margin.venues.carry import FundingRule
 from bt_margin.venues.close_factor import CloseFactor
 from bt_margin.venues.lending_carry import LendingCarry
 from bt_margin.venues.loan_to_value import LoanToValue, StableSupplied
@@ -113,6 +114,7 @@ def aave_v3(
         default_schedule=None,
         fees=((ALWAYS, Fees(maker=swap, taker=swap, liquidation=0.0)),),
         funding_interval=interval("8h"),
+        funding=FundingRule(payer="nobody"),
         liquidation=policies[0][1],
         liquidation_changes=policies[1:],
         orders=OrderRule(fee_in_check=True, open_loss=True),
