@@ -8,12 +8,14 @@ without its unrealised profit, on ``wallet_balance``, or on its initial margin, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bt_margin.core import (
     Leg,
     TierTable,
     accrued,
+    assumed_price,
     collateral_value,
     initial,
     liquidation_price,
@@ -32,7 +34,7 @@ from bt_margin.studies.conformance.case import (
 )
 from bt_margin.studies.whatif import Holding, Terms, hold, keys, with_tier
 from bt_margin.venues import venue
-from bt_margin.venues.names import moment
+from bt_margin.venues.names import canonical, moment
 from bt_margin.venues.spec import Venue
 
 _MONEY = ("isolated_margin", "isolated_wallet", "margin", "wallet_balance")
@@ -76,9 +78,8 @@ def _positions(case: Case) -> tuple[Venue, list[Holding]]:
     for number, row in enumerate(_rows(case)):
         name, size = _symbol(case, row, number), _size(row, case)
         own = {"mmr": row.get("mmr", 0.0), "maintenance_amount": row.get("maintenance_amount", 0)}
-        rules = (
-            with_tier(rules, name, own) if "mmr" in row or name not in rules.schedules else rules
-        )
+        known = name in rules.schedules or canonical(name, rules.schedules) is not None
+        rules = with_tier(rules, name, own) if "mmr" in row or not known else rules
         if case.inverse:
             face = 1.0 if "size_usd" in row else row["contract_size_usd"]
             rules = rules.with_symbols({name: {"multiplier": face}})
@@ -142,15 +143,41 @@ def _held(case: Case) -> Mapping[str, Any]:
         others = _account(case, rules, held[1:])
         found["other_maintenance_margin"] = others.maintenance()
         found["other_unrealised_pnl"] = others.cross.unrealised()
-    elif case.has("other_maintenance_margin") or case.has("other_unrealised_pnl"):
-        found["liquidation_price"] = liquidation_price(
-            [Leg(p.contract, p.size, p.entry, p.table)],
-            case.inputs["wallet_balance"],
-            other_maintenance=case.inputs.get("other_maintenance_margin", 0.0),
-            other_unrealised=case.inputs.get("other_unrealised_pnl", 0.0),
-            mark=p.mark,
-        )
+    if "exit_price" in case.inputs:
+        found["realised_pnl"] = p.contract.pnl(p.size, p.entry, case.inputs["exit_price"])
+    if p.leg is not None or (len(held) == 1 and case.has("other_maintenance_margin")):
+        found["liquidation_price"] = _price(case, rules, held)
     return found
+
+
+def _price(case: Case, rules: Venue, held: list[Holding]) -> float | None:
+    """The price of a symbol held both ways, each side in its own tier, or beside others told by their sum."""
+    first = held[0].symbol
+    rows = zip(_rows(case), held, strict=True)
+    legs = [
+        Leg(rules.contract(first), one.size, one.entry, _stated(row, rules, one, case))
+        for row, one in rows
+        if one.symbol == first
+    ]
+    rest = [one for one in held if one.symbol != first]
+    others = _account(case, rules, rest) if rest else None
+    inputs = case.inputs
+    needs = inputs.get("other_maintenance_margin", 0.0) if others is None else others.maintenance()
+    gains = inputs.get("other_unrealised_pnl", 0.0) if others is None else others.cross.unrealised()
+    return liquidation_price(
+        legs,
+        inputs["wallet_balance"],
+        other_maintenance=needs,
+        other_unrealised=gains,
+        mark=held[0].at,
+    )
+
+
+def _stated(row: Inputs, rules: Venue, held: Holding, case: Case) -> TierTable:
+    """The one tier a position states, else the venue's table."""
+    if "mmr" in row:
+        return TierTable.of([(None, row["mmr"], row.get("maintenance_amount", 0))])
+    return rules.schedule(held.symbol).at(case.until or 0)
 
 
 def _bid(account: Account, case: Case) -> None:
@@ -195,9 +222,17 @@ def _order(case: Case) -> Mapping[str, Any]:
     inputs, rules, symbol = case.inputs, _rules(case), "ORDER"
     rules = with_tier(rules, symbol, {"mmr": 0.0})
     account = Account(rules, 1.0, "cross", inputs["leverage"], time=case.until or to_ms(hours=1e6))
-    account.mark(symbol, inputs.get("mark_price", inputs["order_price"]))
+    price, size = inputs["order_price"], _size(inputs, case)
+    mark = inputs.get("mark_price", price)
+    account.mark(symbol, mark)
     p = account.position(symbol)
-    order = account.orders.price_in(account, p, _size(inputs, case), inputs["order_price"])
+    order = account.orders.price_in(account, p, size, price)
+    if "last_price" in inputs:
+        premium = rules.orders.sell_premium_at(account.time)
+        taken = (
+            assumed_price(size, price, mark, inputs["last_price"], premium) if premium else price
+        )
+        order = order._replace(notional=p.contract.notional(size, taken))
     return {
         "initial_margin": initial(order.notional, p.leverage),
         "open_loss": order.loss,
@@ -212,8 +247,8 @@ def _funding(case: Case) -> Mapping[str, Any]:
         {"rate": inputs["funding_rate"], "mark": inputs["mark_price"]}
     ]
     opened, closed = (moment(inputs.get(key)) for key in ("open", "close"))
-    held = Holding("POSITION0", _size(inputs, case), stamps[0]["mark"])
-    rules = with_tier(venue("binance"), held.symbol, {"mmr": 0.0})
+    row = Inputs({**inputs, "entry_price": stamps[0]["mark"], "mmr": 0.0})
+    rules, (held,) = _positions(replace(case, inputs=row))
     account = hold(rules, [held], Terms(1.0, 1.0, "cross", 0))
     for stamp in stamps:
         time = moment(stamp.get("time"))
@@ -236,8 +271,10 @@ def _interest(case: Case) -> Mapping[str, Any]:
 
 def _collateral(case: Case) -> Mapping[str, Any]:
     """What an asset counts for in multi-assets mode."""
-    value, ratio = case.inputs["asset_value_usd"], case.inputs["collateral_ratio"]
-    return {"collateral_value": collateral_value(value, 1, ratio)}
+    amount, index = case.inputs.get("asset_value_usd"), 1.0
+    if amount is None:
+        amount, index = case.inputs["balance"], case.inputs["index_price"]
+    return {"collateral_value": collateral_value(amount, index, case.inputs["collateral_ratio"])}
 
 
 #: What a case must give -> what answers it; the first that fits.
