@@ -152,7 +152,9 @@ def test_a_market_of_three_per_cent_survives_once_enough_is_closed(left: float) 
 def test_each_position_pays_by_its_own_requirement() -> None:
     """E = 2,000 of V = 1,200 + 2,400: the shares are 0.67 % and 1.67 % of the notionals."""
     state = breach(2_000, exposed("A", 100_000, 0.012), exposed("B", 80_000, 0.03))
-    fees = {c.symbol: c.fee for c in POLICY.choose(state)}
+    found = POLICY.choose(state)
+    assert [c.fraction for c in found] == pytest.approx([0.1, 0.1])  # B can still be saved
+    fees = {c.symbol: c.fee for c in found}
     assert fees["A"] == pytest.approx(2_000 / 3_600 * 0.012)
     assert fees["B"] == pytest.approx(0.015)
 

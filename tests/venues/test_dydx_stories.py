@@ -124,6 +124,11 @@ def test_a_gap_closes_block_after_block_until_the_account_is_healthy(side: int) 
     kept = abs(account.position(BTC).size)
     assert len(sold) == 11
     assert [event.price for event in sold] == [near(gap)] * 11
+    steps = [round(abs(event.size) / 0.0001, 6) for event in sold]
+    held = 10_000.0
+    for step in steps:  # a tenth of what is left, rounded down to steps of 0.0001
+        assert step == held // 10
+        held -= step
     assert 1 - kept >= 2 / 3
     assert 1 - kept / 0.9 < 2 / 3 + 0.001  # steps of 0.0001
     risk = account.risk(BTC)
@@ -180,6 +185,19 @@ def test_cross_positions_go_in_blocks_of_both_and_the_price_counts_the_other() -
     assert (first.symbol, first.size) == (BTC, near(-0.1))
     assert (second.symbol, second.size) == (ETH, near(1.6))
     assert account.cross.equity() >= account.cross.maintenance()
+
+
+@pytest.mark.parametrize("venue", [v3(), v4()], ids=lambda venue: venue.name)
+def test_meeting_the_requirement_exactly_is_safe(venue: Any) -> None:
+    """At 1/16: 5,000 + p − 50,000 = p / 16 at 48,000, and every number is exact."""
+    own = venue.with_symbols({BTC: {"maintenance_rate": 0.0625, "max_leverage": 10}})
+    account = opened(own, "isolated", 1.0, 10, LARGE_3)
+    account.mark(BTC, 48_000.0)
+    risk = account.risk(BTC)
+    assert (risk.equity, risk.maintenance) == (3_000, 3_000)
+    assert not kinds(account, "liquidation")
+    account.mark(BTC, 47_999.0)
+    assert kinds(account, "liquidation")
 
 
 # -- v4: dates, open interest, funding, orders -----------------------------------------------------

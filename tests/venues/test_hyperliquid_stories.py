@@ -113,6 +113,16 @@ def test_below_two_thirds_of_the_requirement_nothing_is_left(mode: str, side: in
     assert account.ledger.totals["liquidation_fee"] == 0
 
 
+def test_meeting_the_requirement_exactly_is_safe() -> None:
+    """At 1/16: 5,000 + p − 50,000 = p / 16 at 48,000, and every number is exact."""
+    own = {BTC: {"maintenance_rate": 0.0625, "max_leverage": 10}}
+    account = opened("isolated", 1.0, 10, symbols=own)
+    account.mark(BTC, 48_000.0)
+    assert not kinds(account, "liquidation")
+    account.mark(BTC, 47_999.0)
+    assert kinds(account, "liquidation")
+
+
 def test_just_above_two_thirds_the_rest_is_kept() -> None:
     account = opened("isolated", 1.0, 20)
     gap = 47_500 / (1 - 0.67 * RATE)
