@@ -243,8 +243,8 @@ class Account(Cashier):
         """Advance to ``time``; dated tier tables that came into force meanwhile apply from now on."""
         if time < self.time:
             raise InputError(f"the clock cannot go back from {self.time} to {time}")
-        self.accrue(time)
         self.time = time
+        self.accrue(time)
         if time < self.next_rules:
             return
         for p in self.book.values():

@@ -137,8 +137,8 @@ class Book(AccountView):
         if made.opened:
             self._open_part(p, made, price, event_id)
             if not p.size or made.closed:
-                p.opened = p.carried = self.time
-        p.size, p.entry = made.size, made.entry
+                p.opened = self.time
+        p.size, p.entry, p.changed = made.size, made.entry, self.time
         if not p.plain or self.watching:
             self.rejudge(p)
         if before is not None and not before.positions and before.balance < 0:

@@ -25,7 +25,7 @@ class Position:
     ``size`` signed contracts, ``entry`` average entry price, ``mark`` the last mark; ``low`` and ``high``
     bound the mark over the current bar (both equal ``mark`` outside of one). ``limits`` is the venue's tier
     table in force, ``table`` the requirement the venue's ``rule`` makes of it for the position as it is
-    (``plain``: the same object). ``opened`` is when it was opened, ``carried`` until when its carry is paid.
+    (``plain``: the same object). ``opened`` and ``changed`` are when it was opened and last filled.
     ``market`` is the venue's symbol, ``symbol`` what the account calls it. ``leg`` names the side of a symbol
     held both ways; ``symbol`` then ends in it, and ``other`` is the other side. ``backs``: its mark is the
     price of a pledged coin.
@@ -33,7 +33,7 @@ class Position:
 
     __slots__ = (
         "backs",
-        "carried",
+        "changed",
         "contract",
         "entry",
         "high",
@@ -85,7 +85,7 @@ class Position:
         self.mark = 0.0
         self.low = 0.0
         self.high = 0.0
-        self.opened = self.carried = 0
+        self.opened = self.changed = 0
         self.backs = False
         self.pool: Pool | None = None
         self.other: Position | None = None
@@ -130,8 +130,9 @@ class Position:
     def seen(self) -> Carried:
         """The position as a carry sees it."""
         return Carried(
-            self.symbol, self.contract, self.size, self.entry, self.mark, self.opened, self.leverage
-        )
+            self.symbol, self.contract, self.size, self.entry, self.mark, self.opened, self.leverage,
+            self.changed,
+        )  # fmt: skip
 
     def move(self, price: float) -> None:
         """The mark is now ``price``."""

@@ -114,9 +114,9 @@ class Stepper:
     def step(self, time: int, fresh: Sequence[Quote], matcher: Matcher) -> None:
         """Live through one bar of the quotes in ``fresh``; other symbols keep their marks."""
         account = self.account
+        account.time = time
         if account.venue.carry is not None:
             account.accrue(time)
-        account.time = time
         if time >= account.next_rules:
             account.clock(time)
         for quote in fresh:

@@ -164,7 +164,9 @@ class Walk:
                 moving.append(pledge.moving(to))
         if not moving:
             return self.now if pool.breached() else None
-        s = first_breach(pool.balance, moving, maintenance, unrealised)
+        # where only less than the requirement is a breach, touching it is none
+        touched = 1e-12 * abs(pool.maintenance()) if pool.strict else 0.0
+        s = first_breach(pool.balance + touched, moving, maintenance, unrealised)
         return None if s is None else self.now + (end - self.now) * s
 
     def _move(self, u: float, legs: dict[str, Leg]) -> None:

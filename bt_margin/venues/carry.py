@@ -52,8 +52,8 @@ class Conversion:
 class Carried(NamedTuple):
     """An open position as a carry or a shared requirement sees it.
 
-    ``size`` signed contracts, average ``entry``, ``mark``; ``opened`` when it was opened (UTC ms);
-    ``leverage`` as chosen.
+    ``size`` signed contracts, average ``entry``, ``mark``; ``opened`` and ``changed`` when it was opened and
+    last filled (UTC ms); ``leverage`` as chosen.
     """
 
     symbol: str
@@ -63,6 +63,7 @@ class Carried(NamedTuple):
     mark: float
     opened: int
     leverage: float
+    changed: int = 0
 
 
 class PoolView(NamedTuple):

@@ -64,9 +64,9 @@ V1_APPROXIMATIONS: tuple[str, ...] = (
     "One price in place of the oracle's minimum and maximum: liquidates too late by half their spread.",
     "The utilisation of the pool is an assumption (option utilisation): too cheap or too dear as it is "
     "too low or too high.",
-    "The borrow fee leaves the collateral hour by hour instead of at the next change. The leverage test "
-    "knows this since the opening; after an increase or a partial close it counts as unpaid what has "
-    "been paid there, and liquidates too late by at most the difference of the two tests.",
+    "The borrow fee leaves the collateral hour by hour instead of at the next change; the leverage test "
+    "counts what is unpaid since then, so it liquidates at the same moment, and only the collateral shown "
+    "in between is lower.",
     "The opening fee is paid beside the collateral, which then is what it is on the venue after that fee.",
     "Profits and returned collateral are money; the venue pays longs in the index token at its price "
     "then: no difference if it is sold at once, but for the swap fee (too cheap).",

@@ -8,7 +8,8 @@ A rule is a pure choice of a venue. It is shown one position as numbers (:class:
     long as the position does not change it is a chain of straight lines in the notional, and that is what
     a tier table is (``TierTable.fixed``, ``TierTable.raised``).
 ``initial``
-    the margin a position of that size locks at a price, never less than notional / leverage.
+    the margin a position of that size locks at a price; at least notional / leverage where the leverage is
+    the trader's choice.
 ``cap``
     the largest notional the venue lets a position have at the leverage; infinite where a larger one only
     asks for more margin.

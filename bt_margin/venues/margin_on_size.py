@@ -139,7 +139,7 @@ class UnpaidBorrow:
 
     carry : what charges the borrow fee; max_leverage : 1 / f; fee : t; minimum : as in the rule
 
-    Unpaid counts from the opening of the position.
+    Unpaid counts from the last fill of the position.
     """
 
     carry: Carry
@@ -152,7 +152,7 @@ class UnpaidBorrow:
         relief = 0.0
         for p in pool.positions:
             alone = pool._replace(positions=(p,))
-            unpaid = sum(charge.amount for charge in self.carry.due(alone, p.opened, time))
+            unpaid = sum(charge.amount for charge in self.carry.due(alone, p.changed, time))
             size = p.contract.notional(p.size, p.entry)
             fees = margin_fees(size, self.fee)
             before = required_remaining(size, fees + unpaid, self.minimum, self.max_leverage)
