@@ -67,6 +67,10 @@ def test_dates_of_rules_are_named() -> None:
     told = rulebook.described("bybit")
     assert "2025-09-02" in told["dates"]
     assert told["mode_scope"] == "account"
+    rules = btm.venue("krakenfutures")
+    days = {rulebook.day(since) for since, _ in rules.liquidation_changes}
+    assert days
+    assert days <= set(rulebook.described("krakenfutures")["dates"])
 
 
 def test_tables_are_told_with_their_date_and_reach() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -166,3 +167,13 @@ def test_the_positions_of_our_own_broker_come_back_to_the_same_numbers() -> None
     }  # fmt: skip
     (found,) = judged(row, venue="binance")
     assert {each.difference for each in found.compared} == {0.0}
+
+
+def test_the_newest_time_of_an_exchanges_positions_chooses_its_rules() -> None:
+    old = {**ROW, "timestamp": 1_640_995_200_000}
+    new = {**ROW, "symbol": "ETH/USDT:USDT", "timestamp": NOW}
+    other = parsed("bybit")
+    named = zip(positions_of([old, new, other]), ("binance", "binance", "bybit"), strict=True)
+    shown = [replace(each, venue=name) for each, name in named]
+    verdicts = verify(shown, rules_of, now=NOW + 1)
+    assert [each.time for each in verdicts] == [NOW, NOW, 1_657_711_949_945]

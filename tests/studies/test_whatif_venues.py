@@ -155,3 +155,27 @@ def test_rules_change_on_their_date() -> None:
         58_825.00,
         58_793.97,
     ]
+
+
+def test_without_a_wallet_isolated_margin_affords_just_what_it_holds() -> None:
+    holding = Holding("BTC/USDT:USDT", 0.5, ENTRY)
+    (answer,) = what_if(
+        venue("binance"), [holding], wallet=None, leverage=10.0, margin_mode="isolated", time=NOW
+    )
+    assert answer.balance == pytest.approx(3_000.0)
+    assert answer.affordable_size == pytest.approx(0.5)
+
+
+def test_the_distance_is_from_the_mark() -> None:
+    holding = Holding("BTC/USDT:USDT", 0.5, ENTRY, 66_000.0)
+    (answer,) = what_if(
+        venue("binance"), [holding], wallet=None, leverage=10.0, margin_mode="isolated", time=NOW
+    )
+    assert answer.liquidation_price is not None
+    assert answer.distance == pytest.approx(answer.liquidation_price / 66_000.0 - 1.0)
+
+
+@pytest.mark.parametrize(("name", "symbol"), [("krakenspot", "BTC/USD"), ("aave_v3", "WBTC/USDC")])
+def test_what_an_opening_costs_was_paid_long_ago(name: str, symbol: str) -> None:
+    account = hold(venue(name), [Holding(symbol, 0.1, ENTRY)], Terms(4_000.0, 2.0, "cross", NOW))
+    assert account.cross.balance == pytest.approx(4_000.0, abs=1e-9)
