@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Any
 
 from bt_margin.core.lending import CloseRule
@@ -13,6 +14,7 @@ from bt_margin.venues.tables import document, pinned
 TABLE = "aave_v3.json"
 SWAP_COST = 0.0005
 """What a swap costs unless the user says otherwise."""
+_LONGEST = 200
 
 _CLOSE_RULES = (
     ((3, 0), CloseRule(half=0.5, full_at=0.95)),
@@ -83,7 +85,7 @@ COMMON: tuple[Fact, ...] = (
     Fact("interest on collateral", "index · (1 + rate · seconds / 31,536,000)",
          "aave/aave-v3-core@782f5191 contracts/protocol/libraries/math/MathUtils.sol:"
          "calculateLinearInterest", "3.0", "C"),
-    Fact("rates", "base + slope1 · U / optimal, beyond it + slope2 · (U − optimal) / (1 − optimal); "
+    Fact("rate model", "base + slope1 · U / optimal, beyond it + slope2 · (U − optimal) / (1 − optimal); "
          "suppliers get rate · U · (1 − reserve factor)",
          "aave-dao/aave-v3-origin@fd1fbd91 src/contracts/misc/DefaultReserveInterestRateStrategyV2.sol",
          "3.3", "C"),
@@ -131,6 +133,11 @@ APPROXIMATIONS: tuple[str, ...] = (
     "The candle (or the mark given) stands for the oracle, which moves on its heartbeat and "
     "deviation: liquidations may come too early on wicks the oracle never printed.",
     "What a swap costs is a flat rate the user states; the default is a choice.",
+    "Interest is booked at the open of each bar for what was open since the last: a position opened "
+    "inside a bar pays for all of it (too dear), one closed inside a bar not for its last part (too "
+    "cheap).",
+    "Free money in the one account of cross is supplied and earns; beside isolated accounts it earns "
+    "nothing, where a user could supply it elsewhere (isolated slightly too poor).",
 )
 ABSENT: tuple[str, ...] = (
     "E-mode (higher ratios for correlated assets).",
@@ -183,7 +190,15 @@ def _stated(
         ("reserves", reserves, reserves is not None, "as published, see above"),
     )
     return tuple(
-        Fact(topic, repr(value) if given else default, theirs if given else ours,
+        Fact(topic, _shown(value) if given else default, theirs if given else ours,
              "always" if given else "2026", "D" if given else "N")
         for topic, value, given, default in rows
     )  # fmt: skip
+
+
+def _shown(value: object) -> str:
+    """What a user stated, as far as it fits on a line; a table by its size."""
+    if hasattr(value, "to_dict") and isinstance(value, Sized):
+        return f"a table of {len(value)} rows"
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"

@@ -39,6 +39,7 @@ from bt_margin.venues.lending_carry import LendingCarry
 from bt_margin.venues.loan_to_value import LoanToValue, StableSupplied
 from bt_margin.venues.names import interval
 from bt_margin.venues.numbers import rate
+from bt_margin.venues.reserve_rows import is_rows, read_rows
 from bt_margin.venues.reserves import (
     Dated,
     Reserve,
@@ -78,7 +79,8 @@ def aave_v3(
         ``{asset: [(date, fraction), ...]}``. Without it each reserve stands at its optimum.
     rates
         in place of the model ``{asset: (borrow, supply)}`` per year, or
-        ``{asset: [(date, borrow, supply), ...]}``.
+        ``{asset: [(date, borrow, supply), ...]}``, or a table as :func:`bt_margin.market.rates.load_rates`
+        reads it, whose risk parameters count as well.
     reserves
         other parameters: ``{asset: {"ltv": ..., "liquidation_threshold": ..., "liquidation_bonus": ...,
         "reserve_factor": ..., "optimal_usage": ..., "base_rate": ..., "slope1": ..., "slope2": ...}}``, any
@@ -95,14 +97,15 @@ def aave_v3(
     >>> aave.fees_at("WBTC/USDC", 0).taker
     0.0005
     """
-    market = reserves_of(facts.TABLE, reserves, as_of)
+    rows = read_rows(rates) if is_rows(rates) else None
+    market = reserves_of(facts.TABLE, reserves, as_of, rows and rows.risk)
     base = _stable(stable, market)
     symbols = symbols_of(market, base)
     versions = facts.versions(code_version, as_of)
     policies = _policies(market, symbols, base, versions)
     series = {
         asset: rate_series(asset, market[asset], given, stated)
-        for asset, given, stated in by_asset(market, utilisation, rates)
+        for asset, given, stated in by_asset(market, utilisation, rows.rates if rows else rates)
     }
     swap = rate(taker_fee, "taker_fee")
     return Venue(

@@ -47,10 +47,13 @@ class Reserve(NamedTuple):
     borrowing: bool = True
 
 
-def reserves_of(name: str, own: object, as_of: int | None) -> dict[str, Dated[Reserve]]:
-    """Asset -> its dated parameters, from the table file ``name`` with ``own`` numbers on top.
+def reserves_of(
+    name: str, own: object, as_of: int | None, history: object = None
+) -> dict[str, Dated[Reserve]]:
+    """Asset -> its dated parameters: the table file ``name``, on it a ``history``, on it ``own`` numbers.
 
-    own : {asset: {parameter: number}} for all time, or {asset: [(date, {parameter: number}), ...]}; None
+    own, history : {asset: {parameter: number}} for all time, {asset: [(date, {parameter: number}), ...]}, or
+        None
 
     Raises :class:`~bt_margin.errors.InputError` for unknown or impossible numbers, and for a new asset that
     does not state all of them.
@@ -60,9 +63,10 @@ def reserves_of(name: str, own: object, as_of: int | None) -> dict[str, Dated[Re
         since = moment(part["since"]) or 0
         for asset, row in part["assets"].items():
             events.setdefault(asset, []).append((since, 0, row))
-    for asset, given in _mapping(own, "reserves").items():
-        for since, row in _own(asset, given):
-            events.setdefault(asset_name(asset, events), []).append((since, 1, row))
+    for layer, stated in ((1, history), (2, own)):
+        for asset, given in _mapping(stated, "reserves").items():
+            for since, row in _own(asset, given):
+                events.setdefault(asset_name(asset, events), []).append((since, layer, row))
     return {asset: _history(asset, rows, as_of) for asset, rows in events.items()}
 
 
@@ -86,12 +90,12 @@ def _history(
     asset: str, events: list[tuple[int, int, Mapping[str, Any]]], as_of: int | None
 ) -> Dated[Reserve]:
     """The reserve after each change, what users state lying on top of what is published."""
-    layers: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    layers: tuple[dict[str, Any], ...] = ({}, {}, {})
     found: dict[int, Reserve] = {}
     missing: list[str] = []
     for since, layer, row in sorted(events, key=lambda event: event[:2]):
         layers[layer].update(row)
-        whole = layers[0] | layers[1]
+        whole = layers[0] | layers[1] | layers[2]
         missing = [key for key in RATIOS if key not in whole]
         if not missing:
             found[since] = _reserve(asset, whole)
@@ -99,7 +103,7 @@ def _history(
         raise InputError(
             f"reserves[{asset!r}] is no asset of the table and misses {', '.join(missing)}"
         )
-    dated = tuple(found.items())
+    dated = changes(found, found.__getitem__)
     return pinned(dated, as_of) or dated[:1]
 
 

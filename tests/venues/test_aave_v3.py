@@ -10,6 +10,7 @@ import pytest
 
 import bt_margin as btm
 from bt_margin.errors import InputError, LeverageError, UnknownSymbol
+from bt_margin.market.rates import load_rates
 from bt_margin.studies.conformance import Outcome, cases_of, read_cases, run_cases
 from bt_margin.venues import aave_facts
 from bt_margin.venues.carry import Carried, PoolView
@@ -21,6 +22,7 @@ from bt_margin.venues.spec import ALWAYS
 
 CASES = Path(aave_facts.__file__).with_name("cases") / "aave_v3.json"
 AAVE = btm.venue("aave_v3")
+ETH = "WETH/USDC"
 
 
 def ms(day: str) -> int:
@@ -149,6 +151,51 @@ def test_an_asset_of_one_s_own() -> None:
     account = btm.Account(venue, cash=1_000, leverage=2)
     account.mark("SOL/USDC", 100.0)
     assert account.fill("SOL/USDC", 19, 100.0).refusal is None
+
+
+TABLE = """timestamp,asset,variable_borrow_rate,liquidity_rate,ltv,liquidation_threshold,liquidation_bonus
+2024-01-01T00:00:00Z,WETH,0.021,0.015,0.8,0.82,0.05
+2024-01-02T00:00:00Z,WETH,0.024,0.017,0.8,0.82,0.06
+2024-01-02T00:00:00Z,USDC,0.061,0.049,,,
+"""
+
+
+def test_a_table_of_rates_as_files_hold_them(tmp_path: Path) -> None:
+    """Rates and risk parameters of its assets from its dates on; the others by their models."""
+    file = tmp_path / "aave.csv"
+    file.write_text(TABLE)
+    table = load_rates(file)
+    venue = btm.venue("aave_v3", rates=table, reserves={"WETH": {"ltv": 0.81}})
+    carry = venue.carry
+    assert isinstance(carry, LendingCarry)
+    assert carry.stable.rates == ((ms("2024-01-02"), (0.061, 0.049)),)
+    days = [ms("2024-01-01"), ms("2024-01-02")]
+    assert carry.assets[ETH].rates == ((days[0], (0.021, 0.015)), (days[1], (0.024, 0.017)))
+    assert isinstance(AAVE.carry, LendingCarry)
+    assert carry.assets["WBTC/USDC"] == AAVE.carry.assets["WBTC/USDC"]
+    assert venue.schedule(ETH).at(days[0] - 1).maintenance(100) == pytest.approx(17)
+    assert venue.schedule(ETH).at(days[0]).maintenance(100) == pytest.approx(18)
+    assert [policy(venue, d).bonuses[ETH] for d in ("2024-01-01", "2024-01-02")] == [0.05, 0.06]
+    rules = [venue.margin_at(ms(day)) for day in ("2023-12-31", "2024-01-01")]
+    assert [r.ltv[ETH] for r in rules if isinstance(r, LoanToValue)] == [0.81, 0.81]
+    told = [f.value for f in venue.facts if f.topic == "rates"]
+    assert told == ["a table of 3 rows"]
+    assert btm.venue("aave_v3", rates=table.to_dict("records")).carry is not None
+
+
+@pytest.mark.parametrize(
+    ("rates", "told"),
+    [
+        ("aave.csv", "rates is 'aave.csv'; give a dict by asset, or rows with timestamp"),
+        ([], "rates has no rows"),
+        ([{"asset": "WETH"}], "each needs timestamp, asset, variable_borrow_rate, liquidity_rate"),
+        ([("2024-01-01", 0.1)], "each needs timestamp"),
+        (0.05, "rates is 0.05"),
+    ],
+)
+def test_what_is_no_table_of_rates(rates: Any, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        btm.venue("aave_v3", rates=rates)
 
 
 # -- dates -----------------------------------------------------------------------------------------
