@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -67,10 +68,9 @@ def test_dates_of_rules_are_named() -> None:
     told = rulebook.described("bybit")
     assert "2025-09-02" in told["dates"]
     assert told["mode_scope"] == "account"
-    rules = btm.venue("krakenfutures")
-    days = {rulebook.day(since) for since, _ in rules.liquidation_changes}
-    assert days
-    assert days <= set(rulebook.described("krakenfutures")["dates"])
+    plain = btm.venue("binance")
+    turned = replace(plain, liquidation_changes=((1_577_836_800_000, plain.liquidation),))
+    assert rulebook.dates(turned) == ["2020-01-01", *rulebook.dates(plain)]
 
 
 def test_tables_are_told_with_their_date_and_reach() -> None:

@@ -27,6 +27,7 @@ NOT_SHOWN = "the exchange shows none"
 AT_LIQUIDATION = (
     "theirs is what is left at their liquidation price: ccxt derives it so, not at the mark"
 )
+NO_FEE = "theirs is without the fee of closing, which is part of what liquidates there"
 NO_DEDUCTION = "theirs is without the tier's deduction, which ccxt leaves out"
 #: Numbers that the wallet behind a cross position decides.
 _OF_WALLET = ("liquidation_price", "margin_ratio")
@@ -281,6 +282,8 @@ def _derived(shown: Snapshot, p: Position) -> tuple[str, ...]:
     theirs, price = shown.shown["maintenance_margin"], shown.shown["liquidation_price"]
     if theirs is None or _near(theirs, p.maintenance()):
         return ()
+    if _near(theirs, p.limits.maintenance(p.notional())):
+        return (NO_FEE,)
     tier = p.limits.at(p.notional())
     if tier.deduction and _near(theirs, p.maintenance() + tier.deduction):
         return (NO_DEDUCTION,)

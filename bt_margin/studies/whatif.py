@@ -149,7 +149,7 @@ def hold(venue: Venue, holdings: Sequence[Holding], terms: Terms) -> Account:
     Nothing is tested and nothing is charged: what a venue would refuse to open is held all the same. The
     margin of isolated positions comes out of the wallet; what the wallet lacks for it is deposited.
 
-    :raises InputError: one side of a symbol is given twice.
+    :raises InputError: one side of a symbol is given twice, or both where the venue has no hedge mode.
 
     >>> from bt_margin.venues import venue
     >>> terms = Terms(wallet=1.0, leverage=10.0, margin_mode="isolated", time=0, margin=250.0)
@@ -158,8 +158,6 @@ def hold(venue: Venue, holdings: Sequence[Holding], terms: Terms) -> Account:
     (250.0, 0.0)
     """
     names = keys(holdings)
-    if names != [h.symbol for h in holdings]:
-        venue = replace(venue, hedge=True)
     account = Account(
         venue,
         terms.wallet,

@@ -177,3 +177,26 @@ def test_the_newest_time_of_an_exchanges_positions_chooses_its_rules() -> None:
     shown = [replace(each, venue=name) for each, name in named]
     verdicts = verify(shown, rules_of, now=NOW + 1)
     assert [each.time for each in verdicts] == [NOW, NOW, 1_657_711_949_945]
+
+
+def test_a_requirement_that_holds_the_closing_fee_is_told_from_the_exchanges() -> None:
+    """OKX prints its maintenance margin without the taker fee that its margin ratio counts."""
+    row = parsed("okx", mmr="24.4")
+    (found,) = judged(row, tier={"mmr": 0.004})
+    assert number(found, "maintenance_margin").exchange == pytest.approx(6_100 * 0.004)
+    assert number(found, "maintenance_margin").ours == pytest.approx(6_100 * (0.004 + 0.0005))
+    assert judging.NO_FEE in found.notes
+
+
+def test_hyperliquids_position_of_its_reference_under_the_leverage_it_had() -> None:
+    """An isolated long with 50 as highest leverage, so 1 % maintenance; the price is the venue's own."""
+    (found,) = judged(parsed("hyperliquid"), tier={"mmr": 0.01, "max_leverage": 50.0})
+    assert number(found, "liquidation_price").difference == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_venue_without_hedge_mode_holds_one_side() -> None:
+    short = {**ROW, "side": "short", "symbol": "BTC/USDC:USDC"}
+    long_ = {**ROW, "symbol": "BTC/USDC:USDC"}
+    for found in judged(long_, short, venue="dydx_v4", wallets={"": 9_000.0}):
+        assert not found.judged
+        assert "hedge" in number(found, "notional").reason
