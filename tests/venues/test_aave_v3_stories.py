@@ -356,6 +356,17 @@ def test_no_more_can_be_opened_than_the_loan_to_value_allows(
     assert data == near(LT / 0.805 if side > 0 else STABLE_LT / 0.77)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_what_the_swap_costs_must_be_there_too(mode: Any) -> None:
+    """2,000 at 2 times with 1 % for the swap: 1,020 of 1,000; 1,960 need 999.6."""
+    account = btm.Account(aave(taker_fee=0.01), cash=1_000.0, margin_mode=mode, leverage=2.0)
+    account.mark(ETH, 2_000.0)
+    refused = account.fill(ETH, 1.0, 2_000.0).refusal
+    assert refused is not None
+    assert (refused.reason, refused.found) == ("margin", near(1_020))
+    assert account.fill(ETH, 0.98, 2_000.0).refusal is None
+
+
 # -- interest --------------------------------------------------------------------------------------
 
 
