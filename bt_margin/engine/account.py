@@ -266,7 +266,7 @@ class Account(Cashier):
 
     def _new_table(self, p: Position) -> None:
         table = self.venue.schedule(p.market).at(self.time)
-        if table is p.limits:
+        if table is p.limits or table == p.limits:
             return
         p.limits = p.table = table
         before, most = p.leverage, table.max_leverage(0.0)
@@ -318,6 +318,7 @@ class Account(Cashier):
         mode = settings.own_mode(self, name, own.get("margin_mode", self._defaults[0]))
         leverage = settings.valid_leverage(own.get("leverage", self._defaults[1]))
         table = self.venue.schedule(name).at(self.time)
+        settings.check_step(self.venue, name, leverage)
         settings.check_cap(name, leverage, table, self.time)
         rule = self.venue.margin_at(self.time)
         position = self.book[key] = Position(contract, leverage, mode, table, rule, leg, name)

@@ -92,7 +92,7 @@ def describe(account: Account, pool: Pool, closed: Mapping[str, int]) -> Breach:
     exposed = tuple(
         Exposed(
             p.market, p.contract, p.size, p.mark, -p.unrealised(), p.table, p.limits, p.entry,
-            p.opened, fees[p.symbol], p.leverage, p.leg, p.symbol,
+            p.opened, fees[p.symbol], p.leverage, p.leg, p.symbol, p.cut,
         )
         for p in pool.positions
     )  # fmt: skip
@@ -169,6 +169,7 @@ def _close(
         else _slipped(p, account.liquidation_slippage)
     )
     made = _planned(account, pool, p, size, price, closing)
+    p.cut = account.time if made.size else None
     return account.commit(
         p, made, price, "liquidation", "liquidation_fee",
         cause=breach.id, found=breach.found, allowed=breach.allowed,

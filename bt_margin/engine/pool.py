@@ -25,16 +25,17 @@ class Position:
     ``size`` signed contracts, ``entry`` average entry price, ``mark`` the last mark; ``low`` and ``high``
     bound the mark over the current bar (both equal ``mark`` outside of one). ``limits`` is the venue's tier
     table in force, ``table`` the requirement the venue's ``rule`` makes of it for the position as it is
-    (``plain``: the same object). ``opened`` and ``changed`` are when it was opened and last filled.
-    ``market`` is the venue's symbol, ``symbol`` what the account calls it. ``leg`` names the side of a symbol
-    held both ways; ``symbol`` then ends in it, and ``other`` is the other side. ``backs``: its mark is the
-    price of a pledged coin.
+    (``plain``: the same object). ``opened`` and ``changed`` are when it was opened and last filled, ``cut``
+    when the venue last sold a part of it. ``market`` is the venue's symbol, ``symbol`` what the account
+    calls it. ``leg`` names the side of a symbol held both ways; ``symbol`` then ends in it, and ``other`` is
+    the other side. ``backs``: its mark is the price of a pledged coin.
     """
 
     __slots__ = (
         "backs",
         "changed",
         "contract",
+        "cut",
         "entry",
         "high",
         "inverse",
@@ -87,6 +88,7 @@ class Position:
         self.high = 0.0
         self.opened = self.changed = 0
         self.backs = False
+        self.cut: int | None = None
         self.pool: Pool | None = None
         self.other: Position | None = None
 

@@ -170,6 +170,19 @@ def valid_number(what: str, number: float) -> float:
     return number
 
 
+def check_step(venue: Venue, symbol: str, leverage: float) -> None:
+    """LeverageError when the venue has no such leverage between two it has."""
+    step = venue.leverage_step
+    if step is None:
+        return
+    steps = leverage / step
+    if abs(steps - round(steps)) > 1e-9 * max(1.0, steps):
+        raise LeverageError(
+            f"leverage {leverage:g} of {symbol} is not possible at {venue.title}; "
+            f"allowed: multiples of {step:g}"
+        )
+
+
 def check_cap(symbol: str, leverage: float, table: TierTable, time: int) -> None:
     """LeverageError when not even the lowest tier allows the leverage."""
     most = table.max_leverage(0.0)
@@ -183,6 +196,7 @@ def check_cap(symbol: str, leverage: float, table: TierTable, time: int) -> None
 def set_leverage(account: Account, p: Position, leverage: float) -> Event:
     """See :meth:`Account.set_leverage`."""
     leverage = valid_leverage(leverage)
+    check_step(account.venue, p.symbol, leverage)
     most, rules = p.limits.max_leverage(0.0), account.venue.switching
     if leverage > most:
         text = f"leverage {leverage:g} exceeds {most:g}, the most allowed for {p.symbol}"
@@ -296,7 +310,8 @@ def add_margin(account: Account, p: Position, amount: float) -> Event:
 def reduce_margin(account: Account, p: Position, amount: float) -> Event:
     """See :meth:`Account.reduce_margin`."""
     pool = _isolated(account, p, amount)
-    most = max(0.0, pool.balance + min(0.0, p.unrealised()) - p.initial())
+    kept = max(p.initial(), account.venue.margin_kept * p.notional())
+    most = max(0.0, pool.balance + min(0.0, p.unrealised()) - kept)
     if amount > most + DUST * pool.balance:
         text = f"removing {amount:,.2f} from {p.symbol} exceeds {most:,.2f}, what may leave"
         _refuse(account, p, MarginRefused, "reduce_margin_balance", text, amount, most)

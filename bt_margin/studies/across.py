@@ -1,14 +1,15 @@
 """One strategy on many venues: a scenario for each venue and each margin mode it has.
 
 The data is one market's; each venue trades its own linear contract on the same coin under its own rules, so
-what differs between the runs is the rules alone. A venue that allows less leverage on a coin runs at what it
-allows. A venue without cross margin is also run with automatic top-ups from the free wallet, the nearest
-thing to it, and says so in the scenario's name.
+what differs between the runs is the rules alone. A venue that allows less leverage on a coin, or whole
+numbers only, runs at what it allows. A venue without cross margin is also run with automatic top-ups from
+the free wallet, the nearest thing to it, and says so in the scenario's name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import floor
 from typing import Any
 
 from bt_margin.errors import InputError
@@ -95,6 +96,10 @@ def _leverages(
         tables = [table for _, table in rules.schedule(name).tables]
         most = min(table.max_leverage(0.0) for table in tables)
         wanted = said.get(name, {}).get("leverage", broker.get("leverage", 1.0))
-        if wanted > most:
-            said.setdefault(name, {})["leverage"] = most
+        step = rules.leverage_step
+        allowed = min(wanted, most)
+        if step is not None:
+            allowed = max(step, floor(allowed / step + 1e-9) * step)
+        if abs(allowed - wanted) > 1e-9 * wanted:
+            said.setdefault(name, {})["leverage"] = allowed
     return said

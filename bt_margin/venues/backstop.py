@@ -23,6 +23,8 @@ class MarketThenBackstop:
         the share of it that goes first.
     floor
         share of the requirement below which the equity leaves the pool to the backstop.
+    cool
+        for so long after a partial sale the next one takes the whole position   [ms].
 
     >>> from bt_margin.core.contract import Contract
     >>> from bt_margin.core.tiers import TierTable
@@ -40,6 +42,7 @@ class MarketThenBackstop:
     floor: float
     settle: Settle = "sale"
     residual: Residual = "trader"
+    cool: int = 0
 
     def __post_init__(self) -> None:
         if not (self.large >= 0 and 0 < self.part <= 1 and 0 <= self.floor <= 1):
@@ -52,5 +55,7 @@ class MarketThenBackstop:
         if breach.equity < self.floor * breach.maintenance:
             return tuple(Closing(p.key, 1.0, "takeover") for p in breach.positions)
         worst = min(breach.positions, key=lambda p: (-p.loss, p.key))
-        first = worst.value > self.large and not any(breach.closed.values())
+        cuts = [p.cut for p in breach.positions if p.cut is not None]
+        warm = bool(cuts) and breach.time - max(cuts) < self.cool
+        first = worst.value > self.large and not any(breach.closed.values()) and not warm
         return (Closing(worst.key, self.part if first else 1.0, "sale"),)

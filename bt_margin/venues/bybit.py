@@ -92,6 +92,7 @@ def bybit(*, as_of: int | None = None) -> Venue:
         funding=FundingRule(payer="wallet"),
         hedge=True,
         bankruptcy_fee=True,
+        leverage_step=LEVERAGE_STEP,
         collateral={coin: pinned(dated, as_of) for coin, dated in _COLLATERAL.items()},
     )
 

@@ -245,7 +245,7 @@ MONEY: tuple[Fact, ...] = (
         "2026-07-24",
         "A",
     ),
-    Fact("leverage step", "0.01 (not enforced)", f"{_API}, instruments-info", "2026-07-24", "A"),
+    Fact("leverage step", "0.01", f"{_API}, instruments-info", "2026-07-24", "A"),
     Fact(
         "tick, lot, minimum, BTC/USDT",
         "0.1, 0.001, 5 USDT",

@@ -59,7 +59,7 @@ def hyperliquid(*, as_of: int | None = None) -> Venue:
         default_schedule=None,
         fees=((ALWAYS, _FEES),),
         funding_interval=interval("1h"),
-        liquidation=MarketThenBackstop(large=100_000.0, part=0.2, floor=2 / 3),
+        liquidation=MarketThenBackstop(large=100_000.0, part=0.2, floor=2 / 3, cool=30_000),
         orders=OrderRule(fee_in_check=True, open_loss=True),
         switching=SwitchRules(
             mode_with_position=False, mode_with_orders=False, lower_leverage_isolated=False
@@ -70,6 +70,8 @@ def hyperliquid(*, as_of: int | None = None) -> Venue:
         absent=facts.ABSENT,
         as_of=as_of,
         strict=True,
+        leverage_step=1.0,
+        margin_kept=0.1,
     )
 
 

@@ -155,14 +155,9 @@ APPROXIMATIONS: tuple[str, ...] = (
     "Market orders of a liquidation fill in full at the crossing price (with the slippage you "
     "set): too cheap for "
     "positions the book cannot take.",
-    "After a partial liquidation the venue sells the entire position for 30 seconds; here only at "
-    "the same price, so a "
-    "further fall within 30 seconds begins with 20 % again: too gentle.",
+    "For 30 seconds after a partial liquidation the venue sells the entire position; here for the rest "
+    "of the bar it happened in, if that is longer: too harsh where the second breach came later.",
     "Funding without an oracle price in the data is charged on the mark.",
-    "The removal of isolated margin keeps the initial margin, not the 10 % of the notional beside "
-    "it: above 10x more "
-    "can be removed here.",
-    "A leverage that is not a whole number is accepted.",
     "Bands are those of one undated page from 2025-03-12 on, and for most symbols at all times "
     "(is_proxy).",
     "Fees are those of the lowest volume tier, at all times.",

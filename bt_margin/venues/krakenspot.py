@@ -24,6 +24,7 @@ from bt_margin.core.fees import Fees
 from bt_margin.core.tiers import TierSchedule, TierTable
 from bt_margin.venues import kraken_facts as facts
 from bt_margin.venues import numbers
+from bt_margin.venues.carry import FundingRule
 from bt_margin.venues.margin_level import MarginLevel
 from bt_margin.venues.names import interval, moment
 from bt_margin.venues.oldest_first import OldestFirst
@@ -72,6 +73,7 @@ def krakenspot(*, as_of: int | None = None, liquidation_level: float = 0.4) -> V
         as_of=as_of,
         margin=((ALWAYS, MarginLevel(stop)),),
         carry=_carry(as_of),
+        funding=FundingRule(payer="nobody"),
         modes=("cross",),
         margin_calls=(stop / CALL_LEVEL,),
     )

@@ -37,7 +37,8 @@ class Exposed(NamedTuple):
 
     ``table`` its maintenance requirement by notional, ``limits`` the venue's table (None: the same);
     ``entry`` average price, ``opened`` when it was opened (UTC ms; 0 unknown), ``fees`` its fee rates,
-    ``leverage`` as chosen; ``leg`` names the side in hedge mode, ``name`` is what the account calls it.
+    ``leverage`` as chosen; ``leg`` names the side in hedge mode, ``name`` is what the account calls it;
+    ``cut`` is when the venue last sold a part of it (UTC ms; None: never).
     """
 
     symbol: str
@@ -53,6 +54,7 @@ class Exposed(NamedTuple):
     leverage: float = 1.0
     leg: str | None = None
     name: str = ""
+    cut: int | None = None
 
     @property
     def key(self) -> str:

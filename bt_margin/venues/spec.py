@@ -140,6 +140,10 @@ class Venue:
         the bankruptcy price leaves room for the taker fee of the closing.
     fee_on_entry
         the closing fee is charged on the entry value of what is closed (else on its value at the fill).
+    leverage_step
+        leverages are multiples of it (None: any number).
+    margin_kept
+        least share of the notional that stays in an isolated position when margin is taken out.
     collateral, conversion
         coin -> ``(since, ratio)`` pairs: share of its value that counts as margin in the cross pool; and
         when such coins are sold to pay a debt.
@@ -177,6 +181,8 @@ class Venue:
     strict: bool = False
     bankruptcy_fee: bool = False
     fee_on_entry: bool = False
+    leverage_step: float | None = None
+    margin_kept: float = 0.0
     collateral: Mapping[str, tuple[tuple[int, float], ...]] = field(
         default_factory=dict, hash=False
     )

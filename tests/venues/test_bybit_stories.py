@@ -475,7 +475,7 @@ def test_what_the_balance_lacks_for_funding_comes_out_of_the_margin_and_moves_th
 @settings(deadline=None, max_examples=40)
 @given(
     st.sampled_from(KINDS), st.sampled_from(SIDES), st.sampled_from(DAYS),
-    st.floats(-0.04, 0.5), st.floats(2, 40),
+    st.floats(-0.04, 0.5), st.integers(200, 4_000).map(lambda hundredths: hundredths / 100),
 )  # fmt: skip
 def test_the_price_follows_margin_added_and_taken(
     kind: str, side: int, day: str, change: float, leverage: float

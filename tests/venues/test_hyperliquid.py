@@ -6,6 +6,7 @@ import pytest
 
 import bt_margin as btm
 from bt_margin.core.leverage_tiers import half_rate
+from bt_margin.errors import LeverageError, MarginRefused
 from bt_margin.venues.backstop import MarketThenBackstop
 from bt_margin.venues.names import moment
 
@@ -56,7 +57,7 @@ def test_a_notional_is_capped_by_the_band_that_allows_the_leverage() -> None:
 def test_its_rules() -> None:
     fees = VENUE.fees_at("BTC/USDC:USDC", 0)
     assert (fees.maker, fees.taker, fees.liquidation) == (0.00015, 0.00045, 0.00045)
-    assert VENUE.liquidation_at(0) == MarketThenBackstop(100_000.0, 0.2, 2 / 3)
+    assert VENUE.liquidation_at(0) == MarketThenBackstop(100_000.0, 0.2, 2 / 3, cool=30_000)
     assert VENUE.margin_at(0).plain
     assert (VENUE.strict, VENUE.modes, VENUE.hedge) == (True, ("cross", "isolated"), False)
     assert (VENUE.currency, VENUE.funding_interval) == ("USDC", 3_600_000)
@@ -72,3 +73,30 @@ def test_it_says_what_is_exact_approximate_and_absent() -> None:
     assert any("30 seconds" in line for line in VENUE.approximations)
     assert VENUE.exact
     assert VENUE.absent
+
+
+def test_leverages_are_whole_numbers_and_some_margin_stays() -> None:
+    account = btm.Account("hyperliquid", 10_000, "isolated", 20, time=1_750_000_000_000)
+    account.mark("BTC/USDC:USDC", 50_000.0)
+    with pytest.raises(LeverageError, match="multiples of 1"):
+        account.set_leverage("BTC/USDC:USDC", 2.5)
+    account.fill("BTC/USDC:USDC", 1.0, 50_000.0)
+    account.add_margin("BTC/USDC:USDC", 5_000.0)
+    with pytest.raises(MarginRefused):
+        account.reduce_margin("BTC/USDC:USDC", 2_600.0)  # 7,500 less 10 % of 50,000 leaves 2,500
+    account.reduce_margin("BTC/USDC:USDC", 2_500.0)
+
+
+def test_after_a_part_the_whole_goes_for_half_a_minute() -> None:
+    def left_after(wait: int) -> float:
+        account = btm.Account("hyperliquid", 1_000_000, "isolated", 40, time=1_750_000_000_000)
+        account.mark("BTC/USDC:USDC", 50_000.0)
+        account.fill("BTC/USDC:USDC", 10.0, 50_000.0)
+        account.mark("BTC/USDC:USDC", account.liquidation_price("BTC/USDC:USDC") - 0.01)
+        account.clock(account.time + wait)
+        assert account.position("BTC/USDC:USDC").size == pytest.approx(8.0)
+        account.mark("BTC/USDC:USDC", account.liquidation_price("BTC/USDC:USDC") - 0.01)
+        return account.position("BTC/USDC:USDC").size
+
+    assert left_after(29_000) == 0.0
+    assert left_after(31_000) == pytest.approx(6.4)
