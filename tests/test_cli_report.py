@@ -543,7 +543,10 @@ def test_a_verb_of_few_options_has_them_in_one_section() -> None:
 
 @pytest.mark.parametrize(
     "verb",
-    ["compare", "run", "report", "download", "check", "list", "import", "export", "sample", "calc"],
+    [
+        *("compare", "run", "report", "download", "check", "list", "import", "export", "sample"),
+        *("calc", "verify", "venues"),
+    ],
 )
 def test_help_fits_80_columns_and_any_encoding(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
