@@ -91,7 +91,7 @@ class CloseFactor:
         """Debts and collaterals of the account, each by name, the stable first."""
         ordered = sorted(breach.positions, key=lambda p: p.key)
         debts = [Side(p.notional, 0.0, p) for p in ordered if p.size < 0]
-        collaterals = [Side(p.notional, self.bonus(p.symbol), p) for p in ordered if p.size > 0]
+        collaterals = [Side(p.notional, self.bonus(p), p) for p in ordered if p.size > 0]
         if cash < 0:
             debts.insert(0, Side(-cash, 0.0, None))
         elif cash > 0:
@@ -120,12 +120,13 @@ class CloseFactor:
         """All positions, whole: longs pay their bonus, shorts the one of the stable that backs them."""
         bonus = self.stable if cash > 0 else 0.0
         return tuple(
-            Closing(p.key, 1.0, "sale", _of_sale(self.bonus(p.symbol)) if p.size > 0 else bonus)
+            Closing(p.key, 1.0, "sale", _of_sale(self.bonus(p)) if p.size > 0 else bonus)
             for p in sorted(breach.positions, key=lambda p: (p.size < 0, p.key))
         )
 
-    def bonus(self, symbol: str) -> float:
-        """Liquidation bonus of a symbol's asset; InputError where none is known."""
+    def bonus(self, p: Exposed) -> float:
+        """Liquidation bonus of a position's asset; InputError where none is known."""
+        symbol = p.contract.symbol
         if symbol not in self.bonuses:
             raise InputError(
                 f"no liquidation bonus is known for {symbol}; tell the venue about its asset: "
