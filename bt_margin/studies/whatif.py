@@ -149,7 +149,8 @@ def hold(venue: Venue, holdings: Sequence[Holding], terms: Terms) -> Account:
     Nothing is tested and nothing is charged: what a venue would refuse to open is held all the same. The
     margin of isolated positions comes out of the wallet; what the wallet lacks for it is deposited.
 
-    :raises InputError: one side of a symbol is given twice, or both where the venue has no hedge mode.
+    :raises InputError: no position, a size of 0, one side of a symbol twice, or both sides where the venue
+        has no hedge mode.
 
     >>> from bt_margin.venues import venue
     >>> terms = Terms(wallet=1.0, leverage=10.0, margin_mode="isolated", time=0, margin=250.0)
@@ -157,6 +158,7 @@ def hold(venue: Venue, holdings: Sequence[Holding], terms: Terms) -> Account:
     >>> account.risk("BTC/USDT:USDT").equity, account.cross.balance
     (250.0, 0.0)
     """
+    _check_sizes(holdings)
     names = keys(holdings)
     account = Account(
         venue,
@@ -264,19 +266,25 @@ def _check(
     if mode not in venue.modes:
         allowed = " or ".join(venue.modes)
         raise UnknownMode(message(f"margin mode of {venue.title}", repr(mode), allowed))
-    if not holdings:
-        raise InputError("no position given; give at least one")
+    _check_sizes(holdings)
     numbers = {"wallet": wallet, "leverage": leverage}
     for holding in holdings:
         numbers |= {
             f"entry of {holding.symbol}": holding.entry,
             f"mark of {holding.symbol}": holding.at,
         }
-        if not holding.size or not math.isfinite(holding.size):
-            raise InputError(message(f"size of {holding.symbol}", holding.size, "anything but 0"))
     for name, value in numbers.items():
         if not (value > 0 and math.isfinite(value)):
             raise InputError(message(name, value, "a number above 0"))
+
+
+def _check_sizes(holdings: Sequence[Holding]) -> None:
+    """Refuse no position, and positions of nothing."""
+    if not holdings:
+        raise InputError("no position given; give at least one")
+    for holding in holdings:
+        if not holding.size or not math.isfinite(holding.size):
+            raise InputError(message(f"size of {holding.symbol}", holding.size, "anything but 0"))
 
 
 def _answer(account: Account, p: Position, room: float) -> Answer:

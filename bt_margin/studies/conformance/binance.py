@@ -121,7 +121,7 @@ def _held(case: Case) -> Mapping[str, Any]:
     account = _account(case, rules, held)
     name = keys(held)[0]
     p, risk = account.position(name), account.risk(name)
-    _bid(account, case)
+    _rest_orders(account, name, case)
     found = {
         "liquidation_price": account.liquidation_price(name),
         "bankruptcy_price": account.bankruptcy_price(name),
@@ -180,9 +180,9 @@ def _stated(row: Inputs, rules: Venue, held: Holding, case: Case) -> TierTable:
     return rules.schedule(held.symbol).at(case.until or 0)
 
 
-def _bid(account: Account, case: Case) -> None:
+def _rest_orders(account: Account, symbol: str, case: Case) -> None:
     """Rest the orders a case states by their notional."""
-    symbol, mark = next((s, p.mark) for s, p in account.positions.items())
+    mark = account.position(symbol).mark
     for number, (key, side) in enumerate((("bid", "buy"), ("ask", "sell"))):
         notional = case.inputs.get(f"open_order_notional_{key}", 0.0)
         if notional:

@@ -61,6 +61,24 @@ class UnknownCase(InputError):
     """A case that cannot be answered: its kind is not known, or an input it needs is missing."""
 
 
+class Text(str):
+    """A text among the inputs: it is compared and looked up, never multiplied.
+
+    >>> Text("long") == "long"
+    True
+    >>> Text("long") * 3
+    Traceback (most recent call last):
+    bt_margin.studies.conformance.case.UnknownCase: 'long' stands where a number belongs
+    """
+
+    __slots__ = ()
+
+    def __mul__(self, other: object) -> NoReturn:
+        raise UnknownCase(f"{str(self)!r} stands where a number belongs")
+
+    __rmul__ = __mul__
+
+
 class Inputs(dict[str, Any]):
     """The inputs of a case; one that is asked for and missing is named.
 
@@ -77,9 +95,11 @@ class Inputs(dict[str, Any]):
 
     @classmethod
     def of(cls, value: Any) -> Any:
-        """The value with every dict inside it as inputs."""
+        """The value with every dict inside it as inputs, and every text as one that is no number."""
         if isinstance(value, Mapping):
             return cls({str(key): cls.of(each) for key, each in value.items()})
+        if isinstance(value, str):
+            return Text(value)
         return [cls.of(each) for each in value] if isinstance(value, list) else value
 
 

@@ -20,6 +20,9 @@ MOST_CASES = 20_000
 MOST_VALUES = 20_000
 #: The largest number that is taken, in either direction.
 LARGEST = 1e60
+#: The largest power of ten (or of anything) that an input may name, in either direction.
+MOST_POWER = 100
+_POWERS = ("exponent", "resolution")
 _TEXTS = ("side", "contract", "source", "formula", "as_of")
 
 
@@ -163,11 +166,19 @@ def _bounded(values: list[Any], where: str) -> None:
         if count > MOST_VALUES:
             raise InputError(f"{where}: more than {MOST_VALUES:,} values; split the case")
         if isinstance(each, dict):
+            _check_powers(each, where)
             rest.extend(each.values())
         elif isinstance(each, list):
             rest.extend(each)
         elif isinstance(each, int | float) and not -LARGEST < each < LARGEST:
             raise InputError(f"{where}: a number beyond ±{LARGEST:g}")
+
+
+def _check_powers(values: dict[str, Any], where: str) -> None:
+    """Refuse powers that no machine works out."""
+    for key, value in values.items():
+        if key.endswith(_POWERS) and isinstance(value, int | float) and abs(value) > MOST_POWER:
+            raise InputError(message(f"{where}: {key!r}", value, f"within ±{MOST_POWER}"))
 
 
 def _check_ids(ids: list[str], where: str) -> None:

@@ -46,6 +46,8 @@ _ALIASES = {
     "krakenspot": "kraken",
 }
 _OWN: dict[str, Answering] = {}
+#: What numbers that make no sense together lead to.
+_UNUSABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def _outcome(case: Case) -> Outcome:
         return Outcome(case, reason=str(error))
     except BtMarginError as error:
         return Outcome(case, reason=f"refused: {error}")
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except _UNUSABLE as error:
         told = f"{type(error).__name__}: {error}"
         return Outcome(case, reason=f"the inputs of the kind {case.kind!r} cannot be used ({told})")
     checked = tuple(_checked(case, key, given) for key in case.expected)

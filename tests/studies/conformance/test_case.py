@@ -121,6 +121,7 @@ def test_what_is_no_list_of_cases_is_refused(tmp_path: Path, text: str, told: st
         ({"inputs": {"quantity": 1e80}}, "beyond"),
         ({"inputs": {"quantity": [0] * 30_000}}, "20,000"),
         ({"as_of": 2020}, "'as_of'"),
+        ({"inputs": {"price_exponent": 10**18}}, "'price_exponent'"),
     ],
 )
 def test_a_wrong_schema_names_the_case_and_the_field(changes: dict[str, Any], told: str) -> None:
@@ -195,3 +196,15 @@ def test_the_case_says_what_it_cannot_answer() -> None:
     case = Case("a", "binance", "cross", "x", Inputs({"b": 1}), {"c": 2})
     with pytest.raises(UnknownCase, match=r"'x' \(c from b\)"):
         case.unknown()
+
+
+def test_a_text_in_the_place_of_a_number_is_not_repeated_a_billion_times() -> None:
+    inputs = {"entry_price": 10**12, "quantity": 1, "mmr": "x", "wallet_balance": 2, "leverage": 2}
+    (outcome,) = run_cases(cases_of(document(inputs=inputs)))
+    assert outcome.reason
+
+
+def test_a_position_of_nothing_is_an_outcome() -> None:
+    inputs = {"entry_price": 10, "quantity": 0, "mmr": 0.01, "wallet_balance": 2}
+    (outcome,) = run_cases(cases_of(document(inputs=inputs)))
+    assert "anything but 0" in outcome.reason
