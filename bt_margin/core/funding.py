@@ -14,7 +14,7 @@ from bt_margin.core.checks import above_zero, is_finite
 from bt_margin.core.contract import Contract
 from bt_margin.errors import DataError, message
 
-__all__ = ["FundingStamp", "carried", "payment", "stamps_from_pairs"]
+__all__ = ["FundingStamp", "carried", "payment", "spread", "stamps_from_pairs"]
 
 MINUTE = 60_000
 
@@ -107,6 +107,45 @@ def carried(
             rows = [index for index, flag in enumerate(flags) if flag]
             return tuple(FundingStamp(int(times[row]), rates[row]) for row in rows)
     return _on_grid(times, rates, valued, interval_ms)
+
+
+def spread(
+    stamps: Sequence[FundingStamp], interval: int, step: int
+) -> tuple[FundingStamp, ...]:
+    """Settlements of rates that accrue: each stamp as one piece per bar of the interval *before* it.
+
+    piece of a bar = rate · step / interval, due at the end of the bar
+
+    interval : what a stamp's rate is for, less where the stamp before it is nearer   [ms]
+    step : length of a bar   [ms]
+
+    Bars are counted back from the stamp; where the interval is no whole number of them, its first piece is
+    for the rest. The pieces of a stamp sum to its rate, and the last keeps its mark (the others are charged
+    at the mark of their time). Bars as long as the interval, or longer, leave a stamp as it is: who opens a
+    position inside a bar pays from the start of that bar, who closes one pays up to the start.
+
+    >>> quarter, hour = 900_000, 3_600_000
+    >>> pieces = spread([FundingStamp(8 * hour, 0.0005)], hour, quarter)
+    >>> [(piece.time // quarter, piece.rate) for piece in pieces]
+    [(29, 0.000125), (30, 0.000125), (31, 0.000125), (32, 0.000125)]
+    >>> spread([FundingStamp(8 * hour, 0.0004)], hour, hour)
+    (FundingStamp(time=28800000, rate=0.0004, mark=None),)
+    """
+    above_zero("funding interval", interval)
+    above_zero("length of a bar", step)
+    pieces: list[FundingStamp] = []
+    before: int | None = None
+    for stamp in stamps:
+        span = interval if before is None else min(interval, stamp.time - before)
+        before, left = stamp.time, stamp.rate
+        count = max(1, -(-span // step))
+        for back in range(count - 1, 0, -1):
+            length = step if back < count - 1 else span - (count - 1) * step
+            rate = stamp.rate * length / span
+            pieces.append(FundingStamp(stamp.time - back * step, rate))
+            left -= rate
+        pieces.append(stamp._replace(rate=left))
+    return tuple(pieces)
 
 
 def _alone(flags: Sequence[bool]) -> bool:

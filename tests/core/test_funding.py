@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from core.exact import contracts, prices, sizes
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bt_margin.core import Contract, FundingStamp, carried, payment, stamps_from_pairs
+from bt_margin.core.funding import spread
 from bt_margin.errors import DataError, InputError
 
 NAN = float("nan")
@@ -149,3 +151,60 @@ def test_columns_and_intervals_that_cannot_be_meant_are_refused() -> None:
         carried([START], [], 8 * HOUR)
     with pytest.raises(InputError, match="interval"):
         carried([START], [0.1], 0)
+
+
+# -- rates that accrue -----------------------------------------------------------------------------
+
+spans = st.integers(1, 500)
+
+
+@given(
+    st.lists(st.tuples(spans, st.fractions(-1, 1, max_denominator=90)), min_size=1, max_size=5),
+    spans,
+    st.integers(1, 700),
+)
+def test_the_pieces_of_a_stamp_sum_to_its_rate_and_lie_within_its_interval(
+    gaps: list[tuple[int, Fraction]], interval: int, step: int
+) -> None:
+    time, stamps = 1_000, []
+    for gap, rate in gaps:
+        time += gap
+        stamps.append(FundingStamp(time, rate, Fraction(7)))  # type: ignore[arg-type]  # exact
+    pieces = list(spread(stamps, interval, step))
+    assert [p.time for p in pieces] == sorted({p.time for p in pieces})
+    before = stamps[0].time - interval
+    for stamp in stamps:
+        start = max(before, stamp.time - interval)
+        own = [p for p in pieces if start < p.time <= stamp.time]
+        assert sum(p.rate for p in own) == stamp.rate
+        assert own[-1].time == stamp.time
+        assert [p.mark for p in own] == [None] * (len(own) - 1) + [Fraction(7)]
+        # each piece is for the time since the one before, at one rate per ms
+        edges = [start, *(p.time for p in own)]
+        lengths = [b - a for a, b in pairwise(edges)]
+        assert max(lengths) <= step or len(own) == 1
+        assert [p.rate * (stamp.time - start) for p in own] == [stamp.rate * n for n in lengths]
+        pieces = pieces[len(own) :]
+        before = stamp.time
+    assert pieces == []
+
+
+@given(st.floats(-0.01, 0.01), st.integers(1, 240))
+def test_pieces_of_whole_bars_sum_to_the_rate_to_the_last_bit(rate: float, count: int) -> None:
+    pieces = spread([FundingStamp(START, rate)], 240 * 60_000, 240 * 60_000 // count)
+    total = 0.0
+    for piece in pieces:
+        total += piece.rate
+    assert total == pytest.approx(rate, rel=1e-15, abs=1e-300)
+
+
+@pytest.mark.parametrize("step", [HOUR, 2 * HOUR, 24 * HOUR])
+def test_bars_as_long_as_the_interval_leave_stamps_alone(step: int) -> None:
+    stamps = (FundingStamp(START, 0.001, 50.0), FundingStamp(START + HOUR, -0.001))
+    assert spread(stamps, HOUR, step) == stamps
+
+
+@pytest.mark.parametrize(("interval", "step"), [(0, HOUR), (HOUR, 0), (-HOUR, HOUR)])
+def test_an_interval_and_a_bar_have_a_length(interval: int, step: int) -> None:
+    with pytest.raises(InputError):
+        spread([FundingStamp(START, 0.001)], interval, step)
