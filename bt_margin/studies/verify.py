@@ -124,7 +124,7 @@ def verify(
         except UnknownSymbol:
             why = f"{rules[name].title} has no table for {shown.symbol}; give its tier with --mmr"
             verdicts[number] = _refused(shown, rules[name].name, why, times[name])
-        except BtMarginError as error:
+        except (BtMarginError, ArithmeticError) as error:
             verdicts[number] = _refused(shown, rules[name].name, str(error), times[name])
     pools = _pools(ready.values())
     if "" in (wallets or {}) and len({currency for _, currency in pools}) > 1:
@@ -235,7 +235,7 @@ def _judge(
     terms = Terms(wallet if wallet is not None else 1.0, 1.0, case.mode, time)
     try:
         account = hold(rules, held, terms)
-    except BtMarginError as error:
+    except (BtMarginError, ArithmeticError) as error:
         return _refused(case.shown, rules.name, str(error), time)
     p = account.position(keys(held)[list(group).index(case)])
     reasons = dict.fromkeys(_OF_MARK, "" if case.has_mark else NO_MARK)
