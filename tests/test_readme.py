@@ -100,3 +100,32 @@ def test_the_script_of_the_readme_is_run_as_it_is() -> None:
     done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "isolated" in done.stdout
+
+
+def test_every_venue_of_the_package_is_in_the_table_and_the_other_way_round() -> None:
+    table = README[README.index("## Venues") : README.index("Venues differ in mechanism")]
+    named = re.findall(
+        r"`([a-z0-9_]+)`",
+        "\n".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `")),
+    )
+    assert sorted(named) == sorted(set(btm.venues()) - _registered_by_tests())
+
+
+def _registered_by_tests() -> set[str]:
+    """Venues that other tests have registered in this process."""
+    from bt_margin.venues import _BUILDERS
+
+    return {name for name, where in _BUILDERS.items() if not isinstance(where, tuple)}
+
+
+def test_the_number_of_shipped_cases_is_what_the_readme_says() -> None:
+    cases = (ROOT / "bt_margin" / "venues" / "cases").glob("*.json")
+    assert sum(len(json.loads(path.read_text("utf-8"))["examples"]) for path in cases) > 300
+
+
+def test_the_commands_about_venues_work() -> None:
+    lines = [line for line in COMMANDS if re.search(r"bt-margin (venues|calc)|--venues", line)]
+    assert len(lines) == 5
+    for line in lines:
+        found = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert found.exit_code == 0, found.output
