@@ -141,6 +141,8 @@ class Book(AccountView):
         p.size, p.entry, p.changed = made.size, made.entry, self.time
         if not p.plain or self.watching:
             self.rejudge(p)
+            if before is not None and before is not p.pool:
+                self._rejudge(before)
         if before is not None and not before.positions and before.balance < 0:
             # the fund bears it at once: the event tells what is left, the shortfall what was missing
             borne = -before.balance if before is home else 0.0  # an isolated one counts as 0

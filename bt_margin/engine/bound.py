@@ -38,7 +38,8 @@ class Pending(NamedTuple):
 
 def risky_pools(account: Account, pending: Sequence[Pending], read: Sequence[Quote]) -> set[str]:
     """Keys of the pools that must be walked through this bar; empty on almost every bar."""
-    if len(pending) == 1 and _is_plain(account, pending[0], read):
+    shared = account.venue.shared is not None  # what a fill adds to it no bound here knows: walk
+    if len(pending) == 1 and not shared and _is_plain(account, pending[0], read):
         return _breaching_alone(account, pending[0])
     return _risky(account, pending, read)
 
@@ -47,7 +48,7 @@ def _risky(account: Account, pending: Sequence[Pending], read: Sequence[Quote]) 
     """The definition, which :func:`_breaching_alone` shortens for the most frequent case."""
     asked = {p.quote.position.symbol: p for p in pending if p.size}
     named = {account.pool_key(p.quote.position) for p in pending if p.walk or _stamped(p)}
-    if _rivals(account, list(asked.values())):
+    if account.venue.shared is not None or _rivals(account, list(asked.values())):
         named |= {account.pool_key(p.quote.position) for p in asked.values()}
     return named | _breaching(account, asked, read)
 

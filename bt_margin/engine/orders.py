@@ -137,7 +137,7 @@ class Reservations:
         side = sum([o.notional for o in found if o.reserving and o.size * size > 0])
         held = p.notional() if p.size * size > 0 else -p.notional()
         notional = max(0.0, held + side + one.notional)
-        allowed = p.cap(p.mark or price)
+        allowed = p.cap(p.mark or price, p.size + size)
         return Refusal("leverage_cap", notional, allowed) if notional > allowed else None
 
     def judge(

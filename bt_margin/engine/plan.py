@@ -147,6 +147,6 @@ def _posted(position: Position, after: Change, price: float) -> float:
 def _cap(position: Position, after: Change, price: float) -> Refusal | None:
     """The venue's cap on the notional at the chosen leverage; closing is never capped."""
     mark = position.mark or price
-    allowed = position.cap(mark)
+    allowed = position.cap(mark, after.size)
     notional = position.contract.notional(after.size, mark)
     return Refusal("leverage_cap", notional, allowed) if notional > allowed else None

@@ -123,11 +123,11 @@ class Position:
         at = price if entry is None else entry
         return self.rule.initial(self.held(size, at), price) if size else 0.0
 
-    def cap(self, price: float) -> float:
-        """The largest notional the venue allows at the leverage, at a price."""
+    def cap(self, price: float, size: float | None = None) -> float:
+        """The largest notional the venue allows at the leverage, at a price, for a position of that size."""
         if self.plain:
             return self.limits.cap(self.leverage)
-        return self.rule.cap(self.held(), price)
+        return self.rule.cap(self.held(size), price)
 
     def seen(self) -> Carried:
         """The position as a carry sees it."""

@@ -122,7 +122,7 @@ def affordable(account: AccountView, p: Position, size: float, price: float) -> 
         mark=p.mark or price,
         assumed=assumed(account, p, size, price),
         fee_rate=fees.taker if counts else 0.0,
-        cap=p.cap(price),
+        cap=p.cap(price, p.size + size),
     )
 
 
