@@ -1,4 +1,4 @@
-"""Aave v3 and the engine: what is asked of a whole account after a closing, before a fill, and of what cannot be lent.
+"""Aave v3 and the engine: a whole account after a closing and before a fill, and what cannot be lent.
 
 Without interest unless a story is about it (``utilisation=0``), without swap costs unless it says so.
 """
