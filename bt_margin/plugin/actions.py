@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bt_margin.engine.events import Event
 from bt_margin.engine.pool import MarginMode, Position
 from bt_margin.engine.preview import Preview
+from bt_margin.engine.settings import leg_of
 from bt_margin.errors import Refused
 from bt_margin.plugin.sides import valid_side
 
@@ -102,7 +103,7 @@ class Actions(Base):
         return self._and_refresh(self.account.reduce_margin(symbol, amount))
 
     def _and_refresh(self, event: Event) -> Event:
-        self.cash = max(0.0, self.account.available())
+        self.cash = max(0.0, self.account.figures()[1])
         return event
 
     def preview(
@@ -168,16 +169,23 @@ class Actions(Base):
         """Balance in ccxt's structure: ``free``, ``used``, ``total`` by currency, and one dict each.
 
         ``total`` is the equity (ccxt's margin balance), ``free`` what is available for new positions and
-        ``used`` the rest: margin of positions and of open orders.
+        ``used`` the rest: margin of positions and of open orders. Each wallet is told in its own currency.
         """
-        total, free = self.account.equity(), max(0.0, self.account.available())
-        currency = self.account.currency
-        one = {"free": free, "used": max(0.0, total - free), "total": total}
+        account, shown = self.account, {}
+        for unit, home in account.wallets.items():
+            if len(account.wallets) > 1 and unit not in self._funded():
+                continue
+            pools = [pool for pool in account.pools.values() if pool.currency == unit]
+            several = len(account.wallets) > 1
+            total = sum(pool.equity() for pool in pools) if several else account.equity()
+            free = max(0.0, account.available(home))
+            shown[unit] = {"free": free, "used": max(0.0, total - free), "total": total}
+        parts = {
+            part: {u: one[part] for u, one in shown.items()} for part in ("free", "used", "total")
+        }
         return {
-            currency: one,
-            "free": {currency: one["free"]},
-            "used": {currency: one["used"]},
-            "total": {currency: one["total"]},
+            **shown,
+            **parts,
             "timestamp": self.account.time,
             "datetime": _iso(self.account.time),
             "info": self.account.snapshot(),
@@ -190,7 +198,7 @@ class Actions(Base):
         pool = p.pool or self.account.cross
         return {
             "id": None,
-            "symbol": p.market,
+            "symbol": leg_of(p.symbol)[0],
             "timestamp": self.account.time,
             "datetime": _iso(self.account.time),
             "side": p.side or p.leg,

@@ -16,7 +16,7 @@ from typing import Any
 
 import backtrader as bt
 
-from bt_margin.plugin.asking import account_of, events_of, utc
+from bt_margin.plugin.asking import account_of, currency_of, told, utc
 
 __all__ = ["Funding", "Ledger", "Liquidations", "MarginUse"]
 
@@ -27,13 +27,14 @@ class Ledger(bt.Analyzer):
     """Every change of every balance.
 
     ``entries``   list of dicts: id, time, pool, kind, amount (signed), symbol, event (id)
-    ``totals``    sum of the amounts by kind (deposit, realised, fee, funding, ...)
+    ``totals``    sum of the amounts by kind (deposit, realised, fee, funding, ...), of all currencies
+    ``by_currency``  the same for each currency: the one to read where wallets are in several coins
     ``balances``  sum of the amounts by pool, which is the pool's balance at the end
     """
 
     def create_analysis(self) -> None:
         """The keys, empty."""
-        self.rets: Analysis = OrderedDict(entries=[], totals={}, balances={})
+        self.rets: Analysis = OrderedDict(entries=[], totals={}, by_currency={}, balances={})
 
     def stop(self) -> None:
         """Read the account's ledger."""
@@ -44,6 +45,9 @@ class Ledger(bt.Analyzer):
         for entry in account.ledger:
             balances[entry.pool] = balances.get(entry.pool, 0.0) + entry.amount
             self.rets["entries"].append({**entry._asdict(), "time": utc(entry.time)})
+            unit = currency_of(account, entry.pool, entry.symbol)
+            kinds = self.rets["by_currency"].setdefault(unit, {})
+            kinds[entry.kind] = kinds.get(entry.kind, 0.0) + entry.amount
         self.rets["balances"] = balances
         self.rets["totals"] = dict(account.ledger.totals)
 
@@ -68,21 +72,22 @@ class Liquidations(bt.Analyzer):
 
     def stop(self) -> None:
         """Read the account's events."""
-        rets = self.rets
-        for event in events_of(self.strategy.broker):
+        rets, account = self.rets, account_of(self.strategy.broker)
+        if account is None:
+            return
+        for event in account.events:
             if event.kind == "breach":
                 rets["breaches"] += 1
             elif event.kind == "margin_call":
                 rets["margin_calls"] += 1
             elif event.kind == "shortfall":
-                rets["shortfall"] += event.amount or 0.0
+                rets["shortfall"] += told(account, event, event.amount)
             elif event.kind == "liquidation":
                 rets["count"] += 1
-                rets["realised"] += event.realised or 0.0
-                rets["fees"] += event.fee or 0.0
+                rets["realised"] += told(account, event, event.realised)
+                rets["fees"] += told(account, event, event.fee)
                 rets["liquidations"].append(liquidation_row(event))
-        account = account_of(self.strategy.broker)
-        rets["dead"] = account is not None and account.dead
+        rets["dead"] = account.dead
 
 
 class Funding(bt.Analyzer):
@@ -100,10 +105,13 @@ class Funding(bt.Analyzer):
 
     def stop(self) -> None:
         """Read the account's events."""
-        for event in events_of(self.strategy.broker):
+        account = account_of(self.strategy.broker)
+        if account is None:
+            return
+        for event in account.events:
             if event.kind != "funding":
                 continue
-            amount = event.amount or 0.0
+            amount = told(account, event, event.amount)
             own = self.rets["by_symbol"].setdefault(event.symbol, no_funding())
             for sums in (self.rets, own):
                 sums["paid" if amount < 0.0 else "received"] += abs(amount)
@@ -146,17 +154,17 @@ class MarginUse(bt.Analyzer):
         account = account_of(self.strategy.broker)
         if account is None:
             return
-        free = account.available()
+        equity, free = account.figures()
         if rets["available_min"] is None or free < rets["available_min"]:
             rets["available_min"] = free
-        equity = account.equity()
         if not account.exposed() or equity <= 0.0:
             return
         initial = notional = ratio = 0.0
         for pool in account.pools.values():
             ratio = max(ratio, pool.ratio())
+            rate = account.rate(pool.currency)
             for position in pool.positions:
-                value = position.notional_at(position.mark)
+                value = position.notional_at(position.mark) * rate
                 notional += value
                 initial += value / position.leverage
         self._take(initial / equity, notional / equity)

@@ -32,6 +32,33 @@ def events_of(broker: Any) -> Sequence[Event]:
     return account.events if account is not None else ()
 
 
+def told(account: Account, event: Event, amount: float | None) -> float:
+    """An amount of an event in the account's currency: coins at the price of the event; None is 0.
+
+    Events and entries are in the settlement currency of their pool.
+    """
+    unit = currency_of(account, event.pool, event.symbol)
+    if not amount or unit == account.currency:
+        return amount or 0.0
+    p = account.book.get(event.symbol or "")
+    price = event.price or event.mark if p is not None and p.inverse else None
+    return amount * (price or account.rate(unit))
+
+
+def currency_of(account: Account, pool: str | None, symbol: str | None = None) -> str:
+    """The currency of a pool's money, from its key or from a symbol in it.
+
+    >>> from bt_margin.venues import venue
+    >>> currency_of(Account(venue("binancecoinm"), {"BTC": 1.0}, currency="USD"), "cross:BTC")
+    'BTC'
+    """
+    kind, _, name = str(pool).partition(":")
+    if kind == "cross":
+        return name
+    p = account.book.get(symbol or name)
+    return p.contract.settle if p is not None else account.currency
+
+
 def symbol_of(broker: Any, data: Any) -> str:
     """The symbol a feed trades; without a margin broker the feed's name, a clone's through its source.
 

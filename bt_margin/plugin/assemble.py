@@ -95,10 +95,12 @@ def runnable(cerebro: Any) -> None:
         )
 
 
-def own_cash(cerebro: Any) -> float:
+def own_cash(cerebro: Any) -> Any:
     """The cash the Cerebro's broker was given, whether it has run since or not."""
     broker = cerebro.broker
     given = getattr(broker.p, "cash", None)
+    if isinstance(given, Mapping):
+        return dict(given)
     return float(broker.getcash() if given is None else given)
 
 

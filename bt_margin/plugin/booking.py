@@ -147,12 +147,13 @@ class Booking(Base):
         self._raw_scheme(order.data).confirmexec(opened + closed, price)
         self._mirror(quote, opened + closed, price)
         held = self.held(quote)
-        closing_fee = fill.closing_fee + self._funding_share(quote, fill)
+        rate = self.told_rate(quote, price)
+        closing_fee = (fill.closing_fee + self._funding_share(quote, fill)) * rate
         order.execute(
             dtcoc or data.datetime[ago], opened + closed, price,
             closed, self._paid(comminfo, -closed, before or price), closing_fee,
-            opened, self._paid(comminfo, opened, price), fill.opening_fee,
-            comminfo.margin, fill.realised, held.size, held.price,
+            opened, self._paid(comminfo, opened, price), fill.opening_fee * rate,
+            comminfo.margin, fill.realised * rate, held.size, held.price,
         )  # fmt: skip
         if order.status == Order.Partial and abs(order.executed.remsize) <= SAME * abs(order.size):
             order.executed.remsize = 0.0

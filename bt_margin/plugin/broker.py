@@ -15,7 +15,6 @@ import backtrader as bt
 
 from bt_margin.engine.account import Account
 from bt_margin.engine.events import Event
-from bt_margin.engine.settings import valid_cash
 from bt_margin.engine.step import Stepper
 from bt_margin.errors import CashError, InputError, near
 from bt_margin.plugin.actions import Actions
@@ -30,7 +29,8 @@ from bt_margin.plugin.notices import install, uninstall
 from bt_margin.plugin.queue import Queue
 from bt_margin.plugin.series import by_symbol, detail_of
 from bt_margin.plugin.sides import Sides
-from bt_margin.plugin.valid import check_settings
+from bt_margin.plugin.valid import check_modes, check_settings, valid_opening
+from bt_margin.plugin.wallets import Wallets, opening_number
 from bt_margin.venues import venue
 
 FLOOR = 1e-6
@@ -41,14 +41,17 @@ NOTHING = 1e-100
 
 
 class MarginBroker(
-    Actions, Sides, Admission, Booking, Forced, Market, Queue, bt.brokers.BackBroker
+    Actions, Sides, Wallets, Admission, Booking, Forced, Market, Queue, bt.brokers.BackBroker
 ):
     """The broker of a derivatives account, in place of backtrader's own.
 
         cerebro.broker = btm.MarginBroker(venue="binance", margin_mode="cross", leverage=10)
 
     venue : name or venue object (``btm.venue("generic", ...)`` states its own numbers)
-    margin_mode, leverage, cash : defaults for every symbol, and the wallet at the start
+    margin_mode, leverage, cash : defaults for every symbol, and the wallet at the start, or wallets by
+        currency (``{"BTC": 0.5, "ETH": 10}``) for contracts that settle in coin
+    currency : what value and cash are told in (:mod:`bt_margin.plugin.wallets`); None: the wallet's, with
+        several wallets what their contracts are quoted in
     symbols : overrides per symbol, ``{"DOGE/USDT:USDT": dict(margin_mode="isolated", leverage=20)}``
     names : feed name → symbol, for feeds that are named otherwise
     funding, mark : series per symbol for plain feeds (see :mod:`bt_margin.plugin.series`)
@@ -75,6 +78,7 @@ class MarginBroker(
         ("margin_mode", "cross"),
         ("leverage", 1.0),
         ("symbols", None),
+        ("currency", None),
         ("names", None),
         ("funding", None),
         ("mark", None),
@@ -103,9 +107,14 @@ class MarginBroker(
     def init(self) -> None:
         """All state, from the parameters: called at construction and again at every start."""
         check_settings(self.p)
+        given = self.p.cash
+        self.p.cash = opening_number(given)  # what the stock broker begins with
         super().init()
-        self.startingcash = self.cash = float(self.p.cash)
-        self.account = self._new_account({}, None, 0)
+        self.startingcash = self.cash = self.p.cash
+        self.p.cash = given
+        self.account = self._new_account({}, self._opened(()), 0)
+        self._wallets_reset()
+        check_modes(self.account.venue, self.p.symbols)
         self.equity_curve: tuple[array[int], array[float]] = (array("q"), array("d"))
         self._market_reset()
         self._sides_reset()
@@ -206,7 +215,9 @@ class MarginBroker(
         """Whether bars may be foreseen: feeds loaded in advance, and nothing to be done on each bar."""
         carried = self.account.venue.carry is not None
         carried = carried or bool(self.account.vault)
-        each_bar = carried or self._interest_due or self._margins or self._userhist
+        each_bar = (
+            carried or self._converts or self._interest_due or self._margins or self._userhist
+        )
         return not each_bar and getattr(self.cerebro, "_dopreload", False)
 
     def _close_books(self) -> None:
@@ -214,25 +225,30 @@ class MarginBroker(
         account = self.account
         if self._margins:
             self._follow_margins()
+        if self._converts:
+            self._follow_coins()
         equity, free = account.figures()
         self.cash = free if free > 0.0 else 0.0
         self._value = self._valuelever = equity if equity > FLOOR else FLOOR
         self._fundval = self._value / self._fundshares
         times, values = self.equity_curve
-        if times and times[-1] == self._time:
+        again = bool(times) and times[-1] == self._time
+        if again:
             values[-1] = equity
         else:
             times.append(self._time)
             values.append(equity)
+        if self._converts:
+            self._note_rates(again)
 
     def _move_cash(self) -> None:
         while self._cash_addition:
-            amount = self._cash_addition.popleft()
-            if amount >= 0:
-                self.account.deposit(amount)
+            unit, given, amount = self._addition(*self._cash_addition.popleft())
+            if given >= 0:
+                self.account.deposit(given, unit)
             else:
                 try:
-                    self.account.withdraw(-amount)
+                    self.account.withdraw(-given, unit)
                 except CashError:
                     continue  # the refused withdrawal is an event; nothing was moved
             if self._fundval > NOTHING:
@@ -262,13 +278,15 @@ class MarginBroker(
 
     def get_cash(self) -> float:
         """Margin available for new positions, never below 0 (alias ``getcash``)."""
+        if not self._valued:
+            self._value_early()
         return float(self.cash)
 
     getcash = get_cash
 
     def set_cash(self, cash: float) -> None:
         """Before a run: the wallet to start with. During a run: deposit or withdraw the difference."""
-        valid_cash(cash)
+        valid_opening(cash)
         if self._running and (self.equity_curve[0] or len(self.account.events) > 1):
             self.add_cash(cash - self.account.wallet())
             return
@@ -282,7 +300,9 @@ class MarginBroker(
         """Equity of the account; with ``datas`` the signed notional of their positions at the close."""
         if datas is None:
             if mkt:
-                return sum(p.notional() for p in self.account.positions.values())
+                return self._gross()
+            if not self._valued:
+                self._value_early()
             return float(self._value)
         return float(sum(self._value_of(data) for data in datas))
 
@@ -290,8 +310,14 @@ class MarginBroker(
 
     def get_leverage(self) -> float:
         """Gross notional of all positions over equity."""
-        gross = sum(p.notional() for p in self.account.positions.values())
-        return gross / max(self._value, FLOOR)
+        return self._gross() / max(self._value, FLOOR)
+
+    def _gross(self) -> float:
+        """Notional of all positions, in the account's currency."""
+        account = self.account
+        return sum(
+            p.notional() * account.rate(p.contract.settle) for p in account.positions.values()
+        )
 
     def _value_of(self, data: Any) -> float:
         position = self.getposition(data)

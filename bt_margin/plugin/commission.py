@@ -32,7 +32,7 @@ PERCENT: Final = bt.CommInfoBase.COMM_PERC
 HOURS_PER_YEAR: Final = 8760.0
 
 
-class _MarginInfo(bt.CommInfoBase):
+class MarginInfo(bt.CommInfoBase):
     """What the three classes share: everything follows from the notional of one contract.
 
     ``stocklike`` is set because there is no cash to adjust from bar to bar: the stock broker, too,
@@ -121,7 +121,7 @@ class _MarginInfo(bt.CommInfoBase):
         return 0.0
 
 
-class LinearPerp(_MarginInfo):
+class LinearPerp(MarginInfo):
     """A perpetual settled in its quote currency, such as BTC/USDT:USDT.
 
     Parameters: ``commission`` (taker, a fraction of the notional), ``maker`` (the same for resting
@@ -141,7 +141,7 @@ class LinearPerp(_MarginInfo):
         _no_interest(self)
 
 
-class InversePerp(_MarginInfo):
+class InversePerp(MarginInfo):
     """A perpetual settled in its base currency, such as BTC/USD:BTC: money in coin.
 
     ``mult`` is the quote value of one contract (100 USD). Values, margin, fees and profit are in
@@ -169,7 +169,7 @@ class InversePerp(_MarginInfo):
         return size * self.multiplier * (1.0 / price - 1.0 / newprice)
 
 
-class SpotMargin(_MarginInfo):
+class SpotMargin(MarginInfo):
     """Spot bought or sold with borrowed money: interest instead of funding.
 
     ``interest`` is a fraction per year, charged by time (not by calendar day) on what is borrowed
@@ -310,7 +310,7 @@ def from_scheme(comminfo: Any, contract: Contract | None = None) -> Any:
     >>> info.getcommission(2, 100), info.leverage_at(100), info.getsize(100, 50)
     (0.2, 5.0, 0.5)
     """
-    if isinstance(comminfo, _MarginInfo):
+    if isinstance(comminfo, MarginInfo):
         return comminfo
     info = SchemeInfo()
     info.adopt(comminfo, contract)
@@ -327,7 +327,7 @@ def of_contract(contract: Contract, *, taker: float, maker: float, leverage: flo
     return kind(commission=taker, maker=maker, mult=contract.multiplier, leverage=leverage)
 
 
-def _no_interest(info: _MarginInfo) -> None:
+def _no_interest(info: MarginInfo) -> None:
     if info.p.interest:
         raise InputError(
             message(

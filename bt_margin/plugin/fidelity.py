@@ -125,7 +125,9 @@ def _of_marks(broker: Any, aligned: set[str]) -> Iterator[str]:
     if bare:
         yield f"No mark prices for {', '.join(bare)}: liquidations were triggered by the last price."
     silent = {*broker._without_mark, *aligned}
-    for quote in [q for q in broker._instruments if q.unmarked and q.position.market not in silent]:
+    for quote in [
+        q for q in broker._instruments if q.unmarked and leg_of(q.symbol)[0] not in silent
+    ]:
         share = quote.marked / (quote.marked + quote.unmarked)
         yield (
             f"{quote.unmarked} bars of {quote.symbol} had no mark and were judged by the last price "

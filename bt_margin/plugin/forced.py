@@ -76,7 +76,8 @@ class Forced(Base):
         funding = self.d_credit[key] if self.p.int2pnl else 0.0
         closed = 1.0 if whole else abs(size) / (abs(size) + abs(quote.position.size))
         self.d_credit[key] = 0.0 if whole else self.d_credit[key] * (1.0 - closed)
-        fee = (event.fee or 0.0) + funding * closed
+        rate = self.told_rate(quote, event.price or 0.0)
+        fee = ((event.fee or 0.0) + funding * closed) * rate
         comminfo = self.getcommissioninfo(quote.data)
         held = self.held(quote)
         before = held.price
@@ -90,7 +91,7 @@ class Forced(Base):
             order.execute(
                 quote.data.datetime[0], part, event.price,
                 part, self._paid(comminfo, -part, before), fee * share,
-                0.0, 0.0, 0.0, comminfo.margin, (event.realised or 0.0) * share,
+                0.0, 0.0, 0.0, comminfo.margin, (event.realised or 0.0) * rate * share,
                 held.size, held.price,
             )  # fmt: skip
             order.completed()

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from bt_margin.core.funding import FundingStamp, stamps_from_pairs
+from bt_margin.core.funding import FundingStamp, spread, stamps_from_pairs
 from bt_margin.engine.step import Stepper
 from bt_margin.errors import InputError, MissingData, UnknownSymbol
 from bt_margin.plugin.commission import from_scheme, of_contract
 from bt_margin.plugin.instrument import Instrument, bar_length, priced, to_ms
+from bt_margin.plugin.reporting import reported
 from bt_margin.plugin.series import by_symbol, funding_column, marks_of, stamps_of, thinned
 from bt_margin.plugin.valid import SERIES, demanded
 
@@ -112,6 +113,7 @@ class Market(Base):
             if priced(data):
                 self._enter_data(data, named[id(data)])
         self._instruments.sort(key=lambda i: [d is i.data for d in datas].index(True))
+        self._price_wallets()
         traded = set(named.values())
         venue, names = self.account.venue, self.p.names
         asked = self.p.symbols or {}
@@ -122,20 +124,15 @@ class Market(Base):
     def _rebuild(self, datas: list[Any], named: dict[int, str]) -> None:
         """An account as of the first bar, whose contracts carry what schemes say, in their currency."""
         extra: dict[str, dict[str, Any]] = {}
-        settles = set()
+        contracts = []
         for data in datas:
             symbol = named[id(data)]
             contract = self.account.venue.contract(symbol)
-            settles.add(contract.settle)
+            contracts.append(contract)
             info = from_scheme(self._raw_scheme(data), contract)
             if info.multiplier != contract.multiplier:
                 extra.setdefault(symbol, {})["multiplier"] = info.multiplier
-        if len(settles) > 1:
-            raise InputError(
-                f"the feeds settle in {', '.join(sorted(settles))}; "
-                "one account holds one settlement currency: run them on accounts of their own"
-            )
-        currency = settles.pop() if settles else self.account.currency
+        currency = self._opened(contracts) or self.account.currency
         opens = [_first_time(data, self.p.timestamps) for data in datas]
         first = min([time for time in opens if time is not None], default=0)
         self.account = self._new_account(extra, currency, first)
@@ -154,7 +151,9 @@ class Market(Base):
         position = self.account.position(symbol)
         marks = self._given(self.p.mark, "mark", data, symbol)
         read = marks_of(marks, symbol) if marks is not None else None
-        stamps = self._stamps(data, symbol)
+        stamps, rules = self._stamps(data, symbol), self.account.venue
+        if stamps and rules.funding.accrues:
+            stamps = spread(stamps, rules.funding_interval, bar_length(data))
         made = Instrument(data, position, stamps or (), read, self.p.timestamps)
         if stamps is None:
             self._without_funding.append(symbol)
@@ -274,12 +273,13 @@ class Market(Base):
     def _info_of(self, data: Any) -> Any:
         position = self.instrument(data).position
         info = from_scheme(self._raw_scheme(data), position.contract)
-        if not getattr(info, "silent", False):
-            return info
-        fees = self.account.venue.fees_at(position.market, self.account.time)
-        return of_contract(
-            position.contract, taker=fees.taker, maker=fees.maker, leverage=position.leverage
-        )
+        if getattr(info, "silent", False):
+            fees = self.account.venue.fees_at(position.market, self.account.time)
+            info = of_contract(
+                position.contract, taker=fees.taker, maker=fees.maker, leverage=position.leverage
+            )
+        in_coin = position.contract.settle != self.account.currency
+        return reported(info) if in_coin and position.inverse else info
 
     def fee_rule(self, data: Any) -> Any:
         """How a fill of this feed is charged: None for the venue's own fees, else the scheme."""

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import backtrader as bt
 
-from bt_margin.plugin.asking import account_of, events_of, symbol_of
+from bt_margin.engine.settings import leg_of
+from bt_margin.plugin.asking import account_of, events_of, symbol_of, told
 
 __all__ = ["Available", "FundingPaid", "LiquidationPrice", "MarginRatio"]
 
@@ -58,7 +59,7 @@ class LiquidationPrice(bt.Observer):
         price = None
         if account is not None and account.exposed():
             symbol = symbol_of(broker, self.data)
-            held = [p for p in account.positions.values() if p.market == symbol]
+            held = [p for p in account.positions.values() if leg_of(p.symbol)[0] == symbol]
             if held:
                 larger = max(held, key=lambda p: abs(p.size))
                 price = account.liquidation_price(larger.symbol)
@@ -92,9 +93,12 @@ class FundingPaid(bt.Observer):
     def next(self) -> None:
         """Add the settlements of this bar."""
         broker = self._owner.broker
-        events = events_of(broker)
+        events, account = events_of(broker), account_of(broker)
+        if account is None:
+            self.lines.paid[0] = NAN
+            return
         for place in range(self._seen, len(events)):
             if events[place].kind == "funding":
-                self._paid -= events[place].amount or 0.0
+                self._paid -= told(account, events[place], events[place].amount)
         self._seen = len(events)
-        self.lines.paid[0] = self._paid if account_of(broker) is not None else NAN
+        self.lines.paid[0] = self._paid

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backtrader import Position
 
+from bt_margin.engine.settings import leg_of
 from bt_margin.errors import InputError, message
 from bt_margin.plugin.admission import SAME
 from bt_margin.plugin.instrument import priced
@@ -163,7 +164,7 @@ class Sides(Base):
         """After a change of one side: the position of the feed is the net of both."""
         if quote.position.leg is None:
             return
-        halves = [self._halves[name] for name in self.sides_of(quote.position.market)[1:]]
+        halves = [self._halves[name] for name in self.sides_of(leg_of(quote.symbol)[0])[1:]]
         net, larger = self.positions[quote.data], max(halves, key=lambda half: abs(half.size))
         size = sum(half.size for half in halves)
         net.size = 0 if abs(size) <= SAME * abs(larger.size) else size

@@ -101,7 +101,13 @@ class _MarginSizer(bt.Sizer):
             data, side, price
         )  # the broker also brings a flat symbol's mark up to date
         most = abs(now.affordable_size)
-        free = account.preview(symbol, side * closing, price).available if closing else cash
+        p = account.position(symbol)
+        if len(account.wallets) > 1:  # only the wallet the symbol settles in pays for it
+            cash = max(0.0, account.available(account.home(p))) * account.rate(p.contract.settle)
+        free = cash
+        if closing:
+            freed = account.preview(symbol, side * closing, price).available
+            free = freed * account.rate(p.contract.settle)
         leverage = account.leverage(symbol)
         return Desk(account, symbol, side, price, held, unit, fee, leverage, equity, free, most)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from bt_margin.engine.settings import valid_cash
+from bt_margin.engine.settings import mode_of, valid_cash, valid_wallets
 from bt_margin.errors import InputError, UnknownMode, message
 
 TIMESTAMPS: Final = ("open", "close")
@@ -31,7 +31,7 @@ def check_settings(p: Any) -> None:
         raise UnknownMode(f"timestamps {p.timestamps!r} is not known; allowed: open, close")
     if p.delisting not in DELISTING:
         raise UnknownMode(f"delisting {p.delisting!r} is not known; allowed: settle, hold")
-    valid_cash(p.cash)
+    valid_opening(p.cash)
     _check_mapping("names", p.names, str, 'names={"my feed": "BTC/USDT:USDT"}')
     example = 'symbols={"BTC/USDT:USDT": dict(margin_mode="isolated", leverage=20)}'
     _check_mapping("symbols", p.symbols, Mapping, example)
@@ -43,6 +43,21 @@ def check_settings(p: Any) -> None:
     for what in demanded(p.require):
         if what not in SERIES:
             raise InputError(f"require={what!r} is not known; allowed: 'funding', 'mark'")
+
+
+def valid_opening(cash: Any) -> None:
+    """Refuse what is no cash: an amount above 0, or amounts by currency."""
+    if isinstance(cash, Mapping):
+        valid_wallets(cash, "")
+    else:
+        valid_cash(cash)
+
+
+def check_modes(venue: Any, symbols: Any) -> None:
+    """Refuse margin modes the venue does not have, where they are given and not at the first order."""
+    for own in (symbols or {}).values():
+        if "margin_mode" in own:
+            mode_of(venue, own["margin_mode"])
 
 
 def demanded(require: Any) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bt_margin.studies.coins import row_rates
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.divergence import Track
 from bt_margin.studies.prices import Bars, bars_of
@@ -79,11 +80,11 @@ def _scenario(name: str, run: Run, track: Track) -> Arrays:
 def _pools(name: str, run: Run, times: Times) -> Arrays:
     """The initial margin in use in each pool, 0 when it holds nothing."""
     held = run.held
-    bars = _places(held.times, times)[held.bar]
+    bars, margin = _places(held.times, times)[held.bar], held.margin * row_rates(run)
     found: Arrays = {}
     for k in range(len(held.pools)):
         rows = np.flatnonzero((held.pool == k) & (bars >= 0))
-        sums = np.bincount(bars[rows], weights=held.margin[rows], minlength=len(times))
+        sums = np.bincount(bars[rows], weights=margin[rows], minlength=len(times))
         found[f"{name}.p{k}.margin"] = sums.astype(float)
     return found
 

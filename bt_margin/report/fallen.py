@@ -8,6 +8,7 @@ from typing import Any
 
 from bt_margin.report.numbers import moment, money, signed
 from bt_margin.report.words import certainties, explain
+from bt_margin.studies import coins
 from bt_margin.studies.breaches import breach_behind
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.prices import HOUR, Bars, bars_of
@@ -52,7 +53,8 @@ def fallen_rows(comparison: Comparison, books: Mapping[str, TradeBook]) -> list[
             if event.kind != "liquidation":
                 continue
             decided = breach_behind(event, run.broker.events) or event
-            row = [name, *_decided(run, event, decided), *_saving(saving.get(decided.id))]
+            shown = (coins.told(run, event), coins.told(run, decided))
+            row = [name, *_decided(run, *shown), *_saving(saving.get(decided.id))]
             row += _later(bars.get(event.symbol), event.time)
             row.append(" ".join(_elsewhere(o, shelves[o.name], event) for o in others))
             row += [explain(run, event), event.id]

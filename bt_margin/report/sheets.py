@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from bt_margin.report.fallen import COLUMNS as FALLEN
 from bt_margin.report.fallen import LABELLED, fallen_rows
 from bt_margin.report.tables import told
+from bt_margin.studies import coins
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.pieces import CAUSES
 from bt_margin.studies.sentences import action, refusal
@@ -131,7 +132,7 @@ def _fundings(comparison: Comparison) -> Any:
 def _events(comparison: Comparison, kinds: Sequence[str]) -> list[tuple[str, Any]]:
     """Events of these kinds with their scenarios, in order of time."""
     found = [
-        (name, event)
+        (name, coins.told(run, event))
         for name, run in comparison.runs.items()
         for event in run.broker.events
         if event.kind in kinds

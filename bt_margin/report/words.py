@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bt_margin.report.numbers import money, percent, plural, price
+from bt_margin.studies import coins
 from bt_margin.studies.breaches import breach_behind, funding_behind
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.result import Run
@@ -37,15 +38,16 @@ def short_names(comparison: Comparison) -> dict[str, str]:
 def explain(run: Run, event: Any) -> str:
     """One liquidation explained: which mark, which equity, which requirement, and how it was settled."""
     events = run.broker.events
-    decided = breach_behind(event, events) or event
+    decided = coins.told(run, breach_behind(event, events) or event)
     marks = dict(decided.info.get("marks", {})) or {event.symbol: event.mark}
     text, unit = _marks(run, marks), run.currency
     if decided.found is not None and decided.allowed is not None:
         text += f": {verdict_text(decided.allowed, decided.found, unit)}"
     if len(marks) == 1 and event.size and event.mark and decided.found:
         notional = run.broker.account.book[event.symbol].contract.notional(event.size, event.mark)
+        notional *= coins.worth(run, event)
         text += f" ({percent(decided.found / notional)} of {money(notional, unit)})"
-    paid = funding_behind(event, events)
+    paid, event = funding_behind(event, events) * coins.worth(run, event), coins.told(run, event)
     tipped = f" Funding of {money(paid, unit)} tipped it." if paid else ""
     return f"{text}.{tipped} {_settled(event, unit)}".rstrip()
 
@@ -177,7 +179,8 @@ def _of_kind(events: Sequence[Any], kind: str) -> list[Any]:
 
 def _liquidation(name: str, run: Run, event: Any) -> dict[str, Any]:
     """One liquidation as a row."""
-    decided = breach_behind(event, run.broker.events) or event
+    decided = coins.told(run, breach_behind(event, run.broker.events) or event)
+    event = coins.told(run, event)
     bare = run.fidelity.get("symbols_without_mark", ())
     return {
         "scenario": name,

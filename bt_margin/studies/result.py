@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bt_margin.studies.amounts import money
+from bt_margin.studies.coins import row_rates
 from bt_margin.studies.held import Held, held_in, positions_frame
 from bt_margin.studies.present import presenter
 from bt_margin.studies.returns import growth_in, per_bar, per_day
@@ -99,15 +100,15 @@ class Run:
         """Per bar (UTC): the numbers of the whole account at its close.
 
         ``margin_ratio`` the largest of any pool, maintenance over equity; ``leverage`` notional of all
-        positions over equity; ``margin`` initial margin in use [settle].
+        positions over equity; ``margin`` initial margin in use, in the account's currency.
         """
-        held, index = self.held, self.equity.index
+        held, index, rates = self.held, self.equity.index, row_rates(self)
         own = pd.DatetimeIndex(held.times.astype("datetime64[ms]")).tz_localize("UTC")
         frame = pd.DataFrame(
             {
                 "margin_ratio": held.per_bar(held.ratio, largest=True),
-                "leverage": held.per_bar(held.notional),
-                "margin": held.per_bar(held.margin),
+                "leverage": held.per_bar(held.notional * rates),
+                "margin": held.per_bar(held.margin * rates),
             },
             index=own,
         ).reindex(index, fill_value=0.0)
@@ -118,6 +119,9 @@ class Run:
     @property
     def opening_entries(self) -> int:
         """How many ledger entries only put the cash in at the start."""
+        given = self.broker.p.cash
+        if isinstance(given, Mapping):
+            return len(given)
         first = next(iter(self.broker.account.ledger), None)
         return int(first is not None and first.kind == "deposit" and first.amount == self.cash)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bt_margin.studies.coins import worth
 from bt_margin.studies.stats import daily_returns, growth
 
 
@@ -21,7 +22,8 @@ def growth_in(run: Any) -> pd.Series:
     entries = [e for e in run.broker.account.ledger if e.kind in ("deposit", "withdrawal")]
     for entry in entries[run.opening_entries :]:
         if len(times):
-            moved[max(0, int(np.searchsorted(times, entry.time, side="right")) - 1)] += entry.amount
+            place = max(0, int(np.searchsorted(times, entry.time, side="right")) - 1)
+            moved[place] += entry.amount * worth(run, entry)
     return growth(run.equity, run.cash, pd.Series(moved, run.equity.index))
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bt_margin.engine.settings import leg_of
 from bt_margin.studies import stats
+from bt_margin.studies.coins import worth
 from bt_margin.studies.divergence import Track
 from bt_margin.studies.prices import bars_of
 from bt_margin.studies.result import Run
@@ -136,7 +137,7 @@ def _booked(run: Run, track: Track) -> dict[str, Any]:
     """What the events and the ledger count."""
     kinds = run.events["kind"].value_counts()
     total = {cause: float(np.sum(flow)) for cause, flow in track.flows.items()}
-    paid = [e.amount for e in run.broker.account.ledger if e.kind == "funding"]
+    paid = [e.amount * worth(run, e) for e in run.broker.account.ledger if e.kind == "funding"]
     return {
         "liquidations": int(kinds.get("liquidation", 0)),
         "liquidated_notional": liquidated_notional(run),
@@ -172,7 +173,7 @@ def _traded(run: Run) -> float:
     """Notional of all fills and liquidations, each at its price."""
     book = run.broker.account.book
     return math.fsum(
-        book[event.symbol].contract.notional(event.size, event.price)
+        book[event.symbol].contract.notional(event.size, event.price) * worth(run, event)
         for event in run.broker.events
         if event.kind in ("fill", "liquidation") and event.size and event.price
     )
@@ -212,7 +213,7 @@ def liquidated_notional(run: Run) -> float:
     book = run.broker.account.book
     return float(
         sum(
-            book[event.symbol].contract.notional(event.size, event.mark)
+            book[event.symbol].contract.notional(event.size, event.mark) * worth(run, event)
             for event in run.broker.events
             if event.kind == "liquidation" and event.size and event.mark
         )

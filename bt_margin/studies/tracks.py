@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_margin.errors import InvariantError, message
+from bt_margin.plugin.asking import currency_of
+from bt_margin.studies import coins
 from bt_margin.studies.amounts import grain
 from bt_margin.studies.divergence import Floats, Note, Track
 from bt_margin.studies.pieces import CAUSES
@@ -86,13 +88,20 @@ def notes(run: Run, times: NDArray[np.int64]) -> list[Note]:
     """The run's engine events with their bars."""
     events = run.broker.events
     bars = bar_of(times, [event.time for event in events])
-    return [Note(int(bar), event) for bar, event in zip(bars, events, strict=True)]
+    told = [coins.told(run, event) for event in events] if run.broker.rates else events
+    return [Note(int(bar), event) for bar, event in zip(bars, told, strict=True)]
 
 
 def check_identity(run: Run) -> None:
     """Cash at the start + every ledger entry + unrealised profit = final equity, to the last digit shown."""
-    booked = sum(entry.amount for entry in run.broker.account.ledger)
-    unrealised = sum(p.unrealised() for p in run.broker.account.positions.values())
+    account, rate = run.broker.account, coins.rate_at
+    booked = sum(
+        entry.amount * rate(run, currency_of(account, entry.pool, entry.symbol))
+        for entry in account.ledger
+    )
+    unrealised = sum(
+        p.unrealised() * rate(run, p.contract.settle) for p in account.positions.values()
+    )
     final = float(run.equity.iloc[-1]) if len(run.equity) else run.cash
     if abs(booked + unrealised - final) > max(grain(run.currency), 1e-9 * abs(final)):
         raise InvariantError(
@@ -134,17 +143,17 @@ def _flows(run: Run, times: NDArray[np.int64]) -> dict[str, Floats]:
         return flows
     entries = [e for e in run.broker.account.ledger if e.kind in CAUSE_OF][run.opening_entries :]
     for bar, entry in zip(bar_of(times, [e.time for e in entries]), entries, strict=True):
-        flows[CAUSE_OF[entry.kind]][bar] += entry.amount
+        flows[CAUSE_OF[entry.kind]][bar] += entry.amount * coins.worth(run, entry)
     for note in notes(run, times):
         event = note.event
         if event.kind == "liquidation":
             value = beyond_mark(event, run.broker.account.book[event.symbol].contract)
+            value *= coins.worth(run, event)
             flows[cause_of_excess(event, value)][note.bar] += value
         elif event.kind == "fill" and "asked" in event.info:
             contract = run.broker.account.book[event.symbol].contract
-            flows["slippage"][note.bar] += contract.pnl(
-                event.size, event.price, event.info["asked"]
-            )
+            lost = contract.pnl(event.size, event.price, event.info["asked"])
+            flows["slippage"][note.bar] += lost * coins.worth(run, event)
     return flows
 
 
@@ -158,7 +167,7 @@ def cause_of_excess(event: Any, value: float) -> str:
 def _exposures(run: Run, times: NDArray[np.int64], equity: Floats) -> dict[str, Floats]:
     """Signed notional over equity at the closes, symbol by symbol; flat is 0."""
     held, found = run.held, {}
-    signed = held.notional * np.sign(held.size)
+    signed = held.notional * np.sign(held.size) * coins.row_rates(run)
     bars = bar_of(times, held.times)[held.bar]
     for symbol in sorted(held.symbols):
         rows = held.rows_of(symbol)
@@ -186,6 +195,8 @@ def _slack(run: Run, times: NDArray[np.int64], equity: Floats) -> Mapping[str, F
         marks = pd.Series(held.mark[rows], stamps(held.times[held.bar[rows]]))
         marks = marks.reindex(stamps(times), method="ffill").bfill()
         prices = np.asarray(marks, dtype=float)
-        worths = 1.0 / prices if contract.kind == "inverse" else prices
+        told = run.currency != contract.settle  # an inverse lot is worth its multiplier there
+        worths = 1.0 / prices if contract.kind == "inverse" and not told else prices
+        worths = np.ones_like(prices) if contract.kind == "inverse" and told else worths
         found[symbol] = _over(lot * contract.multiplier * worths, equity)
     return found

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bt_margin.studies.coins import rate_at, worth
 from bt_margin.studies.result import Run
 from bt_margin.studies.tracks import bar_of, milliseconds
 
@@ -120,7 +121,9 @@ class _Reader:
 
     def __post_init__(self) -> None:
         for entry in self.run.broker.account.ledger:
-            self.entries.setdefault(entry.event, []).append(entry)
+            rate = worth(self.run, entry)
+            told = entry if rate == 1.0 else entry._replace(amount=entry.amount * rate)
+            self.entries.setdefault(entry.event, []).append(told)
 
     def read(self, event: Any) -> None:
         """One event."""
@@ -231,7 +234,7 @@ class _Reader:
         """Open trades valued at their last marks, and how many bars each one lasted."""
         for symbol, (trade, sums) in self.open.items():
             position = self.run.broker.account.book[symbol]
-            trade.price += position.unrealised()
+            trade.price += position.unrealised() * rate_at(self.run, position.contract.settle)
             sums.closed += sums.held
             sums.closed_worth += sums.held * position.contract.worth(position.mark)
             self._prices(trade, sums)

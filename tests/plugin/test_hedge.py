@@ -79,6 +79,31 @@ def test_a_tradeid_of_ones_own_is_kept_and_liquidations_find_it() -> None:
     assert {t.tradeid for _, t in s.trades if t.isclosed} == {7, 8}
 
 
+def test_one_tradeid_for_both_sides_is_the_users_choice_and_liquidations_keep_them_apart() -> None:
+    def open_two(s: Any) -> None:
+        s.buy(size=60, tradeid=5, **LONG)
+        s.sell(size=10, tradeid=5, **SHORT)
+
+    s = run({1: open_two}, [100] * 3 + [(100, 100, 80, 95), 95], margin_mode="isolated")
+    forced = [o for _, o in s.orders if o.info.get("liquidation") and o.status == o.Completed]
+    assert [(o.tradeid, o.executed.size) for o in forced] == [(5, -60)]
+
+
+@pytest.mark.parametrize("longest", [0, 4096])
+def test_a_side_that_opens_after_a_quiet_time_is_where_its_market_is(
+    longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bt_margin.plugin.calm.Calm.longest", longest)
+    rates = pd.Series(0.001, index=pd.date_range("2024-01-01", periods=60, freq="3h", tz="UTC"))
+    plan = {50: lambda s: s.buy(size=3, **LONG), 130: lambda s: s.sell(size=1, **SHORT)}
+    s = run(plan, [100 + n / 100 for n in range(180)], funding={BTC: rates}, leverage=2)
+    start = s.broker.equity_curve[0][0]
+    hours = [(e.symbol.split()[1], (e.time - start) // 3_600_000) for e in kinds(s, "funding")]
+    assert [hours[0], hours[-1], len(hours)] == [("long", 51), ("short", 177), 43 + 16]
+    truth = s.broker.fidelity
+    assert (truth["bars"], truth["bars_without_mark"], truth["funding_charged"]) == (183, 183, 59)
+
+
 def test_an_order_against_a_side_is_trimmed_and_never_turns_it() -> None:
     s = run({1: both(), 3: lambda s: s.sell(size=8, **LONG)}, [100] * 6)
     assert s.ends()[-1] == (4, "Canceled", -3.0)
