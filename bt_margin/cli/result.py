@@ -154,11 +154,14 @@ def show(result: Comparison) -> None:
     """For people: table, curves, verdict, what the difference is made of, and the largest events."""
     from bt_margin.cli import layout
     from bt_margin.report import tables
+    from bt_margin.report.headline import MANY, headline, standings
     from bt_margin.report.verdict import verdict
 
     console = shell.stdout()
     _head(console, result)
-    layout.show_numbers(console, tables.headline(result))
+    many = len(result.runs) >= MANY
+    shown = standings(headline(result, compact=True)) if many else tables.headline(result)
+    layout.show_numbers(console, shown)
     _curves(console, result)
     console.print()
     layout.show_text(console, verdict(result), indent="")
@@ -207,7 +210,7 @@ def _steps(console: Console, result: Comparison) -> None:
     """The waterfalls side by side: what each difference is made of."""
     from bt_margin.cli import layout
     from bt_margin.report import numbers as n
-    from bt_margin.report.headline import in_unit
+    from bt_margin.report.headline import MANY, in_unit
     from bt_margin.report.waterfall import LABELS, waterfalls
     from bt_margin.studies.amounts import is_cash
 
@@ -223,6 +226,11 @@ def _steps(console: Console, result: Comparison) -> None:
     for key in order:
         rows.append([labels[key], *(n.signed(show_money, own.get(key, 0.0)) for own in worths)])
     rows.append(["difference", *(n.signed(show_money, sum(own.values())) for own in worths)])
+    if len(result.runs) >= MANY:  # a row per scenario
+        rows = [list(each) for each in zip(*rows, strict=True)]
+        rows = [[f"less {falls[0]['from']}", *rows[0][1:]]] + [
+            [fall["to"], *row[1:]] for fall, row in zip(falls, rows[1:], strict=True)
+        ]
     layout.show_numbers(console, rows)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -118,6 +118,36 @@ def headline(comparison: Comparison, *, compact: bool = False) -> dict[str, Any]
     names = list(comparison.runs)
     columns = ["", *names, *(["difference"] if len(names) == 2 else [])]
     return {"columns": columns, "rows": list(_rows(comparison, compact))}
+
+
+#: From so many scenarios on they are shown as rows, the best first, under fewer numbers.
+MANY = 5
+_STANDING = (
+    "final_equity", "total_return", "max_drawdown", "liquidations", "fees", "funding", "interest",
+    "liquidation_fees", "shortfall",
+)  # fmt: skip
+
+
+def standings(table: Mapping[str, Any]) -> list[list[str]]:
+    """A headline table turned on its side: a row per scenario, the largest final equity first.
+
+    table : what :func:`headline` returns. The first row are the labels; numbers that are 0 for all are left
+    out.
+    """
+    rows = {row["key"]: row for row in table["rows"]}
+    kept = [rows[key] for key in _STANDING if key in rows and _tells(rows[key])]
+    finals = rows["final_equity"]["values"]
+    places = sorted(range(len(finals)), key=lambda place: (-(finals[place] or 0.0), place))
+    named = table["columns"][1:]
+    return [
+        ["scenario", *(row["label"] for row in kept)],
+        *([named[place], *(row["cells"][place] for row in kept)] for place in places),
+    ]
+
+
+def _tells(row: Mapping[str, Any]) -> bool:
+    """Whether a row says something: the first three always do."""
+    return row["key"] in _STANDING[:4] or any(row["values"])
 
 
 def _rows(comparison: Comparison, compact: bool) -> Iterator[dict[str, Any]]:

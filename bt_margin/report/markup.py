@@ -9,6 +9,7 @@ from html import escape
 from itertools import accumulate
 from typing import Any
 
+from bt_margin.report.headline import MANY, standings
 from bt_margin.report.numbers import NOTHING, adding_up, percent, signed
 from bt_margin.report.style import swatch
 from bt_margin.studies.amounts import fixed
@@ -59,6 +60,8 @@ def headline(meta: Meta) -> str:
     """The headline table: one column per scenario, its line beside its name; the meanings below."""
     table = meta["headline"]
     names = [scenario["name"] for scenario in meta["scenarios"]]
+    if len(names) >= MANY:
+        return _standings(meta, names) + _meanings(meta)
     heads = [_scenario_head(cell, names) for cell in table["columns"][1:]]
     rows = [_row(row, len(names)) for row in table["rows"]]
     extra = sum(not row.get("compact", True) for row in table["rows"])
@@ -75,6 +78,31 @@ def headline(meta: Meta) -> str:
         "<caption class='unseen'>Headline numbers of every scenario</caption>"
         f"<thead><tr><td></td>{''.join(heads)}</tr></thead><tbody id='numbers'>{''.join(rows)}</tbody>"
         f"</table></div>{more}{notes}{_meanings(meta)}</section>"
+    )
+
+
+def _standings(meta: Meta, names: Sequence[str]) -> str:
+    """Many scenarios as rows, the best first; every statistic of each is in the folded table."""
+    labels, *rows = standings(meta["headline"])
+    heads = "".join(f"<th scope='col'>{escape(label)}</th>" for label in labels[1:])
+    body = "".join(
+        f"<tr><th scope='row'>{swatch(names.index(row[0]))}{escape(row[0])}</th>"
+        + "".join(f"<td>{escape(cell).replace(' %', '&nbsp;%')}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    columns = "".join(_scenario_head(cell, names) for cell in meta["headline"]["columns"][1:])
+    whole = "".join(_row({**row, "compact": True}, len(names)) for row in meta["headline"]["rows"])
+    notes = "".join(f"<p class='note'>{escape(line)}</p>" for line in meta["footnotes"])
+    return (
+        "<section id='headline' aria-label='Headline'><div class='scroll' tabindex='0' role='region' "
+        "aria-label='Scenarios, the best first'><table class='headline'>"
+        "<caption class='unseen'>The scenarios, the largest final equity first</caption>"
+        f"<thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table></div>{notes}"
+        "<details><summary>Every statistic of every scenario</summary><div class='scroll' tabindex='0' "
+        "role='region' aria-label='All statistics'><table class='headline'>"
+        f"<thead><tr><td></td>{columns}</tr></thead><tbody id='numbers'>{whole}</tbody></table></div>"
+        "</details></section>"
     )
 
 
@@ -118,7 +146,13 @@ def waterfalls(meta: Meta) -> str:
     """From one final equity to the other, step by step; every pair on its own."""
     if not meta["waterfalls"]:
         return ""
-    each = "".join(_waterfall(meta, fall) for fall in meta["waterfalls"])
+    falls = [_waterfall(meta, fall) for fall in meta["waterfalls"]]
+    if len(meta["scenarios"]) >= MANY:
+        falls = [
+            f"<details><summary>{escape(fall['to'])}</summary>{shown}</details>"
+            for fall, shown in zip(meta["waterfalls"], falls, strict=True)
+        ]
+    each = "".join(falls)
     return f"<section id='waterfall'><h2>What the difference is made of</h2>{each}</section>"
 
 

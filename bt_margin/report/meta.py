@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bt_margin.report.headline import headline
+from bt_margin.report.headline import MANY, headline
 from bt_margin.report.months import months
 from bt_margin.report.numbers import price
 from bt_margin.report.sheets import sheets
@@ -28,7 +28,7 @@ def meta_of(comparison: Comparison, symbols: Sequence[str]) -> dict[str, Any]:
     runs = list(comparison.runs.values())
     found: dict[str, Any] = plain(
         {
-            "title": f"{first.title}: {' and '.join(comparison.runs)}",
+            "title": f"{first.title}: {_named(list(comparison.runs))}",
             "strategy": first.title,
             "currency": first.currency,
             "digits": 2 if is_cash(first.currency) else 8,
@@ -55,6 +55,11 @@ def meta_of(comparison: Comparison, symbols: Sequence[str]) -> dict[str, Any]:
         }
     )
     return found
+
+
+def _named(names: Sequence[str]) -> str:
+    """The scenarios in a title: by name, or by their number when there are many."""
+    return " and ".join(names) if len(names) < MANY else f"{len(names)} scenarios"
 
 
 def _scenario(run: Run) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from report.bundles import bundle
 
 from bt_margin.report import markup, style
 from bt_margin.report.encode import decode, quantised
+from bt_margin.report.headline import standings
 from bt_margin.report.numbers import adding_up
 from bt_margin.report.page import page
 from bt_margin.report.series import DASHES
@@ -235,3 +236,18 @@ def test_each_venue_says_what_is_exact_approximated_and_absent(made: Any) -> Non
     assert "<details>" not in alone
     two = markup.statements(made.meta | {"statements": [one, one | {"venue": "Elsewhere"}]})
     assert two.count("<details><summary>") == 2
+
+
+def test_many_scenarios_are_rows_the_best_first_and_nothing_is_lost() -> None:
+    names = tuple(f"venue {n}" for n in range(6))
+    made = bundle(20, scenarios=names)
+    html = page(made)
+    table = made.meta["headline"]
+    first, *rows = standings(table)
+    assert first[:2] == ["scenario", "final equity"]
+    finals = next(row for row in table["rows"] if row["key"] == "final_equity")["values"]
+    assert [row[0] for row in rows] == [
+        name for _, name in sorted(zip(finals, names, strict=True), key=lambda pair: -pair[0])
+    ]
+    assert "Every statistic of every scenario" in html
+    assert html.count("<details><summary>venue ") >= 1
