@@ -287,6 +287,8 @@ class Account(Cashier):
         for one in sides:
             if one.pool is not None and one.pool.breached():
                 self.liquidate(one.pool)
+        if self.vault and self.cross.breached():  # the mark may be the price of a pledged coin
+            self.liquidate(self.cross)
         return self.events[before:]
 
     def liquidate(self, pool: Pool, hooks: Hooks | None = None, *, crossed: bool = False) -> None:
@@ -333,6 +335,7 @@ class Account(Cashier):
         if coin in self.sources:
             return
         self.sources[coin] = p
+        p.backs = coin in self.wallets and len(self.wallets) > 1
         for pledge in self.cross.pledges:
             if pledge.coin == coin and coin not in self.rates:
                 self._source_of(pledge, p)

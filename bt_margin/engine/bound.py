@@ -63,11 +63,11 @@ def harmless(account: Account, reach: Mapping[str, tuple[float, float]]) -> bool
     margin. ``ROOM`` keeps clear of the rounding in published tables, so that each bar's own look
     (:meth:`Pool.worst`) would have said the same.
     """
+    if account.priced():
+        return False  # coins whose prices have no range here
     for pool in account.pools.values():
         if not pool.positions:
             continue
-        if pool.pledges:
-            return False  # whose price has no range here
         equity, need = pool.balance, pool.shared
         for p in pool.positions:
             low, high = reach.get(p.symbol, (p.mark, p.mark))

@@ -88,6 +88,8 @@ class Cashier(Book):
         for pledge in self.cross.pledges:
             if pledge.coin == currency:
                 self._source_of(pledge, None, price)
+        if self.vault and self.cross.breached():
+            self.liquidate(self.cross)
 
     def pledge(self, coin: str, amount: float) -> None:
         """Deposit a coin as collateral of the cross pool; CashError where the venue takes none of it."""

@@ -28,7 +28,7 @@ class Position:
     (``plain``: the same object). ``opened`` and ``changed`` are when it was opened and last filled, ``cut``
     when the venue last sold a part of it. ``market`` is the venue's symbol, ``symbol`` what the account
     calls it. ``leg`` names the side of a symbol held both ways; ``symbol`` then ends in it, and ``other`` is
-    the other side. ``backs``: its mark is the price of a pledged coin.
+    the other side. ``backs``: its mark is the price of a coin pledged or in a wallet.
     """
 
     __slots__ = (

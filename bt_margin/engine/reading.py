@@ -16,6 +16,7 @@ from bt_margin.engine.orders import Reservations, Reserved
 from bt_margin.engine.plan import FeeRule, Plan, Refusal, plan
 from bt_margin.engine.pool import Pool, Position
 from bt_margin.engine.preview import Preview, preview_of, reduces
+from bt_margin.venues.names import DOLLARS, quote_of
 from bt_margin.venues.spec import Venue
 
 
@@ -57,6 +58,10 @@ class AccountView(ABC):
             return True  # an isolated pool lives only as long as its position
         return len(self.wallets) > 1 and any(pool.positions for pool in self.wallets.values())
 
+    def priced(self) -> bool:
+        """Whether marks move the account's value while it is flat: pledged coins, wallets in other coins."""
+        return bool(self.cross.pledges) or len(self.wallets) > 1
+
     def equity(self) -> float:
         """All wallets plus unrealised profit at the marks, in the account's currency."""
         if len(self.wallets) > 1:
@@ -81,13 +86,20 @@ class AccountView(ABC):
     def rate(self, currency: str) -> float:
         """Price of a wallet's currency in the account's; 0 before the coin's first mark.
 
-        It is the last mark of the first symbol of that coin, or what :meth:`Account.price` said.
+        It is the last mark of the first symbol of that coin, or what :meth:`Account.price` said. An account
+        that is itself valued in a coin divides by that coin's own mark.
         """
         known = self.rates.get(currency)
         if known is not None:
             return known
-        source = self.sources.get(currency)
-        return source.mark if source is not None else 0.0
+        source, own = self.sources.get(currency), self.sources.get(self.currency)
+        if source is None:
+            return 0.0
+        quote = quote_of(source.market)
+        if quote in ("", self.currency) or DOLLARS.issuperset((quote, self.currency)):
+            return source.mark
+        same = own is not None and own.mark and quote_of(own.market) == quote
+        return source.mark / own.mark if own is not None and same else 0.0
 
     def figures(self) -> tuple[float, float]:
         """:meth:`equity` and :meth:`available` in one pass, to the last bit."""

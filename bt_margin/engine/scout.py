@@ -79,7 +79,10 @@ def choose_roads(
         ]
     groups: dict[str, list[Quote]] = {}
     for q in quotes:
-        groups.setdefault(account.pool_key(q.position), []).append(q)
+        # the price of a pledged coin moves with the pool that the coin backs
+        backs = account.vault and q.position.backs
+        key = account.cross.key if backs else account.pool_key(q.position)
+        groups.setdefault(key, []).append(q)
     chosen: list[Road] = []
     for group in groups.values():
         harmful = _net_long(group)

@@ -123,7 +123,7 @@ class Stepper:
             while quote.next_stamp <= quote.start:
                 settle(self.account, quote, None)
         waiting = matcher.waiting()
-        if not waiting and not account.exposed():
+        if not waiting and not account.exposed() and not account.priced():
             self._skip_stamps(fresh)
             return
         read = fresh if waiting else [q for q in fresh if q.position.size or q.position.backs]
@@ -167,8 +167,13 @@ class Stepper:
     def _part(self, read: Sequence[Quote], matcher: Matcher, risky: set[str]) -> None:
         """Walk the pools in danger; the others live through the bar as if those were not there."""
         self._calling = True
-        walked = [q for q in read if self.account.pool_key(q.position) in risky]
-        calm = [q for q in read if self.account.pool_key(q.position) not in risky]
+        account = self.account
+        walked: list[Quote] = []
+        calm: list[Quote] = []
+        for quote in read:
+            priced = account.vault and quote.position.backs and account.cross.key in risky
+            in_danger = priced or account.pool_key(quote.position) in risky
+            (walked if in_danger else calm).append(quote)
         self._gap(walked, matcher)
         if calm:
             matcher.match({q.position.symbol for q in calm})

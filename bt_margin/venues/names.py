@@ -70,6 +70,15 @@ def _parts(symbol: str) -> tuple[str, str, str]:
     return base, quote, settle if colon else quote
 
 
+def quote_of(symbol: str) -> str:
+    """What a unified symbol's prices are counted in, "" for a name that does not say.
+
+    >>> quote_of("BTC/USD:BTC"), quote_of("ETH/BTC"), quote_of("X")
+    ('USD', 'BTC', '')
+    """
+    return _parts(symbol)[1]
+
+
 def nearest(name: str, symbols: Iterable[str], limit: int = 4) -> list[str]:
     """Symbols a mistyped name may have meant: the same base first, then similar spellings.
 
