@@ -17,6 +17,7 @@ from bt_margin.engine.pool import MarginMode, Position
 from bt_margin.errors import BtMarginError, InputError, UnknownSymbol
 from bt_margin.studies.snapshot import SHOWN, Snapshot, product
 from bt_margin.studies.whatif import Holding, Terms, hold, keys, with_tier
+from bt_margin.venues.margin import tier_of
 from bt_margin.venues.spec import Venue
 
 __all__ = ["Compared", "Verdict", "verify"]
@@ -284,7 +285,7 @@ def _derived(shown: Snapshot, p: Position) -> tuple[str, ...]:
         return ()
     if _near(theirs, p.limits.maintenance(p.notional())):
         return (NO_FEE,)
-    tier = p.limits.at(p.notional())
+    tier = tier_of(p.rule, p.held(), p.mark)
     if tier.deduction and _near(theirs, p.maintenance() + tier.deduction):
         return (NO_DEDUCTION,)
     if shown.margin is None or price is None:

@@ -17,6 +17,7 @@ from bt_margin.engine.pool import MarginMode, Position
 from bt_margin.engine.settings import valid_mode
 from bt_margin.errors import InputError, UnknownMode, message, near
 from bt_margin.venues import venue as find_venue
+from bt_margin.venues.margin import tier_of
 from bt_margin.venues.spec import Venue
 
 MODES = ("cross", "isolated")
@@ -290,7 +291,7 @@ def _check_sizes(holdings: Sequence[Holding]) -> None:
 def _answer(account: Account, p: Position, room: float) -> Answer:
     """The numbers of one position, read off the account that holds it."""
     risk, notional = account.risk(p.symbol), p.notional()
-    price, tier = account.liquidation_price(p.symbol), p.limits.at(notional)
+    price, tier = account.liquidation_price(p.symbol), tier_of(p.rule, p.held(), p.mark)
     return Answer(
         symbol=p.market,
         side="long" if p.size > 0 else "short",

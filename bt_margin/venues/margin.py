@@ -21,11 +21,12 @@ then do with it what they do with every table.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from bt_margin.core.contract import Contract
-from bt_margin.core.tiers import TierTable
+from bt_margin.core.tiers import Tier, TierTable
 
 
 class Held(NamedTuple):
@@ -77,11 +78,23 @@ class MarginRule(Protocol):
         """The largest notional at the position's leverage, valued at ``price``   [settle]."""
 
 
+def tier_of(rule: MarginRule, held: Held, price: float) -> Tier:
+    """The tier of the venue's table a position is in: by its notional, or as the rule's own ``tier`` says.
+
+    >>> from bt_margin.core.tiers import Tier, TierTable
+    >>> table = TierTable.of([(50_000, 0.004, 0), (None, 0.005, 50)])
+    >>> tier_of(AtMark(), Held(Contract("X"), 2.0, 30_000.0, 10.0, table, 0.0, False), 30_000.0).mmr
+    0.005
+    """
+    own: Callable[[Held, float], Tier] | None = getattr(rule, "tier", None)
+    return held.limits.at(held.value(price)) if own is None else own(held, price)
+
+
 @dataclass(frozen=True, slots=True)
 class AtMark:
     """The venue's table at the mark notional; initial margin = notional / leverage; nothing else.
 
-    >>> from bt_margin.core.tiers import TierTable
+    >>> from bt_margin.core.tiers import Tier, TierTable
     >>> held = Held(Contract("X"), 2.0, 100.0, 10.0, TierTable.flat(0.01), 0.0005, False)
     >>> AtMark().requirement(held).maintenance(held.value(110.0)), AtMark().initial(held, 110.0)
     (2.2, 22.0)

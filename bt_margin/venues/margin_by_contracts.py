@@ -82,6 +82,10 @@ class ByContracts:
         """One rate for every notional: that of the tier of the contracts held, and the taker fee."""
         return TierTable.flat(tier_by_contracts(held.limits, held.size).mmr + held.taker)
 
+    def tier(self, held: Held, price: float) -> Tier:
+        """The tier of the position's number of contracts, whatever the price."""
+        return tier_by_contracts(held.limits, held.size)
+
     def initial(self, held: Held, price: float) -> float:
         """Value over leverage: isolated at the entry price, cross at the price."""
         return held.value(held.entry if held.isolated else price) / held.leverage

@@ -106,6 +106,10 @@ class ByLevel:
         """Notional at the mark times the rate of its level."""
         return required(held)
 
+    def tier(self, held: Held, price: float) -> Tier:
+        """The level of the position."""
+        return level(held, price)
+
     def initial(self, held: Held, price: float) -> float:
         """Notional at the price times the rate of its level, or over the leverage where that is more."""
         notional = held.value(price)
@@ -136,6 +140,10 @@ class ByLevelAlone:
     def requirement(self, held: Held) -> TierTable:
         """Notional at the mark times the rate of its level."""
         return required(held)
+
+    def tier(self, held: Held, price: float) -> Tier:
+        """The level of the position."""
+        return level(held, price)
 
     def initial(self, held: Held, price: float) -> float:
         """Notional at the price times the rate of its level."""

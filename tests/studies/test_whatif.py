@@ -94,3 +94,24 @@ def test_an_unknown_mode_offers_the_known() -> None:
             margin_mode="isolate",
             time=0,
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol", "size", "rate", "most"),
+    [
+        ("okx", "BTC/USDT:USDT", 900.0, 0.004, 100.0),  # contracts of 0.01 BTC, 45,000,000 in value
+        ("okx", "BTC/USDT:USDT", 1_001.0, 0.005, 66.66),
+        ("krakeninverse", "BTC/USD:BTC", 900_000.0, 0.02, 25.0),
+        ("krakeninverse", "BTC/USD:BTC", 400_000.0, 0.01, 50.0),
+    ],
+)
+def test_the_rate_shown_is_that_of_the_venue_s_own_count(
+    name: str, symbol: str, size: float, rate: float, most: float
+) -> None:
+    rules = venue(name)
+    mode = rules.modes[0]
+    answer, = what_if(
+        rules, [Holding(symbol, size, 50_000.0)], wallet=1_000_000.0, leverage=10.0,
+        margin_mode=mode, time=1_790_000_000_000,
+    )  # fmt: skip
+    assert (answer.maintenance_rate, answer.max_leverage) == (rate, most)
