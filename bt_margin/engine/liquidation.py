@@ -146,7 +146,8 @@ def _takeover_prices(pool: Pool, closings: tuple[Closing, ...]) -> dict[str, flo
 def _moved(p: Position, loss: float, fee: float) -> float:
     """The price at which the position has lost ``loss`` more than at its mark, the closing fee included.
 
-    Where the fee alone exceeds the loss, that is the mark.
+    Where the fee alone exceeds the loss, or no price takes that much (a fixed requirement can bring down a
+    position that is paid for in full), that is the mark.
     """
     exposure = p.size * p.multiplier
     if fee and fee * p.notional() >= loss:
@@ -155,7 +156,7 @@ def _moved(p: Position, loss: float, fee: float) -> float:
         -1.0 if p.inverse else 1.0
     )  # of the worth of a price, whose notional is its absolute value
     worth = (p.worth(p.mark) * exposure - loss) / (exposure - abs(exposure) * fee * sign)
-    return p.contract.price(worth)
+    return p.contract.price(worth) if worth * sign > 0 else p.mark
 
 
 def _close(

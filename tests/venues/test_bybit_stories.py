@@ -603,3 +603,20 @@ def test_through_cerebro_the_crash_ends_where_the_account_says(mode: str) -> Non
     kept = 7_000 - 27.5 - 5_024.75 if mode == "isolated" else 0.0
     assert cerebro.broker.account.equity() == near(kept, abs=1e-6)
     cerebro.broker.account.audit()
+
+
+@pytest.mark.parametrize("mode", ["cross", "isolated"])
+def test_a_long_that_is_paid_for_in_full_is_taken_over_at_the_mark(mode: Any) -> None:
+    """A requirement at entry value outlives the position's own value: no price uses up the margin."""
+    a = Account("bybit", cash=120.0, margin_mode=mode, leverage=1, time=1_652_000_000_000, debug=True)
+    symbol = "XRP/USDT:USDT"
+    a.mark(symbol, 1.0)
+    a.fill(symbol, 100.0, 1.0)
+    if mode == "isolated":
+        a.add_margin(symbol, 0.1)
+    else:
+        a.withdraw(a.wallet() - 100.05)
+    a.mark(symbol, 0.004)
+    closed = next(e for e in a.events if e.kind == "liquidation")
+    assert closed.price == 0.004
+    assert closed.realised == pytest.approx(-99.6)
