@@ -608,7 +608,9 @@ def test_through_cerebro_the_crash_ends_where_the_account_says(mode: str) -> Non
 @pytest.mark.parametrize("mode", ["cross", "isolated"])
 def test_a_long_that_is_paid_for_in_full_is_taken_over_at_the_mark(mode: Any) -> None:
     """A requirement at entry value outlives the position's own value: no price uses up the margin."""
-    a = Account("bybit", cash=120.0, margin_mode=mode, leverage=1, time=1_652_000_000_000, debug=True)
+    a = Account(
+        "bybit", cash=120.0, margin_mode=mode, leverage=1, time=1_652_000_000_000, debug=True
+    )
     symbol = "XRP/USDT:USDT"
     a.mark(symbol, 1.0)
     a.fill(symbol, 100.0, 1.0)
