@@ -61,7 +61,7 @@ def preview_of(
     if reduce_only or p.against(size):
         size = trim(p.size, size)
     made = account.plan(symbol, size, price)
-    balance, others = _pool_after(account, p, made)
+    balance, others = _pool_after(account, p, made, price)
     mark = p.mark or price
     notional = p.contract.notional(made.size, mark) if made.size else 0.0
     table = _table_after(p, made, balance)
@@ -138,13 +138,14 @@ def _affordable_by_trial(account: AccountView, p: Position, side: float, price: 
     while carried(held + high) and high * worth < 1e18:
         high *= 2.0
     low = 0.0
-    while high - low > 1e-9 * high:
+    least = 1e-9 * high
+    while high - low > 1e-9 * high and high > least:
         middle = (low + high) / 2.0
         low, high = (middle, high) if carried(held + middle) else (low, middle)
     return side * (held + low)
 
 
-def _pool_after(account: AccountView, p: Position, made: Plan) -> tuple[float, Risk]:
+def _pool_after(account: AccountView, p: Position, made: Plan, price: float) -> tuple[float, Risk]:
     """Balance of the position's pool after the fill, and the risk of its other positions."""
     if p.margin_mode == "isolated":
         held = p.pool.balance if p.pool is not None else 0.0
@@ -156,8 +157,17 @@ def _pool_after(account: AccountView, p: Position, made: Plan) -> tuple[float, R
     others = Risk.zero()
     for o in account.home(p).positions:
         if o is not p:
-            others = others + Risk(o.unrealised(), o.initial(), o.maintenance())
-    return account.home(p).backing() + made.realised - made.fee, others
+            need = _table_beside(o, p, made).maintenance(o.notional())
+            others = others + Risk(o.unrealised(), o.initial(), need)
+    extra = account.opening_cost(p, made.opened, price) if made.opened else 0.0
+    return account.home(p).backing() + made.realised - made.fee - extra, others
+
+
+def _table_beside(o: Position, p: Position, made: Plan) -> TierTable:
+    """The requirement of another position after the fill: the symbol's other side may be asked for less."""
+    if o is not p.other or o.plain:
+        return o.table
+    return o.rule.requirement(o.held()._replace(opposite=made.size))
 
 
 def _table_after(p: Position, made: Plan, balance: float) -> TierTable:
@@ -194,10 +204,11 @@ def _liquidation_price(
         whole.equity - balance - own.equity,
         whole.maintenance - own.maintenance,
     )
-    if twin is not None and twin.size and twin.pool is p.pool and p.margin_mode == "cross":
-        legs.append(Leg(twin.contract, twin.size, twin.entry, twin.table))
+    if twin is not None and twin.pool is account.home(p) and p.margin_mode == "cross":
+        beside = _table_beside(twin, p, made)
+        legs.append(Leg(twin.contract, twin.size, twin.entry, beside))
         unrealised -= twin.unrealised()
-        maintenance -= twin.maintenance()
+        maintenance -= beside.maintenance(twin.notional())
     return liquidation_price(
         legs,
         balance,
