@@ -1,4 +1,4 @@
-"""What a preview says is what the fill leaves, on every kind of margin rule and beside a symbol's other side."""
+"""What a preview says is what the fill leaves, on every margin rule and beside a symbol's other side."""
 
 from __future__ import annotations
 
