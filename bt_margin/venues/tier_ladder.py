@@ -24,7 +24,7 @@ class TierLadder:
     holds (fee and slippage): beyond that its orders would not fill inside the bankruptcy price. The
     last position, in its lowest tier or beyond that point, is taken over at the bankruptcy price and pays
     the taker fee there; nothing is left to the trader. Where both sides of a symbol are held, only what one
-    side has more than the other is closed, as long as there is any.
+    side has more than the other is closed, as long as that is a lot or more.
     """
 
     value: Literal["mark", "entry"]
@@ -46,7 +46,7 @@ class TierLadder:
     def choose(self, breach: Breach) -> tuple[Closing, ...]:
         """One step down of the largest loser; from the lowest tier all of it."""
         shares = {p.key: net_share(p, breach) for p in breach.positions}
-        exposed = [p for p in breach.positions if shares[p.key] > _NOISE]
+        exposed = [p for p in breach.positions if shares[p.key] > max(_NOISE, _least(p))]
         worst = min(exposed or breach.positions, key=lambda p: (-p.loss, p.key))
         share = shares[worst.key] if exposed else 1.0
         solvent = breach.equity > sum(p.notional * breach.cost[p.key] for p in breach.positions)
@@ -65,6 +65,11 @@ class TierLadder:
         """Where the tier of the value begins; a value on an edge stands in the lower tier."""
         limits = p.table if p.limits is None else p.limits
         return limits.at(self._value(p) * share * (1.0 - _NOISE)).floor
+
+
+def _least(p: Exposed) -> float:
+    """Share of a position that is no whole lot: closing a lot of it would only turn the difference round."""
+    return (p.contract.lot or 0.0) * (1.0 - _NOISE) / abs(p.size)
 
 
 def net_share(p: Exposed, breach: Breach) -> float:

@@ -179,3 +179,14 @@ def test_another_symbol_is_no_hedge() -> None:
     long, short = exposed(9_000), exposed(9_000, symbol="Y", side=-1)
     assert net_share(long, breach(long, short)) == 1
     assert net_share(long, breach(long, exposed(500, leg="more"))) == 1
+
+
+@pytest.mark.parametrize("odds", [0.0004, 0.0009, 0.001, 0.0024])
+def test_two_sides_that_differ_by_less_than_a_lot_are_no_exposure(odds: float) -> None:
+    """Closing a whole lot of such a difference turns it round, and the next step turns it back."""
+    lots = Contract("X", lot=0.001)
+    long = Exposed("X", lots, 8.0, 100.0, 5.0, LADDER, LADDER, 120.0, 0, FEES, 10.0, "long")
+    short = long._replace(size=-(8.0 + odds), loss=-5.0, leg="short")
+    (one,) = AT_MARK.choose(breach(long, short, equity=-1.0))
+    wanted = ("X long", 1.0) if odds < 0.001 else ("X short", pytest.approx(odds / (8.0 + odds)))
+    assert (one.symbol, one.fraction) == wanted
