@@ -226,7 +226,7 @@ class MarginBroker(
         if self._margins:
             self._follow_margins()
         if self._converts:
-            self._follow_coins()
+            self._begin_late()
         equity, free = account.figures()
         self.cash = free if free > 0.0 else 0.0
         self._value = self._valuelever = equity if equity > FLOOR else FLOOR

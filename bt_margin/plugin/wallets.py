@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bt_margin.core.contract import Contract
 from bt_margin.errors import CashError, InputError
-from bt_margin.venues.names import DOLLARS
+from bt_margin.venues.names import DOLLARS, quote_of
 
 if TYPE_CHECKING:
     from bt_margin.engine.account import Account
@@ -103,17 +103,10 @@ class Wallets(Base):
 
     # -- from bar to bar ------------------------------------------------------------------------
 
-    def _follow_coins(self) -> None:
-        """At the close: a coin whose symbol is flat is worth its mark as well."""
-        account = self.account
-        sources = {id(account.sources[unit]) for unit in account.wallets if unit in account.sources}
-        for quote in self._instruments:
-            if id(quote.position) in sources and not quote.position.size and quote.passed:
-                mark = quote.mark_now()
-                if mark > 0.0:
-                    quote.position.move(mark)
+    def _begin_late(self) -> None:
+        """At the close: where no feed had a price before the run, its value begins with the first mark."""
         if not self._valued:
-            self._begin_at(account.equity())
+            self._begin_at(self.account.equity())
 
     def _note_rates(self, again: bool) -> None:
         for unit in self.account.wallets:
@@ -188,6 +181,12 @@ def account_currency(cash: Any, currency: str | None, contracts: Sequence[Contra
                 f"no feed tells what {unit} is worth in {chosen}; "
                 f"add a feed of {unit}/{chosen}, or count in another currency"
             )
+    for contract in contracts:
+        if contract.settle != chosen and not _quoted(contract, chosen):
+            raise InputError(
+                f"{contract.symbol} settles in {contract.settle} and is not quoted in {chosen}; "
+                "count in what it is quoted in"
+            )
     return chosen
 
 
@@ -210,7 +209,7 @@ def _of_one_number(cash: Any, currency: str | None, settles: list[str]) -> str |
 def _quoted_in(cash: Mapping[str, Any], contracts: Iterable[Contract]) -> str:
     """A wallet that is a currency, else the one currency all contracts are quoted in."""
     money = [unit for unit in cash if unit in DOLLARS]
-    quotes = sorted({c.symbol.partition(":")[0].partition("/")[2] for c in contracts} - {""})
+    quotes = sorted({quote_of(c.symbol) for c in contracts} - {""})
     if money or len(quotes) == 1:
         return money[0] if money else quotes[0]
     if not quotes:
@@ -222,11 +221,15 @@ def _quoted_in(cash: Mapping[str, Any], contracts: Iterable[Contract]) -> str:
 
 def _priced_in(unit: str, currency: str, contracts: Iterable[Contract]) -> bool:
     """Whether a feed says what a coin is worth; one dollar stands for another."""
-    same = DOLLARS if currency in DOLLARS else {currency}
     if unit in DOLLARS and currency in DOLLARS:
         return True
-    names = [c.symbol.partition(":")[0].partition("/") for c in contracts]
-    return any(base == unit and quote in same for base, _, quote in names)
+    return any(c.symbol.partition("/")[0] == unit and _quoted(c, currency) for c in contracts)
+
+
+def _quoted(contract: Contract, currency: str) -> bool:
+    """Whether a contract's prices are in a currency, one dollar being as good as another."""
+    quote = quote_of(contract.symbol)
+    return quote == currency or DOLLARS.issuperset((quote, currency))
 
 
 def first_price(data: Any) -> float | None:

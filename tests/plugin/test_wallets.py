@@ -362,6 +362,7 @@ def test_several_coins_ask_which_is_meant() -> None:
         ({"ETH": 1.0}, None, "settle in BTC"),
         ({"BTC": 1.0, "XRP": 5.0}, None, "what XRP is worth in USD"),
         ({"BTC": 1.0}, "EUR", "what BTC is worth in EUR"),
+        ({"BTC": 1.0, "ETH": 1.0}, "ETH", "what BTC is worth in ETH"),
     ],
 )
 def test_what_cannot_be_valued_is_refused(cash: Any, currency: Any, found: str) -> None:
@@ -373,6 +374,12 @@ def test_what_cannot_be_valued_is_refused(cash: Any, currency: Any, found: str) 
 def test_no_cash_is_refused_where_it_is_given(cash: Any) -> None:
     with pytest.raises(CashError):
         broker_of(cash=cash)
+
+
+def test_a_contract_must_be_quoted_in_what_the_account_counts_in() -> None:
+    frames = {BTC: [20_000.0] * 2, "BTC/EUR:BTC": [18_000.0] * 2}
+    with pytest.raises(InputError, match="BTC/EUR:BTC settles in BTC and is not quoted in USD"):
+        run({}, frames, cash={"BTC": 1.0}, currency="USD")
 
 
 def test_one_number_for_several_coins_says_what_to_write() -> None:
