@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -59,6 +60,8 @@ _STOCK = ("slip_perc", "slip_fixed", "slip_open", "slip_match", "slip_limit", "s
           "filler", "checksubmit", "eosbar", "int2pnl", "shortcash", "fundmode", "fundstartval")  # fmt: skip
 _SERIES = ("commission", "names", "funding", "mark", "detail")
 DAY = 86_400_000.0
+#: Held by whoever runs backtrader: it and the random numbers are one for the whole process.
+ALONE = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ def given(cell: Cell, job: Job) -> Given:
     if rules or job.side_by_side:
         broker["venue"] = _venue(broker, rules, job)
     if settings["fill_slippage"] is not None:
-        broker |= {"slip_perc": settings["fill_slippage"], "slip_open": True}
+        broker |= slipping(settings["fill_slippage"])
     own = {n.removeprefix(PARAMS): v for n, v in settings.items() if n.startswith(PARAMS)}
     return Given(broker, own, int(settings["seed"]))
 
@@ -139,12 +142,20 @@ def echo(cell: Cell, job: Job) -> dict[str, Any]:
     """
     settings = flat(cell, job)
     if settings["fill_slippage"] is not None:
-        settings |= {"slip_perc": settings["fill_slippage"], "slip_open": True}
+        settings |= slipping(settings["fill_slippage"])
     defaults = {n: v for n, v in _defaults().items() if n not in _SERIES}
     params = {f"{PARAMS}{n}": v for n, v in job.strategy.params._getitems()}
     effective = {**defaults, **params, **settings}
     shown = {name: value for name, value in effective.items() if name not in _SERIES}
     return {ECHOED.get(name, name): _flat(value) for name, value in shown.items()}
+
+
+def slipping(share: float) -> dict[str, Any]:
+    """What the broker is told so that every market and stop order fills worse by this share of the price.
+
+    Beyond the bar's range too: backtrader's own default would leave out what does not fit into the bar.
+    """
+    return {"slip_perc": share, "slip_open": True, "slip_out": True}
 
 
 def full(cell: Cell, job: Job) -> Outcome:
@@ -167,7 +178,7 @@ def full(cell: Cell, job: Job) -> Outcome:
 def run_cell(cell: Cell, job: Job) -> Run:
     """The run behind a cell, whole. :raises Exception: what the strategy or the account raises."""
     own = given(cell, job)
-    with lucky(own.seed):
+    with ALONE, lucky(own.seed):
         cerebro = assemble.build(job.strategy, job.data, own.params)
         for name in _STOCK:
             if name in own.broker:
