@@ -247,10 +247,33 @@ def _switch_all(account: Account, p: Position, chosen: MarginMode) -> Event:
     book = [o for o in account.book.values() if o is not p]
     for o in (p, *book):
         _check_switch(account, o, chosen)
+    if account.exposed():
+        _rehearse(account, (*book, p), chosen)
     account.set_default_mode(chosen)
     for o in book:
         _switch(account, o, chosen)
     return _switch(account, p, chosen)
+
+
+def _rehearse(account: Account, book: tuple[Position, ...], chosen: MarginMode) -> None:
+    """Switch a copy, so that money that suffices for some positions and not for all changes none."""
+    twin = account.fork()
+    try:
+        for o in book:
+            _switch(twin, twin.book[o.symbol], chosen)
+    except Refused as no:
+        lacking = account.book[no.event.symbol]
+        event = account.record(
+            "refused",
+            lacking,
+            reason=str(no),
+            found=no.found,
+            allowed=no.allowed,
+            info=no.event.info,
+        )
+        raise type(no)(
+            str(no), event=event, code=no.code, found=no.found, allowed=no.allowed
+        ) from None
 
 
 def _check_switch(account: Account, p: Position, chosen: MarginMode) -> None:

@@ -17,7 +17,7 @@ from bt_margin.core.funding import FundingStamp
 from bt_margin.engine.account import Account
 from bt_margin.engine.quote import Quote
 from bt_margin.engine.step import NoOrders, Stepper
-from bt_margin.errors import MarginRefused
+from bt_margin.errors import MarginModeRefused, MarginRefused
 from bt_margin.venues.names import moment
 
 BTC, COIN, ETH = "BTC/USDT:USDT", "BTC/USD:BTC", "ETH/USDT:USDT"
@@ -622,3 +622,23 @@ def test_a_long_that_is_paid_for_in_full_is_taken_over_at_the_mark(mode: Any) ->
     closed = next(e for e in a.events if e.kind == "liquidation")
     assert closed.price == 0.004
     assert closed.realised == pytest.approx(-99.6)
+
+
+def test_a_mode_that_some_positions_cannot_pay_for_changes_for_none() -> None:
+    a = Account("bybit", cash=12_000, leverage=10, debug=True)
+    eth, btc = "ETH/USDT:USDT", "BTC/USDT:USDT"
+    a.mark(eth, 3_000.0)
+    a.fill(eth, 15.0, 3_000.0)
+    a.mark(eth, 3_600.0)  # this profit carries the next position in cross, but it is no money to post
+    a.mark(btc, 50_000.0)
+    assert a.fill(btc, 3.0, 50_000.0).refusal is None
+    entries = len(a.ledger)
+    with pytest.raises(MarginModeRefused, match="isolating BTC") as refused:
+        a.set_margin_mode(btc, "isolated")
+    assert refused.value.event is a.events[-1]
+    assert {a.margin_mode(s) for s in (eth, btc)} == {a.account_mode()} == {"cross"}
+    assert (list(a.pools), len(a.ledger)) == (["cross:USDT"], entries)
+    a.position("SOL/USDT:USDT")  # a new symbol is still welcome
+    a.deposit(10_000)
+    a.set_margin_mode(btc, "isolated")
+    assert {a.margin_mode(s) for s in (eth, btc)} == {a.account_mode()} == {"isolated"}
