@@ -55,6 +55,11 @@ def knots_of(fall: Fall, begin: int, scale: float) -> Knots:
     return Knots(begin + hours * HOUR, last**scale, mark**scale)
 
 
+def step_of(frame: pd.DataFrame) -> int:
+    """Length of a frame's bars in nanoseconds, whatever its index counts in."""
+    return bar_step(pd.DatetimeIndex(frame.index).as_unit("ns"))
+
+
 def bent(frame: pd.DataFrame, fall: Fall, at: pd.Timestamp, scale: float = 1.0) -> pd.DataFrame:
     """The frame with a fall laid over it from the first bar at or after ``at``.
 
@@ -64,7 +69,7 @@ def bent(frame: pd.DataFrame, fall: Fall, at: pd.Timestamp, scale: float = 1.0) 
     if first >= len(frame):
         return frame
     times = pd.DatetimeIndex(frame.index).as_unit("ns").asi8
-    step = bar_step(frame.index)
+    step = step_of(frame)
     knots = knots_of(fall, int(times[first]), scale)
     out = frame.copy()
     opening = frame["open"].to_numpy(dtype=np.float64)
