@@ -627,11 +627,11 @@ def test_a_long_that_is_paid_for_in_full_is_taken_over_at_the_mark(mode: Any) ->
 def test_a_mode_that_some_positions_cannot_pay_for_changes_for_none() -> None:
     a = Account("bybit", cash=12_000, leverage=10, debug=True)
     eth, btc = "ETH/USDT:USDT", "BTC/USDT:USDT"
-    a.mark(eth, 3_000.0)
-    a.fill(eth, 15.0, 3_000.0)
-    a.mark(eth, 3_600.0)  # this profit carries the next position in cross, but it is no money to post
     a.mark(btc, 50_000.0)
-    assert a.fill(btc, 3.0, 50_000.0).refusal is None
+    a.fill(btc, 1.0, 50_000.0)
+    a.mark(btc, 60_000.0)  # a profit that carries the next position, but is no money to post
+    a.mark(eth, 3_000.0)
+    assert a.fill(eth, 35.0, 3_000.0).refusal is None
     entries = len(a.ledger)
     with pytest.raises(MarginModeRefused, match="isolating BTC") as refused:
         a.set_margin_mode(btc, "isolated")
