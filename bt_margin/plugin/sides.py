@@ -52,7 +52,7 @@ class Sides(Base):
 
     def quote_of(self, order: Any) -> Instrument:
         """The instrument an order trades: its market, or in hedge mode one side of it."""
-        market: Instrument = self.instrument(order.data)
+        market: Instrument = self._of_data.get(id(order.data)) or self.instrument(order.data)
         if not self._legs:
             return market
         legs = self._legs.get(market.symbol)

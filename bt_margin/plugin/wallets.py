@@ -119,7 +119,7 @@ class Wallets(Base):
     def told_rate(self, quote: Instrument, price: float) -> float:
         """What one unit of a symbol's settlement currency is worth in what backtrader is told, at a price."""
         contract = quote.position.contract
-        if contract.settle == self.account.currency:
+        if not self._converts or contract.settle == self.account.currency:
             return 1.0
         return price if contract.kind == "inverse" else self.account.rate(contract.settle)
 

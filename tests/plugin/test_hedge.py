@@ -500,6 +500,63 @@ def test_the_report_of_a_hedged_comparison_is_made(tmp_path: Any) -> None:
     assert f"{BTC} long" in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["binance", "binancecoinm"])
-def test_binance_holds_both_sides(name: str) -> None:
-    assert btm.venue(name).hedge
+@pytest.mark.parametrize("mode", ["cross", "isolated"])
+@pytest.mark.parametrize("name", ["binance", "bybit", "okx"])
+def test_a_crash_at_the_venues_with_hedge_mode(name: str, mode: str) -> None:
+    rules = btm.venue(name)
+    assert rules.hedge
+    size = 0.02 / rules.contract(BTC).multiplier
+    prices = [50_000.0] * 3 + [(50_000, 50_000, 38_000, 40_000), 40_000]
+    broker = btm.MarginBroker(venue=rules, margin_mode=mode, leverage=10, cash=150.0, debug=True)
+    shown: list[Any] = []
+
+    def look(s: Any) -> None:
+        shown.extend(p["liquidationPrice"] for p in s.broker.fetch_positions())
+
+    s = act(broker, bars(prices), {1: both(size, size / 4), 3: look})
+    account, fell = s.broker.account, kinds(s, "liquidation")
+    account.audit()
+    assert fell
+    assert fell[0].mark == pytest.approx(shown[0], rel=1e-9)
+    assert len({round(p, 6) for p in shown}) == (1 if mode == "cross" else 2)
+    assert {e.symbol for e in fell} <= {f"{BTC} long", f"{BTC} short"}
+    held = sum(p.unrealised() for p in account.positions.values())
+    assert sum(e.amount for e in account.ledger) + held == pytest.approx(
+        s.broker.getvalue(), abs=1e-5
+    )
+    assert all(t.isclosed or t.justopened for _, t in s.trades)
+
+
+@pytest.mark.parametrize("mode", ["cross", "isolated"])
+def test_both_sides_of_a_coin_contract_told_in_dollars(mode: str) -> None:
+    coin = "BTC/USD:BTC"
+    broker = broker_of(
+        venue=hedging(), margin_mode=mode, cash={"BTC": 1.0}, currency="USD",
+        symbols={coin: {"multiplier": 100.0}},
+    )  # fmt: skip
+    prices = [20_000.0] * 3 + [(20_000, 20_000, 17_000, 18_000), 18_000, 18_000]
+    plan = {1: both(1_500, 300), 5: lambda s: s.close()}
+    s = act(broker, {coin: bars(prices)}, plan)
+    fell = kinds(s, "liquidation")
+    # cross: 1 + q/20,000 − q/P = 0.005·180,000/P with q = 120,000; isolated: 0.75, q = 150,000 alone
+    backing, net, gross = (1.0, 120_000, 180_000) if mode == "cross" else (0.75, 150_000, 150_000)
+    price = (net + 0.005 * gross) / (backing + net / 20_000)
+    assert fell[0].price == pytest.approx(price)
+    left = sum(e.amount for e in s.broker.account.ledger)
+    assert s.broker.getvalue() == pytest.approx(left * 18_000)
+    pnl = {t.tradeid: t.pnl for _, t in s.trades if t.isclosed}
+    out = price if mode == "cross" else 18_000
+    assert pnl[0] == pytest.approx(150_000 * (price / 20_000 - 1))
+    assert pnl[SHORT_TRADEID] == pytest.approx(30_000 * (1 - out / 20_000))
+
+
+def test_a_second_run_is_the_first_again() -> None:
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.broker = broker_of(venue=hedging())
+    cerebro.adddata(btm.PerpData(dataname=wild(1), name=TWO[0]))
+    cerebro.addstrategy(TwoWays, seed=1)
+    found = []
+    for _ in range(2):
+        cerebro.run()
+        found.append((told(cerebro.broker), list(cerebro.broker.equity_curve[1])))
+    assert found[0] == found[1]
