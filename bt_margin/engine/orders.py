@@ -131,14 +131,23 @@ class Reservations:
         return found
 
     def over_cap(self, p: Position, one: Reserved, price: float) -> Refusal | None:
-        """Whether position and orders of one side would exceed the venue's cap at the leverage."""
+        """Whether position and orders of one side would exceed the venue's cap at the leverage.
+
+        A cap may count contracts, so that its value moves with the price: each order takes the part of it
+        that it would take at its own price.
+        """
         size = one.size
         found = self.by_symbol.get(p.symbol, {}).values() if self.reserved else ()
-        side = sum([o.notional for o in found if o.reserving and o.size * size > 0])
-        held = p.notional() if p.size * size > 0 else -p.notional()
-        notional = max(0.0, held + side + one.notional)
+        orders = [one, *[o for o in found if o.reserving and o.size * size > 0]]
         allowed = p.cap(p.mark or price, p.size + size)
-        return Refusal("leverage_cap", notional, allowed) if notional > allowed else None
+        if p.plain or not 0.0 < allowed < float("inf"):
+            side = sum([o.notional for o in orders])
+        else:
+            side = sum([allowed * _part_of_cap(p, o, p.size + size) for o in orders])
+        held = p.notional() if p.size * size > 0 else -p.notional()
+        notional = max(0.0, held + side)
+        over = notional > allowed and (p.plain or notional > allowed * (1.0 + 1e-12))
+        return Refusal("leverage_cap", notional, allowed) if over else None
 
     def judge(
         self, account: AccountView, p: Position, one: Reserved, price: float, fee: FeeRule
@@ -182,6 +191,14 @@ def _asked(p: Position, size: float, held: float, same: float, against: float) -
         kept = now if p.pool is None or size != p.size else p.pool.equity()
         return max(more - now, turned - max(0.0, kept))
     return max(more, turned) - now
+
+
+def _part_of_cap(p: Position, one: Reserved, size: float) -> float:
+    """Notional of an order over the cap at the price it is margined at."""
+    unit = one.notional / abs(one.size)
+    price = p.multiplier / unit if p.inverse else unit / p.multiplier
+    most = p.cap(price, size)
+    return one.notional / most if most > 0.0 else float("inf")
 
 
 def assumed(account: AccountView, p: Position, size: float, price: float) -> float:

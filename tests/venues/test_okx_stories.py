@@ -482,3 +482,16 @@ def test_the_broker_liquidates_where_the_account_does(mode: Any, side: int) -> N
     (breach,) = played.kinds("breach")
     assert breach.info["marks"][BTC] == near(world.liquidation(side, 100, backing, 0.0045))
     played.broker.account.audit()
+
+
+@pytest.mark.parametrize(("size", "price"), [(-950.0, 66_000.0), (950.0, 54_000.0)])
+def test_the_cap_counts_contracts_whatever_an_order_s_price(size: float, price: float) -> None:
+    """1,000 contracts at 100x: what a limit order asks for is no part of the count."""
+    a = btm.Account("okx", cash=1_000_000, leverage=100)
+    a.mark("BTC/USDT:USDT", 60_000.0)
+    assert a.check_order(1, "BTC/USDT:USDT", size, price) is None
+    sign = 1.0 if size > 0 else -1.0
+    over = a.check_order(2, "BTC/USDT:USDT", sign * 51.0, price)
+    assert over is not None
+    assert (over.reason, over.found) == ("leverage_cap", pytest.approx(1_001 * 600.0))
+    assert a.check_order(3, "BTC/USDT:USDT", sign * 50.0, 60_000.0) is None
