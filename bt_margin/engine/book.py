@@ -137,7 +137,7 @@ class Book(AccountView):
         if made.opened:
             self._open_part(p, made, price, event_id)
             if not p.size or made.closed:
-                p.opened, p.cut = self.time, None
+                p.opened = self.time
         p.size, p.entry, p.changed = made.size, made.entry, self.time
         if not p.plain or self.watching:
             self.rejudge(p)

@@ -92,7 +92,7 @@ def describe(account: Account, pool: Pool, closed: Mapping[str, int]) -> Breach:
     exposed = tuple(
         Exposed(
             p.market, p.contract, p.size, p.mark, -p.unrealised(), p.table, p.limits, p.entry,
-            p.opened, fees[p.symbol], p.leverage, p.leg, p.symbol, p.cut,
+            p.opened, fees[p.symbol], p.leverage, p.leg, p.symbol,
         )
         for p in pool.positions
     )  # fmt: skip
@@ -101,7 +101,11 @@ def describe(account: Account, pool: Pool, closed: Mapping[str, int]) -> Breach:
         for p in pool.positions
     }
     isolated = pool.symbol is not None
-    return Breach(pool.equity(), pool.maintenance(), exposed, cost, closed, isolated, account.time)
+    cuts = [p.cut for p in account.book.values() if p.cut is not None]
+    return Breach(
+        pool.equity(), pool.maintenance(), exposed, cost, closed, isolated, account.time,
+        max(cuts, default=None),
+    )  # fmt: skip
 
 
 def _cost(p: Position, rate: float, slippage: float) -> float:
@@ -170,7 +174,8 @@ def _close(
         else _slipped(p, account.liquidation_slippage)
     )
     made = _planned(account, pool, p, size, price, closing)
-    p.cut = account.time if made.size else None
+    if made.size:
+        p.cut = account.time
     return account.commit(
         p, made, price, "liquidation", "liquidation_fee",
         cause=breach.id, found=breach.found, allowed=breach.allowed,

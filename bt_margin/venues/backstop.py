@@ -24,7 +24,7 @@ class MarketThenBackstop:
     floor
         share of the requirement below which the equity leaves the pool to the backstop.
     cool
-        for so long after a partial sale the next one takes the whole position   [ms].
+        for so long after a partial sale of any position of the account the next ones take whole ones   [ms].
 
     >>> from bt_margin.core.contract import Contract
     >>> from bt_margin.core.tiers import TierTable
@@ -55,7 +55,6 @@ class MarketThenBackstop:
         if breach.equity < self.floor * breach.maintenance:
             return tuple(Closing(p.key, 1.0, "takeover") for p in breach.positions)
         worst = min(breach.positions, key=lambda p: (-p.loss, p.key))
-        cuts = [p.cut for p in breach.positions if p.cut is not None]
-        warm = bool(cuts) and breach.time - max(cuts) < self.cool
+        warm = breach.cut is not None and breach.time - breach.cut < self.cool
         first = worst.value > self.large and not any(breach.closed.values()) and not warm
         return (Closing(worst.key, self.part if first else 1.0, "sale"),)

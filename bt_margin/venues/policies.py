@@ -37,8 +37,7 @@ class Exposed(NamedTuple):
 
     ``table`` its maintenance requirement by notional, ``limits`` the venue's table (None: the same);
     ``entry`` average price, ``opened`` when it was opened (UTC ms; 0 unknown), ``fees`` its fee rates,
-    ``leverage`` as chosen; ``leg`` names the side in hedge mode, ``name`` is what the account calls it;
-    ``cut`` is when the venue last sold a part of it (UTC ms; None: never).
+    ``leverage`` as chosen; ``leg`` names the side in hedge mode, ``name`` is what the account calls it.
     """
 
     symbol: str
@@ -54,7 +53,6 @@ class Exposed(NamedTuple):
     leverage: float = 1.0
     leg: str | None = None
     name: str = ""
-    cut: int | None = None
 
     @property
     def key(self) -> str:
@@ -80,7 +78,8 @@ class Breach(NamedTuple):
 
     ``cost`` is what closing one unit of notional by sale takes out of the pool (liquidation fee plus
     slippage), as a fraction, per symbol; ``closed`` counts the closings of each symbol so far. ``isolated``
-    tells the kind of pool, ``time`` the moment (UTC ms).
+    tells the kind of pool, ``time`` the moment (UTC ms), ``cut`` when the venue last sold a part of a
+    position of the account (UTC ms; None: never).
     """
 
     equity: float
@@ -90,6 +89,7 @@ class Breach(NamedTuple):
     closed: Mapping[str, int]
     isolated: bool = False
     time: int = 0
+    cut: int | None = None
 
 
 class Closing(NamedTuple):

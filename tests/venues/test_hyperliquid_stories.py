@@ -201,3 +201,16 @@ def test_in_backtrader_the_crash_is_the_same(mode: str) -> None:
     assert done.size(BTC) == 0
     kept = 100 - fees - (100 - price) * 10 - TAKER * 10 * price
     assert done.broker.account.wallet() == near(kept)
+
+
+def test_soon_after_a_part_of_one_position_was_sold_every_other_goes_whole() -> None:
+    # the pause is the user's: it outlasts the position that gave the part
+    account = opened("cross", 8.0, 20.0, cash=100_000)
+    account.mark(ETH, 2_500.0)
+    assert account.fill(ETH, 60.0, 2_500.0, fee=free).refusal is None
+    account.mark(BTC, 38_300.0)
+    account.mark(BTC, 38_200.0)
+    account.mark(ETH, 2_453.0)
+    account.audit()
+    sold = [(e.symbol, round(e.info["whole"])) for e in kinds(account, "liquidation")]
+    assert sold == [(BTC, 0), (BTC, 1), (ETH, 1)]
