@@ -184,7 +184,11 @@ def _shared_after(account: AccountView, p: Position, made: Plan, balance: float)
         return 0.0
     isolated = p.margin_mode == "isolated"
     others = [] if isolated else [o.seen() for o in account.home(p).positions if o is not p]
-    own = p.seen()._replace(size=made.size, entry=made.entry)
+    fresh = not p.size or (made.opened and made.closed)
+    own = p.seen()._replace(
+        size=made.size, entry=made.entry, changed=account.time,
+        opened=account.time if fresh else p.opened,
+    )  # fmt: skip
     view = PoolView(balance, (*others, own), isolated)
     return account.venue.shared.of(view, account.time)
 

@@ -375,3 +375,22 @@ def test_a_script_is_liquidated_there_and_told_so(name: str, move: float, side: 
     back = {"gmx_v1": 950, "gmx_v2": 150}[name]
     fee = {"gmx_v1": 50, "gmx_v2": 30}[name]
     assert played.broker.getvalue() == near(95_000 - fee + back)
+
+
+@SIDES
+@pytest.mark.parametrize("held", [0.0, 1.0])
+def test_a_preview_of_gmx_v1_owes_no_borrow_fee_of_before_the_fill(side: int, held: float) -> None:
+    account = btm.Account(
+        btm.venue("gmx_v1", utilisation=1.0), cash=100_000.0, margin_mode="isolated", leverage=10.0,
+        time=START, debug=True,
+    )  # fmt: skip
+    account.mark(BTC, ENTRY)
+    if held:
+        account.fill(BTC, side * held, ENTRY)
+    account.clock(START + 30 * HOUR)
+    shown = account.preview(BTC, side * 0.5, ENTRY)
+    account.fill(BTC, side * 0.5, ENTRY)
+    risk = account.risk(BTC)
+    assert shown.maintenance == pytest.approx(risk.maintenance, rel=1e-12)
+    assert shown.maintenance == pytest.approx((held + 0.5) * ENTRY / 50)
+    assert shown.liquidation_price == pytest.approx(account.liquidation_price(BTC), rel=1e-12)
