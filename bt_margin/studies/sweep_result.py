@@ -149,15 +149,7 @@ class Sweep:
         cells = self.select(where)
         wanted = [name for name in (x, y, value) if name is not None]
         self._known(wanted)
-        part = cells[list(dict.fromkeys(wanted))].copy()
-        for name in {x, y} - {None}:
-            part[name] = _classes(part[name])
-        if y is None:
-            return pd.DataFrame(part.groupby(x)[value].agg(by)).T
-        surface: pd.DataFrame = part.pivot_table(
-            index=y, columns=x, values=value, aggfunc=by, dropna=False, observed=True
-        )
-        return surface
+        return surface_of(cells, x, y, value, by)
 
     def best(
         self,
@@ -236,6 +228,18 @@ class Sweep:
                 f"  highest final equity for its cash: {told}: {money(row['final_equity'], 'USDT')}"
             )
         return "\n".join(lines)
+
+
+def surface_of(cells: pd.DataFrame, x: str, y: str | None, value: str, by: Any) -> pd.DataFrame:
+    """``value`` for each ``y`` (rows) and ``x`` (columns) of some cells."""
+    part = pd.DataFrame({x: _classes(cells[x])} | ({} if y is None else {y: _classes(cells[y])}))
+    part["value"] = cells[value]
+    if y is None:
+        return pd.DataFrame(part.groupby(x)["value"].agg(by)).T.rename({"value": value})
+    surface: pd.DataFrame = part.pivot_table(
+        index=y, columns=x, values="value", aggfunc=by, dropna=False, observed=True
+    )
+    return surface
 
 
 def _classes(values: pd.Series) -> pd.Series:
