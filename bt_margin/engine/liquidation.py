@@ -193,11 +193,11 @@ def _planned(
     realised, rate = c.realised, closing.fee
     if closing.settle == "takeover":
         fee = min(p.contract.notional(size, price) * (rate or 0.0), max(0.0, pool.equity()))
-        if last and abs(pool.balance + realised - fee) <= 1e-9 * abs(realised):
-            if fee:  # the bankruptcy price leaves exactly nothing
-                fee = pool.balance + realised
-            else:
-                realised = -pool.balance
+        left = pool.balance + realised - fee
+        if last and not fee and abs(left) <= 1e-9 * abs(realised):
+            realised = -pool.balance  # the bankruptcy price leaves exactly nothing
+        elif last and left > -1e-9 * abs(realised):
+            fee += left  # nor does a takeover at the mark, where no price takes all there is
     else:
         if rate is None:
             rate = account.venue.fees_at(p.market, account.time).liquidation

@@ -394,3 +394,17 @@ def test_a_preview_of_gmx_v1_owes_no_borrow_fee_of_before_the_fill(side: int, he
     assert shown.maintenance == pytest.approx(risk.maintenance, rel=1e-12)
     assert shown.maintenance == pytest.approx((held + 0.5) * ENTRY / 50)
     assert shown.liquidation_price == pytest.approx(account.liquidation_price(BTC), rel=1e-12)
+
+
+@SIDES
+def test_what_is_lost_on_gmx_v1_is_lost_whole_even_where_no_price_takes_that_much(side: int) -> None:
+    # 3.50 USD of size cannot carry the liquidation fee of 5 USD, and more than its value stands behind it
+    desk = Desk("gmx_v1", side, size=0.01)
+    desk.account.fill(BTC, -side * 0.00993, ENTRY)
+    desk.account.add_margin(BTC, 4.0)
+    free = desk.account.cross.balance
+    assert desk.account.risk(BTC).equity == pytest.approx(4.35)
+    desk.account.mark(BTC, ENTRY - side)
+    assert [e.info["settle"] for e in desk.account.events if e.kind == "liquidation"] == ["takeover"]
+    desk.account.audit()
+    assert desk.account.cross.balance == free and not desk.account.positions
