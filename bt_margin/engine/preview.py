@@ -10,7 +10,7 @@ from bt_margin.core.margin import affordable_size
 from bt_margin.core.risk import Risk
 from bt_margin.core.tiers import TierTable
 from bt_margin.engine.orders import assumed
-from bt_margin.engine.plan import Plan
+from bt_margin.engine.plan import DUST, Plan, Refusal
 from bt_margin.engine.pool import Position
 from bt_margin.engine.settings import valid_price, valid_size
 from bt_margin.venues.carry import PoolView
@@ -168,6 +168,21 @@ def _table_beside(o: Position, p: Position, made: Plan) -> TierTable:
     if o is not p.other or o.plain:
         return o.table
     return o.rule.requirement(o.held()._replace(opposite=made.size))
+
+
+def falls_short(account: AccountView, p: Position, made: Plan, price: float) -> Refusal | None:
+    """Whether adding to an isolated position would leave it in breach, and is refused for that.
+
+    Margin for the added part is not enough where a fill collects what the requirement had left out till then.
+    """
+    if p.plain or not made.opened or made.closed or p.margin_mode != "isolated" or not p.size:
+        return None
+    balance, _ = _pool_after(account, p, made, price)
+    mark = p.mark or price
+    equity = balance + p.contract.pnl(made.size, made.entry, mark)
+    need = _table_after(p, made, balance).maintenance(p.contract.notional(made.size, mark))
+    need += _shared_after(account, p, made, balance)
+    return Refusal("margin", need, equity) if equity < need * (1.0 - DUST) else None
 
 
 def _table_after(p: Position, made: Plan, balance: float) -> TierTable:

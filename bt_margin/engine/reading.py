@@ -15,7 +15,7 @@ from bt_margin.engine.ledger import Ledger
 from bt_margin.engine.orders import Reservations, Reserved
 from bt_margin.engine.plan import FeeRule, Plan, Refusal, plan
 from bt_margin.engine.pool import Pool, Position
-from bt_margin.engine.preview import Preview, preview_of, reduces
+from bt_margin.engine.preview import Preview, falls_short, preview_of, reduces
 from bt_margin.venues.names import DOLLARS, quote_of
 from bt_margin.venues.spec import Venue
 
@@ -264,7 +264,10 @@ class AccountView(ABC):
     ) -> Plan:
         """The pure plan of a fill now, under this account's numbers (see :mod:`engine.plan`)."""
         made = self._plan(symbol, size, price, fee, order, resting, 0.0)
-        if made.refusal is None or made.refusal.reason != "margin":
+        if made.refusal is None:
+            short = falls_short(self, self.position(symbol), made, price)
+            return made if short is None else made._replace(refusal=short)
+        if made.refusal.reason != "margin":
             return made
         scale = self.scale(self.home(self.position(symbol)))
         return self._plan(symbol, size, price, fee, order, resting, scale)
@@ -332,7 +335,10 @@ class AccountView(ABC):
             return capped
         if p.size * size < 0:  # a reversal: what its closing part frees counts
             return self.plan(p.symbol, size, price, fee, resting=True).refusal
-        return self.orders.judge(self, p, one, price, fee or self.venue_fee(p, "taker"))
+        refused = self.orders.judge(self, p, one, price, fee or self.venue_fee(p, "taker"))
+        if refused is not None or p.plain or not p.size:
+            return refused
+        return falls_short(self, p, self.plan(p.symbol, size, price, fee, resting=True), price)
 
     def venue_fee(self, position: Position, liquidity: str) -> FeeRule:
         """How the venue charges a fill of this symbol now, as ``"maker"`` or ``"taker"``."""

@@ -408,3 +408,21 @@ def test_what_is_lost_on_gmx_v1_is_lost_whole_even_where_no_price_takes_that_muc
     assert [e.info["settle"] for e in desk.account.events if e.kind == "liquidation"] == ["takeover"]
     desk.account.audit()
     assert desk.account.cross.balance == free and not desk.account.positions
+
+
+def test_adding_to_gmx_v1_is_refused_where_the_fee_it_collects_would_end_the_position() -> None:
+    # the leverage test counts borrow fees only once a fill has collected them
+    account = btm.Account(
+        btm.venue("gmx_v1", utilisation=1.0), cash=100_000.0, margin_mode="isolated", leverage=40.0,
+        time=START, debug=True,
+    )  # fmt: skip
+    account.mark(BTC, ENTRY)
+    account.fill(BTC, 1.0, ENTRY)
+    account.clock(START + 90 * HOUR)  # 450 of 1,250; 800 are left, the venue asks for 1,000 once they are paid
+    assert not account.position(BTC).pool.breached()
+    shown, said = account.preview(BTC, 0.1), account.verdict(BTC, 0.1, ENTRY)
+    assert not shown.accepted and said is not None and said.reason == "margin"
+    assert account.fill(BTC, 0.1, ENTRY).refusal is not None
+    account.add_margin(BTC, 250.0)
+    assert account.preview(BTC, 0.1).accepted and account.fill(BTC, 0.1, ENTRY).refusal is None
+    assert not account.position(BTC).pool.breached()
