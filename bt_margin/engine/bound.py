@@ -161,7 +161,17 @@ def _most_asked(p: Position, more: float, low: float, high: float) -> tuple[floa
             for price in (low, high):
                 need = max(need, table.maintenance(p.contract.notional(size, price)))
                 initial = max(initial, p.initial_of(sign * size, price, entry))
-    return need, initial
+    return need + _uncovered(p, low, high), initial
+
+
+def _uncovered(p: Position, low: float, high: float) -> float:
+    """What the symbol's other side would be asked for more without this one to cover it."""
+    other = p.other
+    if other is None or not other.size or other.plain:
+        return 0.0
+    alone = other.rule.requirement(other.held()._replace(opposite=0.0))
+    at = [other.notional_at(price) for price in (low, high)]
+    return max(0.0, *[alone.maintenance(n) - other.table.maintenance(n) for n in at])
 
 
 def _turned_is_safe(entry: Pending) -> bool:

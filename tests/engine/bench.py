@@ -160,7 +160,7 @@ class Orders:
             mine = [o for o in self.orders if o.symbol == symbol]
             if mine:
                 size = sum(abs(o.size) for o in mine)
-                rate = self.account.venue.fees_at(symbol, 0).taker
+                rate = self.account.venue.fees_at(q.position.market, 0).taker
                 most = max(q.position.contract.notional(size, x) for x in (q.high, q.low))
                 walk = any(o.on_mark for o in mine)
                 found.append(Pending(q, size, q.high, q.low, most * rate, walk))

@@ -6,7 +6,7 @@ from typing import Any
 
 import backtrader as bt
 import pytest
-from engine.bench import HOUR, MODES, SIDES, near
+from engine.bench import HOUR, MODES, SIDES, Orders, near
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stories.world import flat, frame
@@ -16,6 +16,7 @@ from bt_margin.core.closing_fee import opening_cost
 from bt_margin.core.funding import FundingStamp
 from bt_margin.engine.account import Account
 from bt_margin.engine.quote import Quote
+from bt_margin.engine.resting import Resting
 from bt_margin.engine.step import NoOrders, Stepper
 from bt_margin.errors import MarginModeRefused, MarginRefused
 from bt_margin.venues.names import moment
@@ -642,3 +643,25 @@ def test_a_mode_that_some_positions_cannot_pay_for_changes_for_none() -> None:
     a.deposit(10_000)
     a.set_margin_mode(btc, "isolated")
     assert {a.margin_mode(s) for s in (eth, btc)} == {a.account_mode()} == {"isolated"}
+
+
+def test_closing_the_small_side_of_a_hedge_inside_a_still_bar_is_a_danger() -> None:
+    """Without the side that covered a part of it, the large one is asked for more: no bar is too small."""
+    long, short = "BTC/USDT:USDT long", "BTC/USDT:USDT short"
+    a = Account("bybit", cash=6_240_000.0, leverage=10, time=moment("2026-09-27") or 0, debug=True)
+    for name, size in ((long, 500.0), (short, -20.0)):
+        a.mark(name, 60_000.0)
+        assert a.fill(name, size, 60_000.0).refusal is None
+    high, low = 60_000.0, 30_000.0  # where equity is 1.06 of what is asked
+    for _ in range(60):
+        middle = (high + low) / 2
+        for name in (long, short):
+            a.position(name).move(middle)
+        healthy = a.cross.equity() > 1.06 * a.cross.maintenance()
+        high, low = (middle, low) if healthy else (high, middle)
+    bar = (high, high * 1.00002, high * 0.99999, high)
+    quotes = [Quote(a.position(n)).set(a.time, a.time + HOUR, bar) for n in (long, short)]
+    close = Resting(1, short, 20.0, "limit", high * 0.999995, reduce_only=True)
+    Stepper(a).step(a.time, quotes, Orders(a, quotes, [close]))
+    assert not a.cross.breached()
+    assert {e.kind for e in a.events} > {"breach", "liquidation"}
