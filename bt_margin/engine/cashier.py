@@ -171,6 +171,8 @@ class Cashier(Book):
         for pool in list(self.pools.values()):
             if not pool.positions:
                 continue
+            if self.watching:
+                self._rejudge(pool)  # what is asked may have changed with time alone
             for charge in carry.due(pool.seen(), since, time):
                 if charge.amount:
                     self._post(pool, "interest", -charge.amount, charge.symbol, len(self.events))

@@ -429,3 +429,27 @@ def test_swaps_cost_their_fee_both_ways() -> None:
     account.fill(ETH, -19.0, 1_800.0)
     assert account.ledger.totals["fee"] == near(-2 * 0.003 * 19 * 1_800)
     assert account.equity() == near(18_000 - 2 * 0.003 * 19 * 1_800)
+
+
+def test_a_lower_threshold_of_the_stable_counts_from_its_date_even_where_nothing_is_earned() -> (
+    None
+):
+    day = moment("2025-06-01") or 0
+    venue = btm.venue(
+        "aave_v3", code_version="3.3", rates={"USDC": (0, 0), "WETH": (0, 0)},
+        reserves={"USDC": [
+            ("2025-01-01", {"liquidation_threshold": 0.8, "ltv": 0.66}),
+            ("2025-06-02", {"liquidation_threshold": 0.66, "ltv": 0.66}),
+        ]},
+    )  # fmt: skip
+    account = btm.Account(
+        venue, cash=10_000, margin_mode="isolated", leverage=1.9, time=day, debug=True
+    )
+    account.mark(ETH, 2_000.0)
+    account.fill(ETH, -5.0, 2_000.0)
+    live(account, {ETH: (2_050.0,) * 4})
+    assert account.risk(ETH).maintenance == near(0.2 * (10_000 / 1.9 + 10_000))
+    account.clock(day + 86_400_000)
+    assert account.risk(ETH).maintenance == near(0.34 * (10_000 / 1.9 + 10_000))
+    live(account, {ETH: (2_050.0,) * 4})
+    assert len(sales(account)) == 1
