@@ -48,7 +48,7 @@ class Bootstrap:
     >>> drawn = Bootstrap(generate_market(hours=480))
     >>> path = drawn.path(seed=1, number=0)
     >>> len(path["BTC/USDT:USDT"]), path["BTC/USDT:USDT"].equals(drawn.path(1, 0)["BTC/USDT:USDT"])
-    (479, True)
+    (480, True)
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Bootstrap:
                 f"the history gives {len(follows)} bars that follow each other in all symbols; "
                 f"a bootstrap needs at least {LEAST}"
             )
-        self.bars = len(follows) if bars is None else bars
+        self.bars = len(follows) + 1 if bars is None else bars
         if self.bars < 2:
             raise InputError(message("bars of a path", bars, "2 or more"))
         day = DAY if DAY % self.step == 0 else self.step
@@ -104,7 +104,7 @@ class Bootstrap:
         luck = np.random.Generator(
             np.random.PCG64(np.random.SeedSequence(entropy=seed, spawn_key=(number,)))
         )
-        begin = int(self._phases[1])
+        begin = int(self._phases[0])
         rows = np.empty(self.bars, dtype=np.int64)
         at = 0
         while at < self.bars:
@@ -121,9 +121,9 @@ class Bootstrap:
         return rows
 
     def path(self, seed: int, number: int) -> dict[str, pd.DataFrame]:
-        """One path, as canonical frames: from the history's second bar on, from its first close."""
+        """One path, as canonical frames: from the history's first bar on, and its first close."""
         rows = self.rows(seed, number)
-        begun = int(self._times[1])
+        begun = int(self._times[0])
         times = (begun + self.step * np.arange(self.bars)).astype("datetime64[ns]")
         index = plain_index(pd.DatetimeIndex(times).tz_localize("UTC"))
         told = f"path {number} of seed {seed}, blocks of {self.block:g} bars"

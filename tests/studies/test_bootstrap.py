@@ -111,8 +111,8 @@ def test_holes_in_the_history_are_never_bridged_by_a_return() -> None:
 def test_symbols_that_began_later_shorten_what_is_drawn_from() -> None:
     late = {BTC: MARKET[BTC], ETH: MARKET[ETH].iloc[2_000:]}
     path = Bootstrap(late).path(1, 0)
-    assert len(path[BTC]) == len(path[ETH]) == 1_999
-    assert path[BTC].index[0] == MARKET[ETH].index[2_001]
+    assert len(path[BTC]) == len(path[ETH]) == 2_000
+    assert path[BTC].index[0] == MARKET[ETH].index[2_000]
 
 
 def test_memory_does_not_grow_with_the_number_of_paths() -> None:
@@ -134,7 +134,7 @@ def test_daily_bars_have_no_time_of_day_to_keep() -> None:
     bars = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close"), close), index)
     path = Bootstrap({"X": bars.assign(volume=1.0)}, block="10D").path(1, 0)["X"]
     validate_frames({"X": path})
-    assert len(path) == 199
+    assert len(path) == 200
 
 
 def test_what_cannot_be_resampled_is_refused() -> None:

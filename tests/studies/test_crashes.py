@@ -11,7 +11,7 @@ from bt_margin.market.frames import MARK, validate_frame
 from bt_margin.market.synthetic import generate_market
 from bt_margin.studies.bend import bent
 from bt_margin.studies.crashes import COLUMNS, Crash, crash, crashes
-from tests.studies.worlds import frame
+from studies.worlds import frame
 
 MARKET = generate_market(seed=5, hours=1_000)
 BTC = MARKET["BTC/USDT:USDT"]

@@ -34,7 +34,7 @@ from bt_margin.studies.shocks import (
 )
 from bt_margin.studies.tightened import capped
 from bt_margin.venues import venue
-from tests.studies.worlds import BTC, ETH, Hold, flat_venue, frame
+from studies.worlds import BTC, ETH, Hold, flat_venue, frame
 
 MARKET = generate_market(seed=3, hours=400)
 AT = MARKET[BTC].index[200]
