@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from bt_margin.plugin.feeds import PerpData
     from bt_margin.plugin.patch import patch
     from bt_margin.studies.compare import compare
+    from bt_margin.studies.crashes import crashes
     from bt_margin.studies.run import run
+    from bt_margin.studies.stress import stress
+    from bt_margin.studies.sweep import sweep
     from bt_margin.venues import register, venue, venues
 
 __all__ = [
@@ -44,6 +47,7 @@ __all__ = [
     "__version__",
     "analyzers",
     "compare",
+    "crashes",
     "download",
     "errors",
     "observers",
@@ -52,6 +56,8 @@ __all__ = [
     "run",
     "sample_market",
     "sizers",
+    "stress",
+    "sweep",
     "venue",
     "venues",
 ]
@@ -68,6 +74,7 @@ _HOMES: dict[str, tuple[str, str | None]] = {
     "SpotMargin": ("bt_margin.plugin.commission", "SpotMargin"),
     "analyzers": ("bt_margin.plugin.analyzers", None),
     "compare": ("bt_margin.studies.compare", "compare"),
+    "crashes": ("bt_margin.studies.crashes", "crashes"),
     "download": ("bt_margin.market.download", "download"),
     "errors": ("bt_margin.errors", None),
     "observers": ("bt_margin.plugin.observers", None),
@@ -76,6 +83,8 @@ _HOMES: dict[str, tuple[str, str | None]] = {
     "run": ("bt_margin.studies.run", "run"),
     "sample_market": ("bt_margin.market.synthetic", "sample_market"),
     "sizers": ("bt_margin.plugin.sizers", None),
+    "stress": ("bt_margin.studies.stress", "stress"),
+    "sweep": ("bt_margin.studies.sweep", "sweep"),
     "venue": ("bt_margin.venues", "venue"),
     "venues": ("bt_margin.venues", None),
 }
