@@ -176,10 +176,14 @@ class Actions(Base):
             if len(account.wallets) > 1 and unit not in self._funded():
                 continue
             pools = [pool for pool in account.pools.values() if pool.currency == unit]
-            several = len(account.wallets) > 1
-            total = sum(pool.equity() for pool in pools) if several else account.equity()
+            several = len(account.wallets) > 1 or account.vault
+            backing = home.backing() - home.balance  # pledged coins have entries of their own
+            total = sum(pool.equity() for pool in pools) - backing if several else account.equity()
             free = max(0.0, account.available(home))
             shown[unit] = {"free": free, "used": max(0.0, total - free), "total": total}
+        for unit, vault in account.vault.items():
+            free = account.lendable(vault)
+            shown[unit] = {"free": free, "used": vault.balance - free, "total": vault.balance}
         parts = {
             part: {u: one[part] for u, one in shown.items()} for part in ("free", "used", "total")
         }

@@ -53,7 +53,7 @@ def currency_of(account: Account, pool: str | None, symbol: str | None = None) -
     'BTC'
     """
     kind, _, name = str(pool).partition(":")
-    if kind == "cross":
+    if kind in ("cross", "collateral"):
         return name
     p = account.book.get(symbol or name)
     return p.contract.settle if p is not None else account.currency

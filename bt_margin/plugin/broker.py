@@ -50,6 +50,8 @@ class MarginBroker(
     venue : name or venue object (``btm.venue("generic", ...)`` states its own numbers)
     margin_mode, leverage, cash : defaults for every symbol, and the wallet at the start, or wallets by
         currency (``{"BTC": 0.5, "ETH": 10}``) for contracts that settle in coin
+    collateral : coins that back the cross wallet where the venue takes them, ``{"BTC": 0.2}``; a feed of the
+        coin is its price
     currency : what value and cash are told in (:mod:`bt_margin.plugin.wallets`); None: the wallet's, with
         several wallets what their contracts are quoted in
     symbols : overrides per symbol, ``{"DOGE/USDT:USDT": dict(margin_mode="isolated", leverage=20)}``
@@ -78,6 +80,7 @@ class MarginBroker(
         ("margin_mode", "cross"),
         ("leverage", 1.0),
         ("symbols", None),
+        ("collateral", None),
         ("currency", None),
         ("names", None),
         ("funding", None),
@@ -141,6 +144,7 @@ class MarginBroker(
             rules, p.cash, p.margin_mode, p.leverage, symbols=symbols, currency=currency,
             auto_top_up=p.auto_top_up, margin_calls=None if p.margin_calls is None else tuple(p.margin_calls),
             liquidation_slippage=p.liquidation_slippage, time=time, debug=p.debug,
+            collateral=p.collateral,
         )  # fmt: skip
 
     def start(self) -> None:

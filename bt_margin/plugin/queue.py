@@ -34,7 +34,7 @@ class Queue(Base):
         trailamount: Any = None, trailpercent: Any = None, parent: Any = None,
         transmit: bool = True, histnotify: bool = False, _checksubmit: bool = True, **info: Any,
     ) -> Any:  # fmt: skip
-        """backtrader's own call; ``info`` is noted on the order."""
+        """backtrader's own call; ``info`` is noted on the order (``reduce_only``, ``position_side`` ...)."""
         order = self._maker.order(
             BuyOrder, data, owner=owner, size=size, price=price, pricelimit=plimit,
             exectype=exectype, valid=valid, tradeid=tradeid, trailamount=trailamount,
@@ -48,7 +48,7 @@ class Queue(Base):
         trailamount: Any = None, trailpercent: Any = None, parent: Any = None,
         transmit: bool = True, histnotify: bool = False, _checksubmit: bool = True, **info: Any,
     ) -> Any:  # fmt: skip
-        """backtrader's own call; ``info`` is noted on the order."""
+        """backtrader's own call; ``info`` is noted on the order (``reduce_only``, ``position_side`` ...)."""
         order = self._maker.order(
             SellOrder, data, owner=owner, size=size, price=price, pricelimit=plimit,
             exectype=exectype, valid=valid, tradeid=tradeid, trailamount=trailamount,

@@ -3,6 +3,7 @@
     MarginBroker(venue="binancecoinm", cash=1.0)                                  # one coin, told in coin
     MarginBroker(venue="binancecoinm", cash={"BTC": 0.5}, currency="USD")         # the same, told in dollars
     MarginBroker(venue=..., cash={"BTC": 0.5, "ETH": 10})                         # several: told in dollars
+    MarginBroker(venue="okx", cash=5_000, collateral={"BTC": 0.2})                # a coin that backs them
 
 Each wallet backs the contracts that settle in its coin and no other. The account's books (events, ledger,
 margins, ``fetch_balance``) are in coin; what backtrader sees (cash, value, fund, orders, trades) is in the
@@ -39,10 +40,14 @@ class Wallets(Base):
     account: Account
 
     def _wallets_reset(self) -> None:
-        self._converts = len(self.account.wallets) > 1
+        self._converts = bool(self._units()[1:])
         self._valued = not self._converts
         self.rates: dict[str, array[float]] = {}
         """By wallet, what a unit was worth at each bar of the equity curve; empty without conversion."""
+
+    def _units(self) -> list[str]:
+        """Every currency the account holds: the wallets, the account's own first, and the coins pledged."""
+        return [*self.account.wallets, *self.account.vault]
 
     # -- what is given --------------------------------------------------------------------------
 
@@ -56,10 +61,10 @@ class Wallets(Base):
     def _price_wallets(self) -> None:
         """Once the feeds are there: every coin is worth the first price of the first feed that trades it."""
         account = self.account
-        self._converts = len(account.wallets) > 1
+        self._converts = bool(self._units()[1:])
         if not self._converts:
             return
-        for unit in account.wallets:
+        for unit in self._units():
             if {unit, account.currency} <= DOLLARS and unit not in account.sources:
                 account.price(unit, 1.0)  # a dollar for a dollar
         for quote in self._instruments:
@@ -68,7 +73,16 @@ class Wallets(Base):
                 quote.position.move(first)
         for place, event in enumerate(account.events):  # told before there was a price
             account.events[place] = replace(event, equity=self._worth_until(place))
+        unknown = [unit for unit in account.vault if not account.rate(unit) and self._all_loaded()]
+        if unknown:
+            raise InputError(
+                f"no feed tells what the collateral {unknown[0]} is worth; add a feed of "
+                f"{unknown[0]}, which need not be traded"
+            )
         self._begin_at(account.equity())
+
+    def _all_loaded(self) -> bool:
+        return all(first_price(quote.data) is not None for quote in self._instruments)
 
     def _worth_until(self, last: int) -> float:
         """What had been paid in with an opening event, at the first prices."""
@@ -91,7 +105,7 @@ class Wallets(Base):
             if first is not None:
                 prices.setdefault(self.name_of(data).partition("/")[0], first)
         account, total = self.account, 0.0
-        for unit, pool in account.wallets.items():
+        for unit, pool in (account.wallets | account.vault).items():
             alike = unit == account.currency or {unit, account.currency} <= DOLLARS
             total += (
                 pool.balance * (1.0 if alike else prices.get(unit, NAN)) if pool.balance else 0.0
@@ -109,7 +123,7 @@ class Wallets(Base):
             self._begin_at(self.account.equity())
 
     def _note_rates(self, again: bool) -> None:
-        for unit in self.account.wallets:
+        for unit in self._units():
             column = self.rates.setdefault(unit, array("d"))
             if again:
                 column[-1] = self.account.rate(unit)
@@ -131,9 +145,9 @@ class Wallets(Base):
         An account told in another currency than its one coin buys the coin at the mark of that moment; with
         several coins the one must be named.
         """
-        wallets = self.account.wallets
-        if currency is not None and currency not in wallets:
-            raise CashError(f"the account has no wallet in {currency}; it has {', '.join(wallets)}")
+        held = self._units()
+        if currency is not None and currency not in held:
+            raise CashError(f"the account has no wallet in {currency}; it has {', '.join(held)}")
         if currency is None and len(self._funded()) > 1:
             raise CashError(
                 f"the account has wallets in {', '.join(self._funded())}; name one: "

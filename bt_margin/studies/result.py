@@ -119,9 +119,9 @@ class Run:
     @property
     def opening_entries(self) -> int:
         """How many ledger entries only put the cash in at the start."""
-        given = self.broker.p.cash
-        if isinstance(given, Mapping):
-            return len(given)
+        given, pledged = self.broker.p.cash, self.broker.p.collateral or ()
+        if isinstance(given, Mapping) or pledged:
+            return (len(given) if isinstance(given, Mapping) else 1) + len(pledged)
         first = next(iter(self.broker.account.ledger), None)
         return int(first is not None and first.kind == "deposit" and first.amount == self.cash)
 
