@@ -31,6 +31,8 @@ from bt_margin.studies.stressed import Stress
 Progress = Callable[[str, float], None]
 PATHS = 100
 AT = 3
+#: Keywords of the broker that belong to the history as it was, and would be untrue in any other market.
+_OF_HISTORY = ("detail", "funding", "mark", "delisted")
 
 
 def stress(
@@ -114,8 +116,16 @@ def _check(strategy: Any, params: Mapping[str, Any] | None, paths: Any, seed: An
 def _scenarios(
     given: Mapping[str, Mapping[str, Any]] | None, broker: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """The scenarios by name, every broker keyword in each."""
-    return {name: {**broker, **own} for name, own in _named(given, broker).items()}
+    """The scenarios by name, every broker keyword in each. :raises InputError: series of the history."""
+    chosen = {name: {**broker, **own} for name, own in _named(given, broker).items()}
+    for keywords in chosen.values():
+        for word in _OF_HISTORY:
+            if keywords.get(word) is not None:
+                raise InputError(
+                    f"{word}= belongs to the history as it was, and a stress test has other prices; "
+                    "put funding and marks into the frames, leave finer bars out"
+                )
+    return chosen
 
 
 def _crashes(given: Iterable[str | Crash] | None) -> list[Crash]:

@@ -311,6 +311,8 @@ def test_names_that_steer_a_page_are_text() -> None:
         ({"params": {"exposuer": 1.0}}, "exposure"),
         ({"strategy": Hold.__name__}, "a subclass of backtrader.Strategy"),
         ({"workers": 0}, "workers"),
+        ({"detail": {BTC: MARKET[BTC]}}, "detail= belongs to the history"),
+        ({"scenarios": {"x": {"mark": {BTC: MARKET[BTC]["close"]}}}}, "mark= belongs"),
         ({"length": "2D", "shocks": [Gap(-0.1, MARKET[BTC].index[400])]}, "on the paths: Gap"),
     ],
 )
