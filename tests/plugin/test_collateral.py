@@ -37,6 +37,18 @@ def test_the_coin_is_margin_at_its_ratio_and_equity_in_full() -> None:
     assert s.broker.get_fundvalue() == pytest.approx(100 * 32 / 30)
 
 
+def test_statistics_begin_with_the_coin_counted() -> None:
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.broker = broker_of(venue=taking(), collateral={"BTC": 0.1}, cash=1_000.0)
+    for name, prices in {ETH: [2_000.0] * 3, BTC: [20_000.0, 21_000.0, 23_000.0]}.items():
+        cerebro.adddata(btm.PerpData(dataname=bars(prices), name=name))
+    cerebro.addanalyzer(bt.analyzers.TimeReturn, timeframe=bt.TimeFrame.NoTimeFrame)
+    cerebro.addstrategy(Long)
+    (s,) = cerebro.run()
+    (made,) = s.analyzers.timereturn.get_analysis().values()
+    assert made == pytest.approx(0.1)
+
+
 def test_a_fall_of_the_coin_liquidates_what_it_backs() -> None:
     # 20,000 of ETH at 10x, 1,000 and 0.08 BTC behind it
     btc = [20_000.0] * 3 + [(20_000, 20_000, 10_000, 10_000)] + [10_000.0]
@@ -86,6 +98,7 @@ def test_a_comparison_with_collateral_adds_up() -> None:
         for entry in one.broker.account.ledger:
             coins["BTC" if entry.pool == "collateral:BTC" else "USDT"] += entry.amount
         held = sum(p.unrealised() for p in one.broker.account.positions.values())
+        assert (1.0 + one.bar_returns).prod() == pytest.approx(one.final / one.cash)
         assert one.final == pytest.approx(coins["USDT"] + held + coins["BTC"] * 18_000)
     ends = {name: one.final for name, one in result.runs.items()}
     parted = sum(piece.worth for piece in result.divergence)

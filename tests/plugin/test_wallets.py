@@ -311,6 +311,14 @@ def test_feeds_of_two_clocks_have_one_rate_for_each_row_of_the_curve() -> None:
     assert values == pytest.approx([b + e for b, e in zip(rates["BTC"], rates["ETH"], strict=True)])
 
 
+def test_ticks_of_one_time_are_one_row_at_the_last_rate() -> None:
+    frame = bars([20_000.0, 20_100.0, 20_200.0, 20_300.0])
+    frame.index = frame.index[[0, 1, 1, 2]]
+    broker = broker_of(cash={"BTC": 1.0}, currency="USD", symbols={BTC: COIN})
+    s = act(broker, {BTC: frame}, {}, feed_options={"timeframe": bt.TimeFrame.Ticks})
+    assert curve(s) == list(s.broker.rates["BTC"]) == [20_000.0, 20_200.0, 20_300.0]
+
+
 def test_a_dollar_stands_for_another() -> None:
     s = run({}, {LINEAR: [20_000.0] * 3}, cash={"USDT": 5_000.0, "USDC": 1_000.0})
     assert (s.broker.account.currency, s.broker.getvalue()) == ("USDT", 6_000.0)
