@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,6 +34,7 @@ CLUSTERS = {"dask": "dask[distributed]", "ray": "ray"}
 STRIKES = 3
 #: Cells a worker gets at a time from backends that cannot give results one by one.
 SLICE = 8
+_LOOK = 1.0  # seconds between two looks of a worker for its parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +221,21 @@ def cluster(crew: Crew) -> Iterator[tuple[int, Sent, dict[str, Any]]]:
         elif crew.backend == "ray":
             workers = stack.enter_context(_ray(crew))
             yield workers, lambda parcel: import_module("ray").put(parcel.content()), {}
+        elif crew.backend == "loky":
+            yield crew.count(), _stays, {"initializer": stay_with, "initargs": (os.getpid(),)}
         else:
             yield crew.count(), _stays, {}
+
+
+def stay_with(parent: int) -> None:
+    """Let this process end when its parent is gone: killed outright, a parent cannot tell its workers."""
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    os._exit(1)
 
 
 def _stays(parcel: Parcel) -> None:
