@@ -145,7 +145,9 @@ class Walk:
         self.taker.execute(order, ahead)
 
     def _breach(self, pool: Pool, legs: dict[str, Leg], end: float) -> float | None:
-        """Path time of the pool's crossing between now and ``end``."""
+        """Path time of the pool's crossing between now and ``end``; a flat pool has none."""
+        if not pool.positions:
+            return None
         moving: list[Moving] = []
         maintenance, unrealised = pool.shared, 0.0
         for p in pool.positions:

@@ -84,3 +84,15 @@ def test_an_account_valued_in_a_coin_counts_another_coin_in_that_coin() -> None:
     assert a.equity() == pytest.approx(0.5)  # before the first mark of BTC
     a.mark("BTC/USD:BTC", 60_000.0)
     assert a.equity() == pytest.approx(0.5 + 10 * 3_000 / 60_000)
+
+
+def test_a_bar_goes_on_when_the_liquidation_has_taken_the_coins_too() -> None:
+    """A flat pool whose coins are all sold stands at zero while their price still moves: no breach."""
+    a = Account("bybit", cash=1.0, leverage=10, collateral={"BTC": 0.1}, debug=True)
+    a.mark(BTC, 60_000.0)
+    assert a.fill(BTC, 0.8, 60_000.0).refusal is None
+    crash = Quote(a.position(BTC)).set(0, 60_000, (30_000.0, 30_500.0, 20_000.0, 25_000.0))
+    Stepper(a).step(0, [crash], NoOrders())
+    assert liquidations(a) == [BTC]
+    assert a.vault["BTC"].balance == a.wallet() == 0.0
+    assert a.dead
