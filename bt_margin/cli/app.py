@@ -9,6 +9,7 @@ import typer
 from bt_margin._version import __version__
 from bt_margin.cli import calc, check, compare, download, report, run, sample, shell, store_verbs
 from bt_margin.cli import stress as stress_verb
+from bt_margin.cli import survival as survival_verb
 from bt_margin.cli import sweep as sweep_verb
 from bt_margin.cli import venues as venues_verb
 from bt_margin.cli import verify as verify_verb
@@ -55,6 +56,7 @@ for name, verb in (
     ("run", run.run),
     ("sweep", sweep_verb.sweep),
     ("stress", stress_verb.stress),
+    ("survival", survival_verb.survival),
     ("report", report.report),
     ("download", download.download),
     ("check", check.check),

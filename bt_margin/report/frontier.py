@@ -25,6 +25,7 @@ _STYLE = (
     ".chart{width:100%;height:auto;display:block}.chart text{font-size:12px;fill:var(--soft,currentColor)}"
     ".chart .grid{stroke:var(--line,#8884);fill:none}.chart .line{fill:none;stroke-width:2}"
     ".chart .band{opacity:.16}figure{margin:0}figcaption{margin:0 0 6px}"
+    ".rungs td,.rungs thead th{text-align:right;padding:5px 12px}.rungs th{text-align:left}"
     ".keys{display:flex;flex-wrap:wrap;gap:2px 18px;font-size:14px}"
 )
 #: Where a page has no colours of ours (a notebook), these.
@@ -78,7 +79,7 @@ def _body(result: Survival, title: str) -> Iterator[str]:
     yield f"{_keys(result)}<div class='charts'>"
     yield from (chart for _, chart in _charts(result))
     yield "</div><h2>Risk and reward of the rungs that were run from every start</h2>"
-    yield _table(w.rung_table(result), "headline")
+    yield _table(w.rung_table(result), "rungs")
     yield "<h2>How to read this</h2>"
     yield from (f"<p class='note'>{escape(note)}</p>" for note in (*_READING, *result.notes))
     yield f"<section id='made'><h2>How this was made</h2>{_stamp(result.stamp)}</section>"

@@ -15,6 +15,7 @@ from bt_margin.report.series import DASHES
 
 Point = tuple[float, float]
 WIDTH, HEIGHT = 620, 300
+_YEAR = 366 * 86_400_000.0  # ms
 LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 44
 
 
@@ -160,13 +161,11 @@ def ladder(values: Sequence[float], unit: str) -> Axis:
 
 
 def calendar(times: pd.Series) -> Axis:
-    """Years; values are UTC ms."""
+    """Months of years, days where there is less; values are UTC ms."""
     own = moments(times)
-    return Axis(float(own.min()), float(own.max()), False, _year)
-
-
-def _year(value: float) -> str:
-    return f"{pd.Timestamp(value, unit='ms'):%Y-%m}"
+    low, high = float(own.min()), float(own.max())
+    form = "%Y-%m" if high - low > _YEAR else "%Y-%m-%d"
+    return Axis(low, high, False, lambda value: pd.Timestamp(value, unit="ms").strftime(form))
 
 
 def moments(times: pd.Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

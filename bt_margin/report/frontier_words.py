@@ -32,7 +32,7 @@ def rung(result: Survival, value: Any) -> str:
 
 def edge(result: Survival, value: Any) -> str:
     """A rung where survival ends; the last one tried says that it may not end there."""
-    sign = {"leverage": "≥ ", "cash": "≤ "}[result.variable]
+    sign = {"leverage": "≥\u00a0", "cash": "≤\u00a0"}[result.variable]
     last = not pd.isna(value) and value == result.plan.ladder[-1]
     return f"{sign if last else ''}{rung(result, value)}"
 
@@ -86,21 +86,16 @@ def headline(result: Survival) -> list[list[str]]:
     for share in CARRIED:
         cells = [edge(result, carried(result, mode, share)) for mode in result.modes]
         rows.append([f"{what} that {_LABELS[share]} survive{'s' if share == 1.0 else ''}", *cells])
-    for label, count in (("worst start", 0.0), ("median start", 0.5), ("best start", 1.0)):
-        cells = [edge(result, _quantile(result, mode, count)) for mode in result.modes]
-        rows.append([f"{what}, {label}", *cells])
+    cells = [edge(result, _best(result, mode)) for mode in result.modes]
+    rows.append([f"{what} that any start survives", *cells])
     return rows
 
 
-def _quantile(result: Survival, mode: str, share: float) -> float:
-    """A quantile of the frontier over the starts, by rank; a start no rung of which survives is the worst."""
+def _best(result: Survival, mode: str) -> float:
+    """The riskiest rung that survives from any start; NaN: none does."""
     own = result.frontier[(result.frontier["margin_mode"] == mode) & result.frontier["whole"]]
-    ladder = list(result.plan.ladder)
-    ranks = sorted(ladder.index(v) if not pd.isna(v) else -1 for v in own["highest"])
-    if not ranks:
-        return math.nan
-    rank = ranks[round(share * (len(ranks) - 1))]
-    return ladder[rank] if rank >= 0 else math.nan
+    known = own["highest"].dropna()
+    return float(known.max() if result.variable == "leverage" else known.min())
 
 
 def rung_table(result: Survival) -> list[list[str]]:
@@ -124,19 +119,27 @@ def rung_table(result: Survival) -> list[list[str]]:
     return rows
 
 
-def chart(result: Survival, *, ascii_only: bool = False) -> list[str]:
-    """The share liquidated at each rung, one line per mode: the higher the block, the more."""
+def chart(result: Survival, *, width: int = 100, ascii_only: bool = False) -> list[str]:
+    """The share liquidated at each rung, one line per mode of at most ``width`` columns: higher is more.
+
+    Where there are more rungs than columns, a column is the last of its rungs.
+    """
     blocks = ASCII_BLOCKS if ascii_only else BLOCKS
     pad = max((len(mode) for mode in result.modes), default=0)
+    size = len(result.plan.ladder)
+    columns = max(1, min(size, width - pad - 2))
+    shown = [(place + 1) * size // columns - 1 for place in range(columns)]
     lines = []
     for mode in result.modes:
-        own = result.rungs[result.rungs["margin_mode"] == mode]
-        drawn = "".join(block(value, 0.0, 1.0, blocks) for value in own["liquidated"])
-        lines.append(f"{mode.ljust(pad)}  {drawn}")
-    first, last = rung(result, result.plan.ladder[0]), rung(result, result.plan.ladder[-1])
-    if len(result.rungs):
-        told = f"liquidated within {result.horizon:g} days, none to all, at {first} to {last}"
-        lines.append(f"{' ' * pad}  {told}")
+        own = result.rungs[result.rungs["margin_mode"] == mode]["liquidated"].to_numpy()
+        if len(own):
+            drawn = "".join(block(own[place], 0.0, 1.0, blocks) for place in shown)
+            lines.append(f"{mode.ljust(pad)}  {drawn}")
+    if lines:
+        first, last = rung(result, result.plan.ladder[0]), rung(result, result.plan.ladder[-1])
+        lines.append(
+            f"liquidated within {result.horizon:g} days, none to all, at {first} to {last}"
+        )
     return lines
 
 

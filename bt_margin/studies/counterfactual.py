@@ -1,0 +1,306 @@
+"""What would have avoided each liquidation: more margin, less leverage, the other mode; and their worth.
+
+Every answer is a run of its own, in full, of the same script on the same data with one thing changed:
+
+- *extra margin*: the smallest amount that lacked in the bar of the breach, and in the week from it on
+  (:mod:`bt_margin.studies.rescue`), paid in at the close of the bar before and put behind the position;
+- *leverage*: the highest of those tried below the run's own at which the position lives, for all of the run;
+- *mode*: the venue's other margin mode, for all of the run.
+
+A breach counts as avoided when none of the positions it took is liquidated between its entry and the end of
+the bar of the breach. What comes later is in the numbers: ``worth`` is what the changed run has at the end
+more than the run as it was, money paid in taken off. A strategy that reads its account may decide otherwise
+in the changed run; that is part of the answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from bt_margin.errors import InputError
+from bt_margin.plugin import assemble
+from bt_margin.plugin.extra import ExtraMargin
+from bt_margin.studies.breaches import breach_behind
+from bt_margin.studies.comparison import Comparison
+from bt_margin.studies.prices import Bars, bars_of
+from bt_margin.studies.rescue import Rescue, rescues
+from bt_margin.studies.result import Run
+from bt_margin.studies.run import broker_keywords, run_prepared
+from bt_margin.studies.starts import moments
+from bt_margin.studies.survival_work import find_edge
+from bt_margin.studies.trades import trades_of
+
+Progress = Callable[[str, float], None]
+#: Leverages tried, as far as they are below the run's own.
+LEVERAGES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100)
+#: Column -> what it means: one row per breach that closed anything.
+COLUMNS: Mapping[str, str] = {
+    "scenario": "whose liquidation it was",
+    "time": "when (UTC)",
+    "breach": "id of the breach among the run's events",
+    "symbols": "what was closed, in whole or in part",
+    "margin_mode": "the mode of the run",
+    "leverage": "its leverage",
+    "final_equity": "what it had at the end",
+    "extra_margin": "smallest extra margin that lacked in the bar of the breach",
+    "extra_is": "exact: no less would have done; at most: less may have",
+    "extra_avoided": "whether it would have avoided the liquidation (missing: could not be paid in before)",
+    "extra_worth": "what the run would have had more at the end, the extra margin taken off",
+    "extra_liquidations": "liquidations of that run in all",
+    "extra_week": "smallest extra margin that lacked in the week from the breach on (missing: no data)",
+    "week_worth": "what the run would have had more at the end with that, taken off again",
+    "lower_leverage": "highest leverage tried below the run's own that avoids it (missing: none does)",
+    "leverage_worth": "what the run would have had more at the end",
+    "leverage_liquidations": "liquidations of that run in all",
+    "other_mode": "the mode it was switched to (nothing: the venue has no other)",
+    "mode_avoided": "whether that avoids it",
+    "mode_worth": "what the run would have had more at the end",
+    "mode_liquidations": "liquidations of that run in all",
+}
+_HAIR = 1e-9  # of the amount and of the wallet: equality is a breach
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A run with something changed: its final equity, and its liquidations by time and symbol."""
+
+    final: float
+    fallen: tuple[tuple[int, str], ...]
+
+    def spared(self, symbols: Iterable[str], since: int, until: int) -> bool:
+        """Whether none of the symbols was liquidated in [since, until)."""
+        own = set(symbols)
+        return not any(since <= time < until and symbol in own for time, symbol in self.fallen)
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """A breach that closed something: what, since when it was held, and the bar it fell into."""
+
+    breach: Any
+    symbols: tuple[str, ...]
+    since: int
+    until: int
+    before: int | None
+    rescue: Rescue | None
+
+
+def counterfactuals(
+    result: Comparison | Run,
+    *,
+    leverages: Iterable[float] = LEVERAGES,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """What would have avoided each liquidation of a run or comparison; columns :data:`COLUMNS`.
+
+    Each change is run in full, the same change once per scenario; so the time it takes grows with the
+    number of breaches, one run each, and a handful for the leverages. ``progress`` is called with the name
+    of a scenario and the share of it done. Without liquidations the table is empty.
+
+    :raises InputError: a script whose runs differ though nothing was changed (one that draws random numbers).
+    """
+    runs = result.runs.values() if isinstance(result, Comparison) else [result]
+    ladder = sorted({float(each) for each in leverages})
+    rows = [row for run in runs for row in _Study(run, ladder, progress).rows()]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.assign(time=moments(frame["time"].astype("int64")))
+
+
+@dataclass
+class _Study:
+    """All changes of one run, each made once."""
+
+    run: Run
+    ladder: Sequence[float]
+    progress: Progress | None
+    known: dict[Any, Changed] = field(default_factory=dict)
+    paid: dict[tuple[int, float], bool] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One row per breach, in order of time."""
+        falls = list(_falls(self.run))
+        if not falls:
+            return
+        self._repeats()
+        for number, fall in enumerate(falls, 1):
+            yield self._row(fall)
+            if self.progress is not None:
+                self.progress(self.run.name, number / len(falls))
+
+    def _repeats(self) -> None:
+        """:raises InputError: the run as it was does not come out again."""
+        again = self._changed("as it was", {})
+        if not math.isclose(again.final, self.run.final, rel_tol=1e-9, abs_tol=1e-9):
+            raise InputError(
+                f"{self.run.name}: the run does not repeat itself ({again.final:.10g} at the end, before "
+                f"{self.run.final:.10g}), so no change can be told from luck; "
+                "let the strategy seed its random numbers in __init__"
+            )
+
+    def _row(self, fall: Fall) -> dict[str, Any]:
+        settings = self.run.settings
+        row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
+        row |= {
+            "scenario": self.run.name,
+            "time": fall.breach.time,
+            "breach": fall.breach.id,
+            "symbols": ", ".join(fall.symbols),
+            "margin_mode": settings["margin_mode"],
+            "leverage": float(settings["leverage"]),
+            "final_equity": self.run.final,
+        }
+        return row | self._extra(fall) | self._lower(fall) | self._switched(fall)
+
+    # -- the three changes -------------------------------------------------------------------------------
+
+    def _extra(self, fall: Fall) -> dict[str, Any]:
+        """The smallest extra margins for the bar and for the week, and the runs that had them."""
+        rescue = fall.rescue
+        if rescue is None or rescue.bar is None:
+            return {"extra_is": "", "extra_avoided": None}
+        row: dict[str, Any] = {"extra_margin": rescue.bar, "extra_avoided": None}
+        row |= {"extra_is": "exact" if rescue.exact else "at most"}
+        found = self._paid(fall, rescue.bar)
+        if found is not None:
+            row["extra_avoided"] = found.spared(fall.symbols, fall.since, fall.until)
+            row["extra_worth"] = found.final - rescue.bar - self.run.final
+            row["extra_liquidations"] = len(found.fallen)
+        if rescue.week is not None:
+            row["extra_week"] = rescue.week
+            found = self._paid(fall, rescue.week)
+            row["week_worth"] = (
+                math.nan if found is None else found.final - rescue.week - self.run.final
+            )
+        return row
+
+    def _paid(self, fall: Fall, amount: float) -> Changed | None:
+        """The run with so much more margin; ``None`` where it could not be paid in before the breach."""
+        if fall.before is None:
+            return None
+        log: list[bool] = []
+        wallets = self.run.broker.account.wallets
+        told = {
+            "at": fall.before,
+            "amount": amount + _HAIR * (amount + abs(self.run.cash)),
+            "symbols": () if fall.breach.pool in wallets else fall.symbols,
+            "log": log,
+        }
+        found = self._changed(("extra", fall.breach.id, amount), {}, told)
+        self.paid.setdefault((fall.breach.id, amount), bool(log) and all(log))
+        return found if self.paid[fall.breach.id, amount] else None
+
+    def _lower(self, fall: Fall) -> dict[str, Any]:
+        """The highest leverage tried that avoids it, and its run."""
+        rungs = [each for each in self.ladder if each < float(self.run.settings["leverage"])]
+        fates: dict[int, bool] = {}
+
+        def failed(place: int) -> bool:
+            if place not in fates:
+                found = self._at(rungs[place])
+                fates[place] = not found.spared(fall.symbols, fall.since, fall.until)
+            return fates[place]
+
+        edge = find_edge(failed, fates, len(rungs))
+        if edge.highest < 0:
+            return {}
+        found = self._at(rungs[edge.highest])
+        return {
+            "lower_leverage": rungs[edge.highest],
+            "leverage_worth": found.final - self.run.final,
+            "leverage_liquidations": len(found.fallen),
+        }
+
+    def _at(self, leverage: float) -> Changed:
+        symbols = _without(self.run.broker.p.symbols, "leverage")
+        return self._changed(("leverage", leverage), {"leverage": leverage, "symbols": symbols})
+
+    def _switched(self, fall: Fall) -> dict[str, Any]:
+        """The run under the venue's other mode."""
+        own = self.run.settings["margin_mode"]
+        others = [mode for mode in self.run.broker.account.venue.modes if mode != own]
+        if not others:
+            return {"other_mode": "", "mode_avoided": None}
+        symbols = _without(self.run.broker.p.symbols, "margin_mode")
+        found = self._changed(("mode",), {"margin_mode": others[0], "symbols": symbols})
+        return {
+            "other_mode": others[0],
+            "mode_avoided": found.spared(fall.symbols, fall.since, fall.until),
+            "mode_worth": found.final - self.run.final,
+            "mode_liquidations": len(found.fallen),
+        }
+
+    def _changed(
+        self, key: Any, settings: Mapping[str, Any], extra: Mapping[str, Any] | None = None
+    ) -> Changed:
+        """The run once more with these keywords of the broker, or this extra margin."""
+        if key not in self.known:
+            broker = self.run.broker
+            keywords = {name: getattr(broker.p, name) for name in broker_keywords()}
+            cerebro = self.run.strategy.cerebro
+            filters = assemble.keep_filters(cerebro)
+            with assemble.borrowed(cerebro):
+                if extra is not None:
+                    cerebro.analyzers.append((ExtraMargin, (), dict(extra)))
+                found = run_prepared(cerebro, None, {**keywords, **settings}, self.run.name, None)
+            filters()
+            fallen = [e for e in found.broker.events if e.kind == "liquidation"]
+            pairs = tuple((e.time, e.symbol) for e in fallen)
+            self.known[key] = Changed(found.final, pairs)
+        return self.known[key]
+
+
+def _without(symbols: Mapping[str, Any] | None, setting: str) -> dict[str, Any] | None:
+    """The overrides of single symbols, but for one setting."""
+    if symbols is None:
+        return None
+    return {s: {n: v for n, v in own.items() if n != setting} for s, own in symbols.items()}
+
+
+def _falls(run: Run) -> Iterator[Fall]:
+    """The breaches that closed anything, in order."""
+    bars, events = bars_of(run), run.broker.events
+    saving = rescues(run, bars)
+    closed: dict[int, list[Any]] = {}
+    for event in events:
+        if event.kind == "liquidation":
+            breach = breach_behind(event, events)
+            closed.setdefault(event.id if breach is None else breach.id, []).append(event)
+    clock = sorted({int(time) for own in bars.values() for time in own.times})
+    for number, own in sorted(closed.items()):
+        symbols = tuple(dict.fromkeys(event.symbol for event in own))
+        begin, end = _bar(bars, symbols, own[0].time)
+        earlier = [time for time in clock if time < begin]
+        yield Fall(
+            events[number],
+            symbols,
+            _opened(run, symbols, own[0].time),
+            end,
+            earlier[-1] if earlier else None,
+            saving.get(number),
+        )
+
+
+def _bar(bars: Mapping[str, Bars], symbols: Sequence[str], time: int) -> tuple[int, int]:
+    """When the bar of a moment begins and ends."""
+    own = bars.get(symbols[0])
+    if own is None:
+        return time, time + 1
+    begin = int(own.times[max(0, own.at(time))])
+    return begin, begin + own.step
+
+
+def _opened(run: Run, symbols: Sequence[str], time: int) -> int:
+    """When the first of the positions that fell was opened."""
+    begun = [
+        trade.opened
+        for trade in trades_of(run).trades
+        if trade.symbol in symbols
+        and trade.opened <= time
+        and (trade.closed is None or trade.closed >= time)
+    ]
+    return int(min(begun, default=time))
