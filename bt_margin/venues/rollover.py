@@ -94,7 +94,7 @@ class RolloverFees:
 
     def rate(self, position: Carried) -> float:
         """The rate locked when the position was opened."""
-        base, _, quote = position.symbol.partition("/")
+        base, _, quote = position.contract.symbol.partition("/")
         dated = self.rates.get(quote.partition(":")[0] if position.size > 0 else base)
         if not dated:
             return self.other

@@ -567,3 +567,25 @@ def test_a_strategy_is_liquidated_in_coins() -> None:
     ((hour, _, price),) = ran.liquidations
     wallet = 0.01 - 0.125 * FEE
     assert (hour, price) == (2, near(1_000 * 0.99 / (0.125 - wallet)))
+
+
+def test_the_rate_is_that_of_the_venue_s_pair_whatever_the_feed_is_called() -> None:
+    spot = btm.venue("krakenspot").standing_for(["BTC/USDT:USDT"])
+    fees = [
+        next(
+            e.amount
+            for e in _held_for_a_period(spot, name, moment("2026-03-01") or 0)
+            if e.kind == "interest"
+        )
+        for name in ("BTC/USDT:USDT", "BTC/USD")
+    ]
+    assert fees == [pytest.approx(-60_000 * 0.00025)] * 2
+
+
+def _held_for_a_period(spot: Any, name: str, since: int) -> Any:
+    """One coin bought with borrowed dollars, four hours long."""
+    account = btm.Account(spot, cash=100_000, leverage=2, time=since)
+    account.mark(name, 60_000.0)
+    account.fill(name, 1.0, 60_000.0)
+    account.clock(since + 4 * 3_600_000)
+    return account.events
