@@ -150,3 +150,18 @@ def test_what_cannot_be_resampled_is_refused() -> None:
         Bootstrap(MARKET, block="10min")
     with pytest.raises(InputError, match="bars of a path"):
         Bootstrap(MARKET, bars=1)
+
+
+def test_gaps_between_bars_are_those_of_the_history() -> None:
+    luck = np.random.default_rng(2)
+    gap = np.exp(luck.normal(0.0, 0.03, 500))
+    bars = MARKET[BTC].iloc[:500].drop(columns="funding_rate")
+    level = np.cumprod(gap)
+    for name in ("open", "high", "low", "close", *MARK):
+        bars = bars.assign(**{name: bars[name] * level})
+    drawn = Bootstrap({BTC: bars})
+    rows, path = drawn.rows(1, 0), drawn.path(1, 0)[BTC]
+    own = bars["open"].to_numpy()[rows] / bars["close"].to_numpy()[rows - 1]
+    found = path["open"].to_numpy()[1:] / path["close"].to_numpy()[:-1]
+    np.testing.assert_allclose(found, own[1:], rtol=1e-12)
+    assert found.std() > 0.02

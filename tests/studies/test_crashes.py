@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from studies.worlds import frame
 
 from bt_margin.errors import InputError
 from bt_margin.market.frames import MARK, validate_frame
 from bt_margin.market.synthetic import generate_market
 from bt_margin.studies.bend import bent
 from bt_margin.studies.crashes import COLUMNS, Crash, crash, crashes
-from studies.worlds import frame
 
 MARKET = generate_market(seed=5, hours=1_000)
 BTC = MARKET["BTC/USDT:USDT"]
@@ -150,3 +150,25 @@ def test_bars_without_marks_and_without_funding_fall_as_well() -> None:
 
 def test_a_crash_behind_the_data_changes_nothing() -> None:
     assert bent(BTC, crash("ftx").fall("BTC"), BTC.index[-1] + pd.Timedelta("1D")) is BTC
+
+
+def test_a_wick_of_the_history_never_reaches_below_the_low_of_the_crash() -> None:
+    wild = BTC.copy()
+    wild.loc[wild.index[ROW + 5 : ROW + 20], ["low", "mark_low"]] *= 0.4
+    out = after(crash("2025-10-10"), "BTC", wild)
+    window = out.iloc[ROW : ROW + crash("2025-10-10").hours]
+    assert window["low"].min() == pytest.approx(0.8353 * wild["open"].iloc[ROW], rel=1e-12)
+    assert window["mark_low"].min() == pytest.approx(
+        0.8383 * wild["mark_open"].iloc[ROW], rel=1e-12
+    )
+
+
+def test_on_fine_bars_the_mark_parts_from_the_last_price_on_its_way_into_the_low() -> None:
+    index = pd.date_range("2025-01-01", periods=600, freq="5min", tz="UTC")
+    flat = pd.DataFrame(100.0, index, ["open", "high", "low", "close", "volume", *MARK])
+    out = bent(validate_frame(flat), crash("2021-05-19").fall("ETH"), index[12])
+    lowest = 12 + 13 * 12 + 6  # half an hour into the worst hour
+    assert out["open"].iloc[lowest] == pytest.approx(41.48, rel=1e-12)
+    assert out["mark_open"].iloc[lowest] == pytest.approx(52.26, rel=1e-12)
+    quarter = out["mark_open"].iloc[lowest - 3] / out["open"].iloc[lowest - 3]
+    assert quarter == pytest.approx((52.26 / 41.48) ** 0.5, rel=1e-12)

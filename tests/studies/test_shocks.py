@@ -8,7 +8,9 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
+from studies.worlds import BTC, ETH, Hold, flat_venue, frame
 
+from bt_margin.core.tiers import TierSchedule, TierTable
 from bt_margin.errors import InputError
 from bt_margin.market.frames import LAST, MARK, validate_frames
 from bt_margin.market.synthetic import generate_market
@@ -32,9 +34,8 @@ from bt_margin.studies.shocks import (
     silences,
     under,
 )
-from bt_margin.studies.tightened import capped
+from bt_margin.studies.tightened import capped, later
 from bt_margin.venues import venue
-from studies.worlds import BTC, ETH, Hold, flat_venue, frame
 
 MARKET = generate_market(seed=3, hours=400)
 AT = MARKET[BTC].index[200]
@@ -224,6 +225,19 @@ def test_tightened_tables_hold_from_the_moment_and_initial_margin_stays() -> Non
     for since in later:
         usual = plain.schedule(BTC).at(since)
         assert own.schedule(BTC).at(since).maintenance(1e3) == 2.0 * usual.maintenance(1e3)
+
+
+def test_a_tightening_on_the_very_day_of_a_new_table_takes_that_table() -> None:
+    day = 1_700_000_000_000
+    tables = ((day - 10, TierTable.flat(0.01)), (day, TierTable.flat(0.02)))
+    own = later(TierSchedule(tables), 3.0, day)
+    assert [own.at(ms).at(1.0).mmr for ms in (day - 11, day - 1, day, day + 1)] == [
+        0.01, 0.01, pytest.approx(0.06), pytest.approx(0.06),
+    ]  # fmt: skip
+    early = later(TierSchedule(tables), 3.0, day - 20)
+    assert [early.at(ms).at(1.0).mmr for ms in (day - 21, day - 20, day)] == [
+        0.01, pytest.approx(0.03), pytest.approx(0.06),
+    ]  # fmt: skip
 
 
 def test_a_rate_never_reaches_one_and_the_table_stays_continuous() -> None:
