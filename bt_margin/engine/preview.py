@@ -130,7 +130,10 @@ def _affordable_by_trial(account: AccountView, p: Position, side: float, price: 
     """Where margin does not grow in step with size: by halving, to a millionth of the answer."""
 
     def carried(size: float) -> bool:
-        return account.plan(p.symbol, side * size, price).refusal is None
+        signed = side * size
+        if account.plan(p.symbol, signed, price).refusal is not None:
+            return False
+        return account.verdict(p.symbol, signed, price) is None
 
     held = abs(p.size) if p.size * side < 0 else 0.0
     worth = p.contract.notional(1.0, price)

@@ -59,3 +59,32 @@ def test_nothing_affordable_is_found_soon(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(account, "plan", counted)
     assert account.preview("BTC/USDT:USDT", 1.0).affordable_size == 0.0
     assert len(asked) < 100
+
+
+@pytest.mark.parametrize("held", [0.0, 0.4, -0.4])
+@pytest.mark.parametrize("at", [0.98, 1.0, 1.02])
+@pytest.mark.parametrize(
+    ("venue", "symbol", "mode"),
+    [
+        ("bybit", "BTC/USDT:USDT", "cross"),
+        ("bybit", "BTC/USDT:USDT", "isolated"),
+        ("okx", "BTC/USDT:USDT", "cross"),
+        ("krakenfutures", "BTC/USD:USD", "cross"),
+        ("krakenspot", "BTC/USD", "cross"),
+    ],
+)
+def test_the_affordable_size_is_the_largest_that_is_accepted(
+    venue: str, symbol: str, mode: Any, at: float, held: float
+) -> None:
+    """Also away from the mark, where an order's open loss counts and a better price is no credit yet."""
+    account = Account(venue, cash=10_000, margin_mode=mode, leverage=5)
+    account.mark(symbol, 60_000.0)
+    if held:
+        lots = 1.0 / account.position(symbol).multiplier
+        assert account.fill(symbol, held * lots, 60_000.0).refusal is None
+    for side in (1.0, -1.0):
+        most = account.preview(symbol, side, 60_000.0 * at).affordable_size
+        assert most * side > 0
+        assert account.preview(symbol, most * (1 - 1e-6), 60_000.0 * at).accepted
+        assert not account.preview(symbol, most * (1 + 1e-3), 60_000.0 * at).accepted
+        assert account.verdict(symbol, most * (1 - 1e-6), 60_000.0 * at) is None
