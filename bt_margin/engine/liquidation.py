@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from bt_margin.engine.account import Account
 
 MOST_ROUNDS = 10_000
+#: An initial margin that exceeds the requirement by less is none: topping up would start again at once.
+LEAST_ROOM = 1.001
 
 
 def _no_cancel(pool: Pool, cause: int) -> None:
@@ -122,7 +124,8 @@ def _top_up(account: Account, pool: Pool) -> bool:
     position = pool.positions[0]
     home = account.home(position)
     amount = pool.initial() - pool.equity()
-    if amount <= 0 or amount > account.transferable(home) or pool.initial() <= pool.maintenance():
+    room = pool.initial() > pool.maintenance() * LEAST_ROOM
+    if amount <= 0 or amount > account.transferable(home) or not room:
         return False
     account.move_money(home, pool, amount, pool.symbol, len(account.events))
     account.record("top_up", position, pool=pool, amount=amount, reason="automatic top-up")

@@ -397,7 +397,7 @@ def test_a_preview_of_gmx_v1_owes_no_borrow_fee_of_before_the_fill(side: int, he
 
 
 @SIDES
-def test_what_is_lost_on_gmx_v1_is_lost_whole_even_where_no_price_takes_that_much(side: int) -> None:
+def test_what_gmx_v1_takes_is_taken_whole_where_no_price_takes_it(side: int) -> None:
     # 3.50 USD of size cannot carry the liquidation fee of 5 USD, and more than its value stands behind it
     desk = Desk("gmx_v1", side, size=0.01)
     desk.account.fill(BTC, -side * 0.00993, ENTRY)
@@ -405,9 +405,11 @@ def test_what_is_lost_on_gmx_v1_is_lost_whole_even_where_no_price_takes_that_muc
     free = desk.account.cross.balance
     assert desk.account.risk(BTC).equity == pytest.approx(4.35)
     desk.account.mark(BTC, ENTRY - side)
-    assert [e.info["settle"] for e in desk.account.events if e.kind == "liquidation"] == ["takeover"]
+    ends = [e.info["settle"] for e in desk.account.events if e.kind == "liquidation"]
+    assert ends == ["takeover"]
     desk.account.audit()
-    assert desk.account.cross.balance == free and not desk.account.positions
+    assert desk.account.cross.balance == free
+    assert not desk.account.positions
 
 
 def test_adding_to_gmx_v1_is_refused_where_the_fee_it_collects_would_end_the_position() -> None:
@@ -418,11 +420,31 @@ def test_adding_to_gmx_v1_is_refused_where_the_fee_it_collects_would_end_the_pos
     )  # fmt: skip
     account.mark(BTC, ENTRY)
     account.fill(BTC, 1.0, ENTRY)
-    account.clock(START + 90 * HOUR)  # 450 of 1,250; 800 are left, the venue asks for 1,000 once they are paid
+    account.clock(START + 90 * HOUR)  # 800 of 1,250 are left; once the 450 are paid 1,000 are asked
     assert not account.position(BTC).pool.breached()
     shown, said = account.preview(BTC, 0.1), account.verdict(BTC, 0.1, ENTRY)
-    assert not shown.accepted and said is not None and said.reason == "margin"
+    assert not shown.accepted
+    assert said is not None
+    assert said.reason == "margin"
     assert account.fill(BTC, 0.1, ENTRY).refusal is not None
     account.add_margin(BTC, 250.0)
-    assert account.preview(BTC, 0.1).accepted and account.fill(BTC, 0.1, ENTRY).refusal is None
+    assert account.preview(BTC, 0.1).accepted
+    assert account.fill(BTC, 0.1, ENTRY).refusal is None
     assert not account.position(BTC).pool.breached()
+
+
+def test_a_top_up_to_what_must_be_kept_anyway_is_none() -> None:
+    # brought 0.56 % and a hair, kept 0.56 %: more of the same would be due at every price on the way
+    account = btm.Account(
+        btm.venue("gmx_v2", usage=0.0), cash=10_000.0, margin_mode="isolated", time=START, debug=True,
+        leverage=(1 - 1e-11) / 0.0056, auto_top_up=True,
+    )  # fmt: skip
+    account.mark(BTC, ENTRY)
+    account.fill(BTC, 1.0, ENTRY)
+    account.add_margin(BTC, 100.0)
+    quote = Quote(account.position(BTC))
+    quote.set(START + HOUR, START + 2 * HOUR, (ENTRY, ENTRY, 49_890.0, 49_950.0))
+    Stepper(account).step(quote.start, [quote], NoOrders())
+    kinds = [event.kind for event in account.events]
+    assert kinds.count("liquidation") == 1
+    assert kinds.count("top_up") == 0
