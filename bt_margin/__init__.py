@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bt_margin.studies.crashes import crashes
     from bt_margin.studies.run import run
     from bt_margin.studies.stress import stress
+    from bt_margin.studies.survival import survival
     from bt_margin.studies.sweep import sweep
     from bt_margin.venues import register, venue, venues
 
@@ -57,6 +58,7 @@ __all__ = [
     "sample_market",
     "sizers",
     "stress",
+    "survival",
     "sweep",
     "venue",
     "venues",
@@ -84,6 +86,7 @@ _HOMES: dict[str, tuple[str, str | None]] = {
     "sample_market": ("bt_margin.market.synthetic", "sample_market"),
     "sizers": ("bt_margin.plugin.sizers", None),
     "stress": ("bt_margin.studies.stress", "stress"),
+    "survival": ("bt_margin.studies.survival", "survival"),
     "sweep": ("bt_margin.studies.sweep", "sweep"),
     "venue": ("bt_margin.venues", "venue"),
     "venues": ("bt_margin.venues", None),

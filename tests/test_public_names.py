@@ -33,6 +33,7 @@ PROMISED = {
     "sample_market",
     "sizers",
     "stress",
+    "survival",
     "sweep",
     "register",
     "venue",

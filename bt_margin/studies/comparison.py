@@ -112,6 +112,15 @@ class Comparison:
         """Where the runs part, why, and what each parting was worth."""
         return diverge(self.tracks[0], self.tracks[1:], tell)
 
+    def counterfactuals(self) -> pd.DataFrame:
+        """What would have avoided each liquidation, and what it was worth to the end of the run.
+
+        See :func:`bt_margin.studies.counterfactual.counterfactuals`; the runs are repeated for it.
+        """
+        from bt_margin.studies.counterfactual import counterfactuals
+
+        return counterfactuals(self)
+
     @property
     def first(self) -> Run:
         """The scenario the others are measured against."""
