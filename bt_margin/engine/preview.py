@@ -180,12 +180,30 @@ def falls_short(account: AccountView, p: Position, made: Plan, price: float) -> 
     """
     if p.plain or not made.opened or made.closed or p.margin_mode != "isolated" or not p.size:
         return None
+    equity, need = _standing(account, p, made, price)
+    return Refusal("margin", need, equity) if equity < need * (1.0 - DUST) else None
+
+
+def kept_back(account: AccountView, p: Position, made: Plan, price: float) -> Plan:
+    """The same closing of a part; it gives nothing back where the rest of the position would be in breach.
+
+    A requirement with a fixed amount in it does not shrink in step with the position.
+    """
+    if p.plain or made.opened or not made.size or not made.released:
+        return made
+    equity, need = _standing(account, p, made, price)
+    if equity >= need * (1.0 + DUST):
+        return made
+    return made._replace(released=0.0, available=made.available - made.released)
+
+
+def _standing(account: AccountView, p: Position, made: Plan, price: float) -> tuple[float, float]:
+    """Equity and requirement of an isolated position after the fill."""
     balance, _ = _pool_after(account, p, made, price)
     mark = p.mark or price
     equity = balance + p.contract.pnl(made.size, made.entry, mark)
     need = _table_after(p, made, balance).maintenance(p.contract.notional(made.size, mark))
-    need += _shared_after(account, p, made, balance)
-    return Refusal("margin", need, equity) if equity < need * (1.0 - DUST) else None
+    return equity, need + _shared_after(account, p, made, balance)
 
 
 def _table_after(p: Position, made: Plan, balance: float) -> TierTable:

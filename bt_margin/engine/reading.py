@@ -15,7 +15,7 @@ from bt_margin.engine.ledger import Ledger
 from bt_margin.engine.orders import Reservations, Reserved
 from bt_margin.engine.plan import FeeRule, Plan, Refusal, plan
 from bt_margin.engine.pool import Pool, Position
-from bt_margin.engine.preview import Preview, falls_short, preview_of, reduces
+from bt_margin.engine.preview import Preview, falls_short, kept_back, preview_of, reduces
 from bt_margin.venues.names import DOLLARS, quote_of
 from bt_margin.venues.spec import Venue
 
@@ -265,8 +265,11 @@ class AccountView(ABC):
         """The pure plan of a fill now, under this account's numbers (see :mod:`engine.plan`)."""
         made = self._plan(symbol, size, price, fee, order, resting, 0.0)
         if made.refusal is None:
-            short = falls_short(self, self.position(symbol), made, price)
-            return made if short is None else made._replace(refusal=short)
+            p = self.position(symbol)
+            short = falls_short(self, p, made, price)
+            return (
+                kept_back(self, p, made, price) if short is None else made._replace(refusal=short)
+            )
         if made.refusal.reason != "margin":
             return made
         scale = self.scale(self.home(self.position(symbol)))

@@ -399,9 +399,8 @@ def test_a_preview_of_gmx_v1_owes_no_borrow_fee_of_before_the_fill(side: int, he
 @SIDES
 def test_what_gmx_v1_takes_is_taken_whole_where_no_price_takes_it(side: int) -> None:
     # 3.50 USD of size cannot carry the liquidation fee of 5 USD, and more than its value stands behind it
-    desk = Desk("gmx_v1", side, size=0.01)
-    desk.account.fill(BTC, -side * 0.00993, ENTRY)
-    desk.account.add_margin(BTC, 4.0)
+    desk = Desk("gmx_v1", side, size=0.00007)
+    desk.account.charge_interest(0.6535, BTC)
     free = desk.account.cross.balance
     assert desk.account.risk(BTC).equity == pytest.approx(4.35)
     desk.account.mark(BTC, ENTRY - side)
@@ -448,3 +447,21 @@ def test_a_top_up_to_what_must_be_kept_anyway_is_none() -> None:
     kinds = [event.kind for event in account.events]
     assert kinds.count("liquidation") == 1
     assert kinds.count("top_up") == 0
+
+
+@pytest.mark.parametrize("name", ["gmx_v1", "gmx_v2"])
+@SIDES
+def test_closing_most_of_a_position_does_not_leave_a_rest_that_is_liquidated(
+    name: str, side: int
+) -> None:
+    # the least that must remain is a fixed amount: the collateral stays, as it does on the venue
+    desk = Desk(name, side, size=0.01)
+    before = desk.account.position(BTC).pool.balance
+    shown = desk.account.preview(BTC, -side * 0.0099, ENTRY)
+    desk.account.fill(BTC, -side * 0.0099, ENTRY)
+    pool = desk.account.position(BTC).pool
+    fee = 0.0099 * ENTRY * (0.001 if name == "gmx_v1" else 0.0006)
+    assert pool.balance == pytest.approx(before - fee)
+    assert shown.equity == pytest.approx(pool.equity())
+    desk.bar(-1, -1, -1)
+    assert [e for e in desk.account.events if e.kind == "liquidation"] == []
