@@ -13,7 +13,7 @@ from test_cli import COMMAND
 from typer.testing import CliRunner
 
 from bt_margin.cli.app import app
-from bt_margin.cli.sweep import grids, sources
+from bt_margin.cli.sweep_points import grids, sources
 from bt_margin.errors import InputError
 
 STRATEGY = """

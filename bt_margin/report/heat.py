@@ -201,7 +201,8 @@ _STYLE = """
 .heat th{padding:3px 7px;border-bottom:0;color:var(--soft);font-weight:400;white-space:nowrap}
 .heat td.g{background:rgba(var(--gain-wash),var(--deep))}
 .heat td.l{background:rgba(var(--loss-wash),var(--deep))}
-.heat td.n{color:var(--soft)}.heat.bare td{padding:9px 0}.heat caption{font-weight:600;color:var(--ink)}
+.heat td.n{color:var(--soft)}.heat.bare td{padding:9px 0}
+.heat.bare td.n{padding:0;text-align:center}.heat caption{font-weight:600;color:var(--ink)}
 .maps{display:flex;flex-wrap:wrap;gap:18px 40px;align-items:flex-start}
 """
 
@@ -275,8 +276,18 @@ def _section(result: Sweep, value: str) -> str:
     tables = "".join(_table(each, reach) for each in every)
     return (
         f"<section id='{escape(value)}'><h2>{escape(SHOWN.get(value, value))}</h2>"
-        f"<div class='maps'>{tables}</div></section>"
+        f"<p class='note'>{escape(legend(every))}</p><div class='maps'>{tables}</div></section>"
     )
+
+
+def legend(every: list[Surface]) -> str:
+    """What the colours of some surfaces mean: the deepest is the number furthest from zero."""
+    known = np.concatenate([each.table.to_numpy(dtype=float).ravel() for each in every])
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return "No cell has a value."
+    low, high = (shown(every[0].value, value) for value in (known.min(), known.max()))
+    return f"From {low} to {high}; no colour is zero, {MISSING} no value. The numbers show under the pointer."
 
 
 def _table(surface: Surface, reach: float) -> str:
@@ -307,7 +318,7 @@ def _table(surface: Surface, reach: float) -> str:
 def _cell(surface: Surface, x: Any, value: float, reach: float, bare: bool) -> str:
     text = shown(surface.value, value)
     if not math.isfinite(value):
-        return f"<td class='n'>{'' if bare else text}</td>"
+        return f"<td class='n'>{MISSING if bare else text}</td>"
     kind = "l" if (value < 0) != (surface.value in _BAD) else "g"
     deep = 0.75 * math.sqrt(min(1.0, abs(value) / reach)) if reach else 0.0
     tip = escape(f"{surface.table.columns.name} {_label(x)}: {text}")

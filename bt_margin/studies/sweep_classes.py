@@ -8,6 +8,7 @@ from what was taken out; cloudpickle does the rest.
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import sys
 import sysconfig
@@ -18,14 +19,25 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-import cloudpickle
-
 from bt_margin.studies.belongings import _Keeper
+
+
+def _found(*names: str) -> Any:
+    """The first of these modules that there is."""
+    try:
+        return import_module(names[0])
+    except ModuleNotFoundError:
+        return import_module(names[1])
+
+
+#: What joblib pickles with: a package of its own, inside joblib until its version 1.5.
+cloudpickle = _found("cloudpickle", "joblib.externals.cloudpickle")
+_Base: Any = cloudpickle.Pickler
 
 _INSTALLED = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
-_HOUSE = f"{Path(__file__).resolve().parents[1]}/"
+_HOUSE = f"{Path(__file__).resolve().parents[1]}{os.sep}"
 #: What backtrader makes of a class's declarations, and what Python makes itself.
 _MADE = {
     "params", "packages", "frompackages", "lines", "linealias", "plotinfo", "plotlines", "alias", "aliased",
@@ -44,7 +56,7 @@ def dumped(thing: Any, strategy: type[Any], buffers: list[pickle.PickleBuffer]) 
     return file.getvalue()
 
 
-class _Pickler(cloudpickle.Pickler):
+class _Pickler(_Base):
     """cloudpickle, with an understanding of backtrader's classes."""
 
     def reducer_override(self, obj: Any) -> Any:

@@ -249,10 +249,11 @@ def _locked(place: Path) -> Iterator[None]:
                     f"wait for it, or remove {path} if there is none"
                 ) from None
             path.unlink(missing_ok=True)
-    with os.fdopen(handle, "w") as file:
-        file.write(str(os.getpid()))
     try:
-        yield
+        with os.fdopen(handle, "w") as file:
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
     finally:
         path.unlink(missing_ok=True)
 
@@ -260,6 +261,9 @@ def _locked(place: Path) -> Iterator[None]:
 def _alive(path: Path) -> bool:
     """Whether the process that wrote a lock is running on this machine."""
     try:
+        if os.name == "nt":  # a file that is open cannot be removed there, and signal 0 is Ctrl-C
+            path.unlink()
+            return False
         os.kill(int(path.read_text()), 0)
     except (OSError, ValueError, OverflowError) as error:
         return isinstance(error, PermissionError)
