@@ -240,6 +240,7 @@ class Slippage(Shock):
 class CrashAt(Shock):
     """A crash of the library over the history from ``at`` on, each coin by its own figures.
 
+    Symbols that are not traded yet, or no more, are left alone.
     ``crash`` its name or the crash itself; ``scale`` makes it deeper or shallower (2: the price falls to the
     square of what it fell to). ``like`` says for coins without figures whose they take, ``{"PEPE": "DOGE"}``;
     the others fall like the crash's middling coin.
@@ -259,14 +260,13 @@ class CrashAt(Shock):
         """The frames bent through the crash's levels (:mod:`bt_margin.studies.bend`)."""
         if not 0.0 < self.scale <= 10.0:
             raise InputError(message("scale of a crash", self.scale, "above 0, at most 10"))
-        _first(self, frames)
+        traded = _first(self, frames)
         at, like, which = moment_of(self.at, "at"), dict(self.like or {}), self.found
-        return {
-            symbol: bent(
-                frame, which.fall(like.get(coin_of(symbol), coin_of(symbol))), at, self.scale
-            )
-            for symbol, frame in frames.items()
-        }
+        out = dict(frames)
+        for symbol in traded:
+            coin = coin_of(symbol)
+            out[symbol] = bent(frames[symbol], which.fall(like.get(coin, coin)), at, self.scale)
+        return out
 
 
 def coin_of(symbol: str) -> str:

@@ -135,6 +135,13 @@ def test_a_crash_takes_each_coin_by_its_own_figures_or_another_coins() -> None:
         assert window.min() == pytest.approx(depth * opened, rel=1e-12)
 
 
+def test_a_symbol_that_comes_later_has_not_seen_the_crash() -> None:
+    late = {BTC: MARKET[BTC], ETH: MARKET[ETH].iloc[300:]}
+    out = CrashAt("2025-10-10", MARKET[BTC].index[100]).on_market(late)
+    assert out[ETH] is late[ETH]
+    assert out[BTC]["low"].min() < 0.84 * MARKET[BTC]["open"].iloc[100]
+
+
 def test_shocks_compose_in_their_order_and_the_frames_stay_valid() -> None:
     shocks: list[Shock] = [
         CrashAt("2020-03-12", MARKET[BTC].index[50]),
@@ -380,3 +387,20 @@ def test_shocks_as_texts(text: str, shock: Shock) -> None:
 def test_texts_that_are_no_shocks(text: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
         shock_of(text)
+
+
+def test_collateral_that_loses_its_worth_takes_the_position_it_backs() -> None:
+    class OnEther(bt.Strategy):
+        def next(self) -> None:
+            if len(self) == 1:
+                self.buy(self.getdatabyname(ETH), size=100.0)
+
+    market = {BTC: frame([50_000.0] * 24), ETH: frame([100.0] * 24)}
+    rules = venue("bybit").standing_for([BTC, ETH])
+    account = {"venue": rules, "cash": 10.0, "collateral": {"BTC": 0.03}, "leverage": 10.0}
+    depeg = Depeg(-0.97, "2025-01-01T10:00", 6.0, "BTC")
+    calm, fell = (ran(market, OnEther, shocks, **account) for shocks in ([], [depeg]))
+    assert not (calm.events["kind"] == "liquidation").any()
+    gone = fell.events[fell.events["kind"] == "liquidation"]
+    assert set(gone["symbol"]) == {ETH}
+    assert gone["time"].dt.hour.min() == 10
