@@ -2,8 +2,10 @@
 
 Two runs hold *the same exposure* when, symbol by symbol, signed notional over equity agrees. An **episode**
 opens in the bar in which an event made the exposures differ and closes in the bar in which they agree again;
-flat and flat agree. Between episodes both runs hold the same share of a different equity: a **stretch** of
-compounding on a different base. With D = equity(other) − equity(first) at the bar closes,
+flat and flat agree. An episode of orders that merely were of another size ends early when one run alone is
+liquidated: from then on that is the cause. Between episodes both runs hold the same share of a different
+equity: a **stretch** of compounding on a different base. With D = equity(other) − equity(first) at the bar
+closes,
 
     worth of a piece = D at its last bar − D before its first bar,      Σ worths = final D
 
@@ -28,6 +30,9 @@ from bt_margin.studies.pieces import CAUSES, Cause, Divergence, Episode, Stretch
 
 #: Exposures closer than this share of the larger one agree: rounding to lots and fees is no parting.
 TOLERANCE = 0.002
+#: Kinds of episodes that no verdict of an account opened. A liquidation in one run alone ends them and opens
+#: the next: orders a hundredth apart are not why one run was sold out and the other was not.
+UNJUDGED = ("different base", "different size")
 
 Floats = NDArray[np.float64]
 
@@ -143,10 +148,23 @@ def _pieces(first: Track, other: Track, told_by: Storyteller) -> Iterator[Episod
         if begin > start:
             yield gap.stretch(start, begin - 1)
         cause = told_by(first, other, since, begin, end)
+        fell = _fell_later(cause, forced, begin, end)
+        if fell is not None:  # the sizes are answerable for what happened until then
+            cause = told_by(first, other, since, begin, fell - 1)
+            yield gap.episode(begin, fell - 1, cause, False)
+            begin, cause = fell, told_by(first, other, fell - 1, fell, end)
         yield gap.episode(begin, end, cause, bool(parted[end]))
         start, since = end + 1, end
     if start < bars:
         yield gap.stretch(start, bars - 1)
+
+
+def _fell_later(cause: Cause, forced: NDArray[np.bool_], begin: int, end: int) -> int | None:
+    """The bar of the first one-sided liquidation after an episode that no verdict opened, if there is one."""
+    if cause.kind not in UNJUDGED:
+        return None
+    later = np.flatnonzero(forced[begin + 1 : end + 1])
+    return begin + 1 + int(later[0]) if len(later) else None
 
 
 def _spans(parted: NDArray[np.bool_], forced: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

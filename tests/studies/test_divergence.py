@@ -76,6 +76,25 @@ def test_fixed_sizes_on_different_equities_part_until_both_are_flat() -> None:
     assert not found[1].ongoing
 
 
+def test_a_liquidation_ends_an_episode_of_sizes_and_answers_for_what_follows() -> None:
+    """Fees of two venues move the exposures apart a little; the loss of the position is not their doing."""
+    fallen = event(9, 2, "liquidation", symbol=BTC, size=-2.0, mark=60.0, price=60.0)
+    dear = make_track(
+        "dear", [98, 88, 0, 0], {BTC: [2.04, 2.04, 0, 0]}, flows={"fees": [-2, 0, 0, 0]},
+        events=[event(3, 0, "fill", symbol=BTC, size=2.001), fallen],
+    )  # fmt: skip
+    cheap = make_track(
+        "cheap", [100, 90, 60, 80], {BTC: [2.0, 2.0, 2.0, 2.0]},
+        events=[event(3, 0, "fill", symbol=BTC, size=2.0)],
+    )  # fmt: skip
+    found = diverge(dear, [cheap], tell)
+    assert [piece.kind for piece in found.episodes] == ["different size", "liquidation"]
+    sizes, lost = found.episodes
+    assert (sizes.opened.hour, sizes.closed.hour, sizes.ongoing, sizes.worth) == (0, 1, False, 2.0)
+    assert (lost.opened.hour, lost.run, lost.event, lost.ongoing) == (2, "dear", 9, True)
+    assert (lost.worth, lost.liquidations) == (78.0, 1)
+
+
 def test_lot_rounding_is_no_parting_but_flat_against_anything_is() -> None:
     cross = make_track("cross", [100, 100], {BTC: [0.500, 0.0]})
     near = make_track("isolated", [100, 100], {BTC: [0.508, 0.0]}, slack={BTC: [0.01, 0.01]})
