@@ -68,7 +68,7 @@ V1_APPROXIMATIONS: tuple[str, ...] = (
     "counts what is unpaid since then, so it liquidates at the same moment, and only the collateral shown "
     "in between is lower.",
     "The opening fee is paid beside the collateral, which then is what it is on the venue after that fee.",
-    "Closing a part gives its share of the collateral back (nothing where the rest would then be liquidated); "
+    "Closing a part gives its share of the collateral back (nothing where that would end the rest); "
     "the venue gives back what the trader asks for: liquidates too early where that is less.",
     "Profits and returned collateral are money; the venue pays longs in the index token at its price "
     "then: no difference if it is sold at once, but for the swap fee (too cheap).",
@@ -154,7 +154,7 @@ V2_APPROXIMATIONS: tuple[str, ...] = (
     "Price impact, when asked for, is charged whole at the opening, from the free money, and a positive "
     "one is no credit (too dear).",
     "The opening fee is paid beside the collateral, which then is what it is on the venue after that fee.",
-    "Closing a part gives its share of the collateral back (nothing where the rest would then be liquidated); "
+    "Closing a part gives its share of the collateral back (nothing where that would end the rest); "
     "the venue gives back what the trader asks for: liquidates too early where that is less.",
 )
 V2_ABSENT: tuple[str, ...] = (
