@@ -185,9 +185,12 @@ class _Rounds:
                 max_nbytes=None,
                 return_as="generator_unordered" if streams else "list",
             )
-        size = len(cells) if streams else SLICE * workers
-        for start in range(0, len(cells), size):
-            yield from pool(self._tasks(cells[start : start + size], handed))
+        if streams:
+            yield from pool(self._tasks(cells, handed))
+            return
+        with pool:  # one pool for all slices
+            for start in range(0, len(cells), SLICE * workers):
+                yield from pool(self._tasks(cells[start : start + SLICE * workers], handed))
 
     def _tasks(self, cells: Sequence[Cell], handed: list[int]) -> Iterator[Any]:
         """What the pool asks for, noting what it got."""
