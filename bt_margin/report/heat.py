@@ -178,7 +178,7 @@ def _blocks(
     gap = max(1, count - len(first) - len(last))
     yield Text(f"{'':>{side}} {first}{' ' * gap}{last}", style="dim")
     low, high = (shown(surface.value, v) for v in scale)
-    yield Text(f"{'':>{side}} {signs[0]} {low} to {signs[-1]} {high}, {none} no value", style="dim")
+    yield Text(f"{signs[0]} {low} to {signs[-1]} {high}, {none} no value", style="dim")
 
 
 def _ink(name: str, value: float) -> str:
