@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -174,13 +175,16 @@ def _table_beside(o: Position, p: Position, made: Plan) -> TierTable:
 
 
 def falls_short(account: AccountView, p: Position, made: Plan, price: float) -> Refusal | None:
-    """Whether adding to an isolated position would leave it in breach, and is refused for that.
+    """Whether adding to an isolated position would leave it short of the venue's own least initial margin.
 
-    Margin for the added part is not enough where a fill collects what the requirement had left out till then.
+    Margin for the added part is not enough where the position has lost, or where a fill collects what the
+    requirement had left out till then. The leverage chosen plays no part in it.
     """
     if p.plain or not made.opened or made.closed or p.margin_mode != "isolated" or not p.size:
         return None
     equity, need = _standing(account, p, made, price)
+    least = p.held(made.size, made.entry)._replace(leverage=math.inf)
+    need = max(need, p.rule.initial(least, p.mark or price))
     return Refusal("margin", need, equity) if equity < need * (1.0 - DUST) else None
 
 
