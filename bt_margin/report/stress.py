@@ -123,7 +123,10 @@ def _section(name: str, title: str, figure: str, rows: words.Rows) -> str:
 
 def _table(rows: Sequence[Sequence[str]], caption: str) -> str:
     """Rows of text as a table: the first row heads the columns, the first cell of each its line."""
-    head = "".join(f"<th scope='col'>{_words(cell)}</th>" for cell in rows[0])
+    head = "".join(
+        f"<th scope='col'{' class=right' * bool(place)}>{_words(cell)}</th>"
+        for place, cell in enumerate(rows[0])
+    )
     body = "".join(
         f"<tr><th scope='row'>{_words(row[0])}</th>"
         + "".join(f"<td class='right'>{_words(cell)}</td>" for cell in row[1:])

@@ -10,6 +10,7 @@ import numpy as np
 
 from bt_margin.report.numbers import money
 from bt_margin.report.picture import safe, ticks
+from bt_margin.report.series import DASHES
 from bt_margin.report.stress_words import share
 
 if TYPE_CHECKING:
@@ -101,7 +102,10 @@ def horizons(found: Stress) -> str:
             for d, v in zip(own["days"], own["value"], strict=True)
         ]
         line = " ".join(f"{x:.1f},{area.y(v):.1f}" for x, v in points)
-        parts.append(f"<g class='{_tone(number)}'><polyline class='line' points='{line}'/>")
+        dashes = DASHES[number % len(DASHES)]
+        parts.append(
+            f"<g class='{_tone(number)}'><polyline class='line' stroke-dasharray='{dashes}' points='{line}'/>"
+        )
         for (x, value), low, high in zip(points, own["low"], own["high"], strict=True):
             parts.append(
                 f"<line class='bar' x1='{x:.1f}' x2='{x:.1f}' y1='{area.y(low):.1f}' "

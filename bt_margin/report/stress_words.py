@@ -65,10 +65,11 @@ def _paths(found: Stress) -> Iterator[str]:
         rest = f"; on {share(ties)} they ended alike" if ties else ""
         yield f"More was left under {_listed(parts)}{rest}."
     level = _by(found.equity, "statistic", "scenario")
-    ends = [
-        f"{money(level['median', n]['value'], found.currency)} under {n}" for n in found.scenarios
+    ends = [money(level["median", name]["value"], found.currency) for name in found.scenarios]
+    told = [
+        f"{end} {found.currency} under {n}" for end, n in zip(ends, found.scenarios, strict=True)
     ]
-    yield f"The median path ended with {_listed(ends)} {found.currency}."
+    yield f"The median path ended with {_listed(told)}."
 
 
 def _crashes(found: Stress) -> Iterator[str]:

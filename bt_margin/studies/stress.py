@@ -26,7 +26,7 @@ from bt_margin.studies.run import as_frames, complete
 from bt_margin.studies.shock_texts import shock_of
 from bt_margin.studies.shocks import Shock, shocked, under
 from bt_margin.studies.stress_points import points
-from bt_margin.studies.stressed import Stress
+from bt_margin.studies.stressed import TIE, Stress
 
 Progress = Callable[[str, float], None]
 PATHS = 100
@@ -118,6 +118,8 @@ def _scenarios(
 ) -> dict[str, dict[str, Any]]:
     """The scenarios by name, every broker keyword in each. :raises InputError: series of the history."""
     chosen = {name: {**broker, **own} for name, own in _named(given, broker).items()}
+    if TIE in chosen:
+        raise InputError(f"a scenario cannot be called {TIE!r}: so are paths that end alike")
     for keywords in chosen.values():
         for word in _OF_HISTORY:
             if keywords.get(word) is not None:

@@ -311,6 +311,7 @@ def test_names_that_steer_a_page_are_text() -> None:
         ({"params": {"exposuer": 1.0}}, "exposure"),
         ({"strategy": Hold.__name__}, "a subclass of backtrader.Strategy"),
         ({"workers": 0}, "workers"),
+        ({"scenarios": {"tie": {"margin_mode": "cross"}}}, "cannot be called 'tie'"),
         ({"detail": {BTC: MARKET[BTC]}}, "detail= belongs to the history"),
         ({"scenarios": {"x": {"mark": {BTC: MARKET[BTC]["close"]}}}}, "mark= belongs"),
         ({"length": "2D", "shocks": [Gap(-0.1, MARKET[BTC].index[400])]}, "on the paths: Gap"),
@@ -319,3 +320,14 @@ def test_names_that_steer_a_page_are_text() -> None:
 def test_what_cannot_be_meant_is_refused_before_anything_runs(changes: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
         stressed(**changes)
+
+
+# -- clusters ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_cluster_finds_the_same() -> None:
+    pytest.importorskip("distributed", reason="dask is not installed")
+    again = stressed(shocks=[Slippage(0.001)], paths=6, workers=2, backend="dask")
+    pd.testing.assert_frame_equal(again.runs, FOUND.runs)
+    pd.testing.assert_frame_equal(again.fan, FOUND.fan)
