@@ -73,6 +73,24 @@ def test_a_contract_settled_in_its_coin() -> None:
     assert position["balance"] == pytest.approx(0.05)
 
 
+def test_money_and_sizes_have_their_units() -> None:
+    """10,000 of an inverse contract are coins; without the unit they pass for dollars."""
+    shown = call("BTC/USD:BTC", "--venue", "bybit", *SEED)
+    assert shown.exit_code == 0, shown.output
+    assert "10,000.0000 BTC" in shown.stdout
+    assert "650,000,000.00 contracts" in shown.stdout
+
+
+def test_a_position_that_would_not_stand_is_said_to() -> None:
+    """Ten thousand coins ends above 2x, with a requirement beyond its margin."""
+    dead = call("BTC/USD:BTC", "--venue", "binancecoinm", *SEED).stdout
+    assert "liquidated at once" in dead
+    large = call("BTC/USDT:USDT", "--venue", "binance", "--notional", "2e7", "--entry", "65000",
+                 "--leverage", "50").stdout  # fmt: skip
+    assert "not to be opened at 50×, the venue allows 25× of this value" in " ".join(large.split())
+    assert "at once" not in call("BTC/USDT:USDT", *SEED).stdout
+
+
 def test_several_positions_on_one_wallet_of_another_venue() -> None:
     words = ["--venue", "okx", "--mode", "cross", "--wallet", "5000", "--json"]
     words += [

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from bt_margin.venues.spec import Venue
 
 POSITION = "One of several: symbol,long|short,size,entry[,mark]; may be repeated."
+SIZE = "Contracts: coins on most linear ones, 0.01 coin and the like on OKX, quote units on inverse ones."
+NOTIONAL = (
+    "Value, instead of --size, in the currency of settlement (the coin of an inverse contract)."
+)
 AMOUNT = "Maintenance amount (deduction) of --mmr."
 
 
 def calc(
     symbol: Annotated[str | None, typer.Argument(help="The symbol, e.g. BTC/USDT:USDT.")] = None,
     side: Annotated[str, typer.Option(help="long or short.")] = "long",
-    size: Annotated[
-        float | None, typer.Option(parser=shell.number, help="Contracts (coins on linear ones).")
-    ] = None,
-    notional: Annotated[
-        float | None, typer.Option(parser=shell.number, help="Value, instead of --size.")
-    ] = None,
+    size: Annotated[float | None, typer.Option(parser=shell.number, help=SIZE)] = None,
+    notional: Annotated[float | None, typer.Option(parser=shell.number, help=NOTIONAL)] = None,
     entry: Annotated[float | None, typer.Option(parser=shell.number, help="Entry price.")] = None,
     mark: Annotated[
         float | None, typer.Option(parser=shell.number, help="Mark price; default: the entry.")
@@ -162,7 +162,7 @@ LINES = (
     ("liquidation price", "liquidation_price", "price"),
     ("distance to it", "distance", "percent"),
     ("bankruptcy price", "bankruptcy_price", "price"),
-    ("size", "size", "price"),
+    ("size", "size", "contracts"),
     ("value", "notional", "money"),
     ("backed by", "balance", "money"),
     ("initial margin", "initial_margin", "money"),
@@ -171,7 +171,7 @@ LINES = (
     ("deduction", "deduction", "money"),
     ("unrealised", "unrealised", "money"),
     ("margin ratio", "margin_ratio", "percent"),
-    ("affordable size", "affordable_size", "price"),
+    ("affordable size", "affordable_size", "contracts"),
     ("max leverage here", "max_leverage", "times"),
 )
 
@@ -182,8 +182,20 @@ def _shown(answer: Answer, name: str, kind: str) -> str:
 
     value = answer.to_dict()[name]
     if kind == "money":
-        return numbers.money(value, answer.currency)
+        return f"{numbers.money(value, answer.currency)} {answer.currency}"
+    if kind == "contracts":
+        return f"{numbers.price(value)} contracts"
     return str(getattr(numbers, kind)(value))
+
+
+def _doubt(answer: Answer) -> str:
+    """Why a venue would not let this position stand; "" where it would."""
+    who, most = f"{answer.side} {answer.symbol}", answer.max_leverage
+    if answer.margin_ratio >= 1.0:
+        return f"{who}: liquidated at once, its equity does not exceed the maintenance margin"
+    if most is not None and answer.leverage > most * (1.0 + 1e-9):
+        return f"{who}: not to be opened at {answer.leverage:g}×, the venue allows {most:g}× of this value"
+    return ""
 
 
 def _print(answers: list[Answer], rules: Venue, as_json: bool, quiet: bool) -> None:
@@ -205,5 +217,7 @@ def _print(answers: list[Answer], rules: Venue, as_json: bool, quiet: bool) -> N
     first = answers[0]
     console.print(f"{rules.title}, {first.margin_mode}, {first.leverage:g}×", markup=False)
     layout.show_numbers(console, rows)
+    for text in filter(None, map(_doubt, answers)):
+        console.print(text, style="yellow", markup=False)
     for text in dict.fromkeys(a.tiers for a in answers if a.tiers):
         console.print(f"tiers: {text}", style="dim", markup=False)
