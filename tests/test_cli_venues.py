@@ -64,6 +64,20 @@ def test_a_venue_tells_every_fact_with_its_source_and_its_fidelity(name: str) ->
         assert " ".join(text.split()) in shown
 
 
+@pytest.mark.parametrize("name", ["aave_v3", "gmx_v1", "krakenspot"])
+def test_a_venue_without_funding_says_so(name: str) -> None:
+    told = call(name).stdout
+    assert "funding: none" in told
+    assert "paid at the stamp" not in told
+    assert json.loads(call(name, "--json").stdout)["funding_hours"] is None
+
+
+def test_what_liquidates_is_told_of_every_venue_that_wants_no_numbers() -> None:
+    rows = {row["name"]: row for row in rulebook.listed() if "wants" not in row}
+    assert [name for name, row in rows.items() if not row["trigger"]] == []
+    assert rows["krakenspot"]["trigger"] == "margin level at about 40 %"
+
+
 def test_dates_of_rules_are_named() -> None:
     told = rulebook.described("bybit")
     assert "2025-09-02" in told["dates"]

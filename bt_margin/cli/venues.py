@@ -85,7 +85,7 @@ def _print_list(console: Console, rows: list[dict[str, Any]]) -> None:
                 row["title"],
                 ", ".join(f"{number} {kind}" for kind, number in row["kinds"].items()),
                 modes,
-                f"{row['funding_hours']:g} h",
+                "none" if row["funding_hours"] is None else f"{row['funding_hours']:g} h",
                 ", ".join(row["dates"][-2:]) or "–",
                 row["trigger"] or "see its facts",
             ]
@@ -149,20 +149,27 @@ def _headlines(told: dict[str, Any]) -> list[str]:
     """Contracts, modes, funding and dates, a line each."""
     kinds = ", ".join(f"{number} {kind}" for kind, number in told["kinds"].items()) or "any symbol"
     scope = "one for the whole account" if told["mode_scope"] == "account" else "one per symbol"
-    funding = told["funding"]
-    paid = "accrues" if funding["accrues"] else "paid at the stamp"
-    payer = "the free wallet first" if funding["payer"] == "wallet" else "the position's own pool"
     lines = [
         f"contracts: {kinds}, settled in {told['currency']} where the symbol says nothing else",
         f"margin: {' and '.join(told['modes'])}, {scope}"
         + ("; both sides of a symbol at once (hedge mode)" if told["hedge"] else ""),
-        f"funding: every {told['funding_hours']:g} h, {paid}, from {payer}",
+        f"funding: {_funding(told)}",
     ]
     if told["trigger"]:
         lines.append(f"liquidates when: {told['trigger']}")
     if told["dates"]:
         lines.append(f"rules and fees change on: {', '.join(told['dates'])}")
     return lines
+
+
+def _funding(told: dict[str, Any]) -> str:
+    """How often funding is paid, how, and from which money."""
+    rule = told["funding"]
+    if rule["payer"] == "nobody":
+        return "none; rates in the data are not charged"
+    paid = "accrues" if rule["accrues"] else "paid at the stamp"
+    payer = "the free wallet first" if rule["payer"] == "wallet" else "the position's own pool"
+    return f"every {told['funding_hours']:g} h, {paid}, from {payer}"
 
 
 def _print_options(console: Console, options: dict[str, Any]) -> None:

@@ -15,7 +15,13 @@ from bt_margin.venues.spec import Venue
 __all__ = ["dates", "described", "listed", "options_of"]
 
 _HOUR = 3_600_000
-_TRIGGERS = ("trigger", "liquidation threshold", "health factor", "margin level")
+#: Topics of facts that tell when a venue liquidates, and how their values are put.
+_TRIGGERS = {
+    "trigger": "{}",
+    "liquidation threshold": "{}",
+    "health factor": "{}",
+    "margin liquidation level": "margin level at {}",
+}
 
 
 def listed() -> list[dict[str, Any]]:
@@ -35,7 +41,7 @@ def listed() -> list[dict[str, Any]]:
 
 
 def summary(rules: Venue) -> dict[str, Any]:
-    """The few words that tell venues apart."""
+    """The few words that tell venues apart; ``funding_hours`` is None where the venue has no funding."""
     kinds = Counter(rules.contract(symbol).kind for symbol in rules.schedules)
     return {
         "name": rules.name,
@@ -45,7 +51,9 @@ def summary(rules: Venue) -> dict[str, Any]:
         "kinds": {kind: kinds[kind] for kind in ("linear", "inverse") if kinds[kind]},
         "modes": list(rules.modes),
         "hedge": rules.hedge,
-        "funding_hours": rules.funding_interval / _HOUR,
+        "funding_hours": None
+        if rules.funding.payer == "nobody"
+        else rules.funding_interval / _HOUR,
         "trigger": trigger(rules),
         "dates": dates(rules),
     }
@@ -94,8 +102,8 @@ def described(name: str, options: Mapping[str, object] | None = None) -> dict[st
 
 def trigger(rules: Venue) -> str:
     """When the venue liquidates, in the words of its facts."""
-    for topic in _TRIGGERS:
-        found = [f.value for f in rules.facts if f.topic.partition(",")[0] == topic]
+    for topic, put in _TRIGGERS.items():
+        found = [put.format(f.value) for f in rules.facts if f.topic.partition(",")[0] == topic]
         if found:
             return "; ".join(dict.fromkeys(found))
     return ""

@@ -25,7 +25,7 @@ V1_FACTS: tuple[Fact, ...] = (
     Fact("collateral of a short", "a stablecoin", f"{_VAULT}:increasePosition", "undated", "C"),
     Fact("average price", "price · S' / (S' + pnl), the plain average over the tokens",
          f"{_VAULT}:getNextAveragePrice", "undated", "C"),
-    Fact("trigger", "collateral + pnl < fees + liquidation fee, or · 50 < size",
+    Fact("trigger", "collateral + pnl < fees + liquidation fee, or < size / 50",
          f"{_UTILS}:validateLiquidation", "undated", "C"),
     Fact("checks at opening", "the same with losses only; size ≥ collateral",
          f"{_VAULT}:increasePosition", "undated", "C"),
