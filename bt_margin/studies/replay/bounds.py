@@ -1,0 +1,223 @@
+"""Which pools could breach within a bar of the kernel (:mod:`bt_margin.engine.bound`)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bt_margin.studies.replay.account import (
+    asked_of,
+    exposure,
+    gain,
+    maintenance_bound,
+    notional,
+    taker_rate,
+    worth,
+)
+from bt_margin.studies.replay.compile import compiled
+from bt_margin.studies.replay.layout import (
+    ALIVE,
+    ASKED,
+    CAPS,
+    CASH,
+    CLOSE,
+    CUTS,
+    ENTRY,
+    FIXED,
+    HIGH,
+    INVERSE,
+    ISOLATED,
+    LEVERAGE,
+    LOW,
+    M_OPENED,
+    MULTIPLIER,
+    N_EQUITY,
+    N_FEE,
+    N_HIGH,
+    N_LOW,
+    N_NEED,
+    N_SIZE,
+    OPEN,
+    ORDERS,
+    P_HIGH,
+    P_LOW,
+    P_MARK_HIGH,
+    P_MARK_LOW,
+    POSTED,
+    RATES,
+    S_EARLY,
+    S_MARK,
+    S_RATE,
+    SHARE,
+    SIZE,
+    SYMBOL,
+    TABLE,
+    Cell,
+    Floats,
+    Ints,
+    Rules,
+    State,
+    World,
+)
+
+
+class Pending(NamedTuple):
+    """What the orders of each symbol could do within the bar: sizes, prices, fees."""
+
+    size: Floats
+    high: Floats
+    low: Floats
+    fee: Floats
+
+
+@compiled
+def first_inner(w: World, s: int, t: int) -> int:
+    """The first settlement inside a symbol's bar (or the first of a later one)."""
+    stamp = w.places[1, s, t]
+    while stamp < w.places[1, s, t + 1] and w.stamps[S_EARLY, stamp]:
+        stamp += 1
+    return int(stamp)
+
+
+@compiled
+def pending(w: World, r: Rules, c: Cell, st: State, t: int) -> Pending:
+    """What the orders of each symbol could do within this bar."""
+    n = st.numbers
+    found = Pending(n[N_SIZE], n[N_HIGH], n[N_LOW], n[N_FEE])
+    found.size[:] = 0.0
+    found.fee[:] = 0.0
+    for q in range(st.counts[ORDERS]):
+        s = int(st.queue[q, SYMBOL])
+        if not w.places[0, s, t]:
+            continue
+        size, paid = abs(st.queue[q, ASKED]), st.queue[q, CLOSE]
+        high, low = max(w.prices[P_HIGH, s, t], paid), min(w.prices[P_LOW, s, t], paid)
+        share, fixed = c.slip[SHARE], c.slip[FIXED]
+        if share != 0.0 or fixed != 0.0:
+            high, low = high * (1.0 + share) + fixed, low * (1.0 - share) - fixed
+        fee = abs(
+            notional(r.sym[s, INVERSE], size, r.sym[s, MULTIPLIER], high) * taker_rate(r, st, s)
+        )
+        if found.size[s] == 0.0:
+            found.high[s], found.low[s] = high, low
+        found.high[s], found.low[s] = max(high, found.high[s]), min(low, found.low[s])
+        found.size[s] += size
+        found.fee[s] += fee
+    return found
+
+
+@compiled
+def bound_of(r: Rules, st: State, s: int, low: float, high: float) -> float:
+    """What equity at notional ``low`` must exceed so that no notional up to ``high`` is in breach."""
+    k = int(st.held[s, TABLE])
+    first, last = r.tables[0, k], r.tables[0, k + 1]
+    return maintenance_bound(
+        r.tiers[CAPS], r.tiers[RATES], r.tiers[CUTS], first, last, r.tables[1, k], low, high
+    )
+
+
+@compiled
+def worst(r: Rules, c: Cell, st: State, equity: Floats, need: Floats) -> None:
+    """Equity and requirement of every pool with every mark at its worst for it at once."""
+    equity[0] = st.money[CASH]
+    for k in range(st.counts[OPEN]):
+        s = st.marks[M_OPENED, k]
+        h, inverse, mult = st.held, r.sym[s, INVERSE], r.sym[s, MULTIPLIER]
+        pool = s + 1 if r.sym[s, ISOLATED] else 0
+        if pool:
+            equity[pool] = h[s, POSTED]
+        corner = h[s, LOW] if h[s, SIZE] > 0.0 else h[s, HIGH]
+        other = h[s, HIGH] if h[s, SIZE] > 0.0 else h[s, LOW]
+        equity[pool] += gain(inverse, h[s, SIZE], mult, h[s, ENTRY], corner)
+        low = exposure(inverse, h[s, SIZE], mult, corner)
+        need[pool] += bound_of(r, st, s, low, exposure(inverse, h[s, SIZE], mult, other))
+
+
+@compiled
+def reach(
+    w: World, r: Rules, st: State, s: int, t: int, size: float, high: float, low: float
+) -> tuple[float, float, float, float]:
+    """Most orders of a size can lose in the bar, most they can demand, most and least they can post."""
+    high = max(high, max(w.prices[P_HIGH, s, t], w.prices[P_MARK_HIGH, s, t]))
+    low = min(low, min(w.prices[P_LOW, s, t], w.prices[P_MARK_LOW, s, t]))
+    inverse, mult, leverage = r.sym[s, INVERSE], r.sym[s, MULTIPLIER], st.held[s, LEVERAGE]
+    drift = size * mult * (worth(inverse, high) - worth(inverse, low))
+    one, other = notional(inverse, size, mult, high), notional(inverse, size, mult, low)
+    held = max(
+        exposure(inverse, st.held[s, SIZE], mult, high),
+        exposure(inverse, st.held[s, SIZE], mult, low),
+    )
+    need = asked_of(r, st, s, held + max(one, other))
+    return drift, need, max(one, other) / leverage, min(one, other) / leverage
+
+
+@compiled
+def add_orders(
+    w: World, r: Rules, c: Cell, st: State, t: int, orders: Pending, equity: Floats, need: Floats,
+    risky: Ints,
+) -> None:  # fmt: skip
+    """Count what pending orders could add to the bounds; pools that a reversal leaves too thin are risky."""
+    for s in range(len(st.held)):
+        size = orders.size[s]
+        if size == 0.0:
+            continue
+        drift, more, posted, least = reach(w, r, st, s, t, size, orders.high[s], orders.low[s])
+        pool, held = s + 1 if r.sym[s, ISOLATED] else 0, abs(st.held[s, SIZE])
+        if pool:
+            if held > 0.0 and size > held:
+                new = size - held
+                lost, _, most, own = reach(w, r, st, s, t, new, orders.high[s], orders.low[s])
+                value = most * st.held[s, LEVERAGE]
+                if not own - lost - orders.fee[s] > asked_of(r, st, s, value):
+                    risky[pool] = 1
+            equity[0] -= posted + orders.fee[s]
+            if not st.held[s, ALIVE]:
+                equity[pool] = least
+        equity[pool] -= drift + orders.fee[s]
+        need[pool] += more
+        if stamps_inside(w, s, t):
+            risky[pool] = 1
+
+
+@compiled
+def stamps_inside(w: World, s: int, t: int) -> bool:
+    """Whether funding is settled inside a symbol's bar."""
+    return bool(first_inner(w, s, t) < w.places[1, s, t + 1])
+
+
+@compiled
+def inner_cost(w: World, r: Rules, st: State, s: int, t: int) -> float:
+    """Most the settlements inside the bar can take from a position."""
+    inverse, mult, size = r.sym[s, INVERSE], r.sym[s, MULTIPLIER], st.held[s, SIZE]
+    value = max(
+        exposure(inverse, size, mult, w.prices[P_MARK_HIGH, s, t]),
+        exposure(inverse, size, mult, w.prices[P_MARK_LOW, s, t]),
+    )
+    cost = 0.0
+    for stamp in range(first_inner(w, s, t), w.places[1, s, t + 1]):
+        at, own = value, w.stamps[S_MARK, stamp]
+        if own == own:
+            at = max(value, exposure(inverse, size, mult, own))
+        cost += abs(w.stamps[S_RATE, stamp]) * at
+    return cost
+
+
+@compiled
+def risky_pools(w: World, r: Rules, c: Cell, st: State, t: int, reading: Ints, risky: Ints) -> bool:
+    """Mark the pools that must be walked through this bar; whether there is one."""
+    symbols, any_risky = len(st.held), False
+    equity, need = st.numbers[N_EQUITY], st.numbers[N_NEED]
+    equity[:] = 0.0
+    need[:] = 0.0
+    worst(r, c, st, equity, need)
+    orders = pending(w, r, c, st, t)
+    add_orders(w, r, c, st, t, orders, equity, need, risky)
+    for s in range(symbols):
+        if reading[s] and st.held[s, ALIVE] and stamps_inside(w, s, t):
+            equity[s + 1 if r.sym[s, ISOLATED] else 0] -= inner_cost(w, r, st, s, t)
+    for s in range(symbols):
+        if st.held[s, ALIVE] or orders.size[s] != 0.0:
+            pool = s + 1 if r.sym[s, ISOLATED] else 0
+            if equity[pool] <= need[pool]:
+                risky[pool] = 1
+            any_risky = any_risky or risky[pool] != 0
+    return any_risky

@@ -1,0 +1,134 @@
+"""One cell from its first bar to its last: stretches of calm bars, and single bars between them."""
+
+from __future__ import annotations
+
+from bt_margin.studies.replay.account import equity_of
+from bt_margin.studies.replay.bar import due_early, step
+from bt_margin.studies.replay.compile import compiled, entry
+from bt_margin.studies.replay.layout import (
+    BAR,
+    CASH,
+    CHANGE,
+    DEPOSITED,
+    DONE,
+    FIRST_TABLE,
+    FUNDED,
+    HELD_BARS,
+    INTENT,
+    LEVERAGE,
+    M_OPENED,
+    OPEN,
+    ORDERS,
+    RECORDING,
+    S_EARLY,
+    SETTLED,
+    START_LEVERAGE,
+    STATUS,
+    STEPS,
+    SURPRISE,
+    SURPRISED,
+    T_BAR,
+    TABLE,
+    Cell,
+    Floats,
+    Rules,
+    State,
+    World,
+)
+from bt_margin.studies.replay.scan import calm, next_due, set_guards
+from bt_margin.studies.replay.sending import send
+
+
+@compiled
+def begin(r: Rules, c: Cell, st: State, recording: int) -> None:
+    """An account as it is before its first bar."""
+    st.held[:] = 0.0
+    st.money[:] = 0.0
+    st.counts[:] = 0
+    st.money[CASH] = st.money[DEPOSITED] = c.cash
+    st.counts[RECORDING] = recording
+    st.counts[SURPRISE] = -1
+    for s in range(len(st.held)):
+        st.held[s, LEVERAGE] = r.sym[s, START_LEVERAGE]
+        st.held[s, TABLE] = r.sym[s, FIRST_TABLE]
+
+
+@compiled
+def only_early(w: World, st: State, t: int) -> bool:
+    """Whether all settlements of open positions in a bar are due at its open."""
+    for k in range(st.counts[OPEN]):
+        s = st.marks[M_OPENED, k]
+        for stamp in range(w.places[1, s, t], w.places[1, s, t + 1]):
+            if not w.stamps[S_EARLY, stamp]:
+                return False
+    return True
+
+
+@compiled
+def until(w: World, r: Rules, st: State, t: int) -> int:
+    """Before which bar nothing is sent and no table changes."""
+    end, bars = len(w.start), w.tape.shape[1]
+    if st.counts[INTENT] < bars:
+        end = min(end, int(w.tape[T_BAR, st.counts[INTENT]]) + 1)
+    if st.counts[CHANGE] < r.changes.shape[1]:
+        end = min(end, r.changes[0, st.counts[CHANGE]])
+    return end
+
+
+@compiled
+def quiet(w: World, r: Rules, c: Cell, st: State, t: int, equity: Floats) -> int:
+    """As far from ``t`` as nothing can happen; settlements at the open of a bar are paid on the way."""
+    end = until(w, r, st, t)
+    if st.counts[OPEN] == 0:
+        equity[t:end] = st.money[CASH]
+        return end
+    while t < end:
+        due = next_due(w, st, t, end) if r.flags[FUNDED] else end
+        if due == t:
+            if st.counts[SETTLED] != t + 1:
+                if not only_early(w, st, t):
+                    return t
+                st.counts[BAR] = t
+                due_early(w, r, c, st, t)
+            due = next_due(w, st, t + 1, end)
+        if not set_guards(r, c, st):
+            return t
+        reached = calm(w, r, c, st, t, due, equity)
+        st.counts[HELD_BARS] += reached - t
+        if reached == t:
+            return t
+        t = reached
+    return t
+
+
+@compiled
+def asks_at(w: World, st: State, t: int) -> bool:
+    """Whether the tape asks for something at the close of a bar."""
+    return st.counts[INTENT] < w.tape.shape[1] and int(w.tape[T_BAR, st.counts[INTENT]]) == t
+
+
+@entry
+def play(
+    w: World, r: Rules, c: Cell, st: State, twin: State, equity: Floats, recording: int
+) -> int:
+    """The whole history of one account; equity at the close of every bar. Returns its status."""
+    begin(r, c, st, recording)
+    t, bars = 0, len(w.start)
+    while t < bars and st.counts[STATUS] == DONE:
+        if st.counts[ORDERS] == 0:
+            before, t = t, quiet(w, r, c, st, t, equity)
+            if t > before and asks_at(w, st, t - 1):
+                equity[t - 1] = equity_of(r, c, st)  # to the last bit, because sizes are made of it
+                send(w, r, st, t - 1, equity)
+            if t >= bars:
+                break
+        step(w, r, c, st, twin, t)
+        st.counts[STEPS] += 1
+        st.counts[HELD_BARS] += st.counts[OPEN] > 0
+        equity[t] = equity_of(r, c, st)
+        if c.obedient and st.counts[SURPRISE] >= 0:
+            st.counts[STATUS] = SURPRISED
+        else:
+            send(w, r, st, t, equity)
+        t += 1
+    return int(st.counts[STATUS])

@@ -1,0 +1,184 @@
+"""What the kernel reads and writes, as flat arrays: the market, the rules of an account, its state.
+
+``World`` is shared by all cells, ``Rules`` by all cells under the same venue and settings, ``Cell`` is one
+account's own settings, ``State`` what it holds. Money is in the one settlement currency, prices are as in
+the market, time is UTC milliseconds; symbols are numbered in the order of the feeds, bars from 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[Any]
+Ints = NDArray[Any]
+
+# -- columns of State.held, one row per symbol ---------------------------------------------------
+SIZE, ENTRY, MARK, LOW, HIGH, LEVERAGE, POSTED, CALLED, TABLE, ALIVE = range(10)
+HELD_COLUMNS = 10
+# -- State.money ---------------------------------------------------------------------------------
+CASH, DEPOSITED, CROSS_CALLED, REALISED, FEES, RECEIVED, PAID = range(7)
+LIQUIDATION_FEES, INSURED, LIQUIDATED, TRADED, SLIPPED = range(7, 12)
+MONEY_COLUMNS = 12
+# -- State.counts --------------------------------------------------------------------------------
+EVENTS, RECORDING, LIQUIDATIONS, BAR, ORDERS, REFERENCE, REJECTIONS, CALLS, FEE_ROW = range(9)
+DEAD, STATUS, SURPRISE, OPEN, PREMIUM_ROW, WALKING, DIED, DEAD_REJECTIONS, INTENT, CHANGE = range(
+    9, 19
+)
+SETTLED, HELD_BARS, STEPS, FIRST_LOSS = range(19, 23)
+COUNT_COLUMNS = 23
+# -- State.queue, one row per order --------------------------------------------------------------
+REF, SYMBOL, ASKED, NOTIONAL, LOSS, RESERVING, AHEAD, CLOSE, ACCEPTED, REDUCING, REQUESTED = range(
+    11
+)
+QUEUE_COLUMNS = 11
+MOST_ORDERS = 64
+"""Orders that may wait at one time; a cell that sends more is run in full."""
+
+# -- a row of events -----------------------------------------------------------------------------
+E_TIME, E_KIND, E_SYMBOL, E_POOL, E_SIZE, E_PRICE, E_MARK, E_AMOUNT, E_FEE, E_REALISED = range(10)
+E_BALANCE, E_EQUITY, E_FOUND, E_ALLOWED, E_ORDER, E_REASON = range(10, 16)
+EVENT_COLUMNS = 16
+KINDS = (
+    "fill", "funding", "rejected", "canceled", "breach", "liquidation", "shortfall", "margin_call",
+    "margin_call_cleared", "dead", "rules", "top_up",
+)  # fmt: skip
+(FILL, FUNDING, REJECTED, CANCELED, BREACH, LIQUIDATION, SHORTFALL, MARGIN_CALL, CLEARED, DEATH,
+ RULES, TOP_UP) = range(12)  # fmt: skip
+#: Why an order was refused.
+REASONS = ("", "margin", "leverage_cap", "dead", "lot", "min_notional")
+NO_REASON, NO_MARGIN, OVER_CAP, IS_DEAD, NO_LOT, TOO_SMALL = range(6)
+
+# -- verbs of a tape -----------------------------------------------------------------------------
+VERBS = ("order", "target size", "target value", "close", "close a part of")
+TRADE, TARGET_SIZE, TARGET_VALUE, CLOSE_ALL, CLOSE_PART = range(5)
+
+# -- policies, intrabar paths --------------------------------------------------------------------
+FULL_CLOSE, LARGEST_LOSS, STEP_DOWN, SLICES, JUST_ENOUGH = range(5)
+ADVERSE, FAVOURABLE, NEAREST = range(3)
+
+# -- why a cell came to an end -------------------------------------------------------------------
+DONE, TOO_MANY_ORDERS, SURPRISED, TOO_MANY_EVENTS = range(4)
+
+# -- rows of State.numbers and State.marks: scratch, so that the kernel never asks for memory --------
+N_EQUITY, N_NEED, N_SIZE, N_HIGH, N_LOW, N_FEE, N_ENDS, N_PRICES, N_GUARD_LOW, N_GUARD_HIGH = range(
+    10
+)
+N_ROADS, N_GROUPS = 10, 14
+NUMBER_ROWS = 18
+M_READING, M_RISKY, M_WALKED, M_CALM, M_STAMP, M_MOVING, M_GROUP, M_TRIAL = range(8)
+M_ORDER, M_CLOSE, M_OPENED, M_CLOSED = range(8, 12)
+MARK_ROWS = 12
+
+# -- World and Rules -------------------------------------------------------------------------------
+P_OPEN, P_HIGH, P_LOW, P_CLOSE, P_MARK_OPEN, P_MARK_HIGH, P_MARK_LOW, P_MARK_CLOSE = range(8)
+S_TIME, S_RATE, S_MARK, S_BAR, S_EARLY = range(5)
+T_BAR, T_SYMBOL, T_VERB, T_UNITS, T_SHARE, T_SHARE_BAR, T_REDUCING, T_STEPS = range(8)
+MULTIPLIER, INVERSE, LOT_OVER, LOT_UNDER, LEAST, RANK, FIRST_TABLE, START_LEVERAGE, ISOLATED = (
+    range(9)
+)
+CAPS, RATES, CUTS, MOST = range(4)
+
+NOTHING = float("nan")
+#: What backtrader is shown instead of an equity of zero.
+FLOOR = 1e-6
+DUST = 1e-9
+SAME = 1e-12
+NEVER = 2.0
+"""Later than the end of a bar's path."""
+BLOCK = 64
+"""Bars whose lowest and highest mark are known together."""
+
+
+class World(NamedTuple):
+    """The market and the tape; few arrays of many columns, because each array costs compile time.
+
+    ``start`` of each bar [ms] and ``step`` of each symbol's bars [ms]; ``prices`` (``P_…``, symbols, bars), a
+    symbol without a bar has its last ones; ``blocks`` (lowest, highest; symbols, blocks) of the marks per
+    :data:`BLOCK` bars; ``places`` (symbols, bars + 1): whether there is a bar, and the first settlement at or
+    after it in ``stamps`` (``S_…``, settlements), symbol by symbol; ``tape`` (``T_…``, intents).
+    """
+
+    start: Ints
+    step: Ints
+    prices: Floats
+    blocks: Floats
+    places: Ints
+    stamps: Floats
+    tape: Floats
+
+
+class Rules(NamedTuple):
+    """What a venue and a cell say about the symbols of a market, dates as bars.
+
+    ``sym`` (symbols, ``MULTIPLIER`` …): lots as a fraction of whole numbers (0: none), the rank of names, the
+    first tier table, leverage and mode; ``tiers`` (``CAPS`` …, rows of all tables one after the other);
+    ``tables``: where each begins (and the end), and whether it is stepped; ``changes`` (bar, symbol, table);
+    ``fees`` (maker, taker, of liquidations; rows, symbols) from ``fee_bars`` on; ``premium`` of sells (from
+    bar, rate); ``policy``: kind, target or fraction, smallest, takeover, to the fund; ``flags``: fee in
+    check, open loss, strict, funding is paid.
+    """
+
+    sym: Floats
+    tiers: Floats
+    tables: Ints
+    changes: Ints
+    fee_bars: Floats
+    fees: Floats
+    premium: Floats
+    policy: Floats
+    flags: Ints
+
+
+FEE_IN_CHECK, OPEN_LOSS, STRICT, FUNDED = range(4)
+KIND, TARGET, SMALLEST, TAKEOVER, TO_FUND = range(5)
+
+
+class Cell(NamedTuple):
+    """One account's own settings; ``calls`` margin-call thresholds, rising.
+
+    ``slip``: share, fixed amount, whether a fill may lie outside the bar, the share that liquidation sales
+    lose, whether market orders slip; ``path`` which extreme comes first; ``obedient``: the tape holds until
+    the account refuses an order or is liquidated, not beyond.
+    """
+
+    cash: float
+    calls: Floats
+    slip: Floats
+    path: int
+    obedient: int
+
+
+SHARE, FIXED, OUTSIDE, LIQUIDATION_SLIP, AT_OPEN = range(5)
+
+
+class State(NamedTuple):
+    """What an account holds: positions, money, counts, open orders.
+
+    ``events`` one row per event, as many as there is room for. ``marks`` hold the order in which
+    positions were opened and closings per symbol; their other rows and ``numbers`` are scratch, so that
+    the kernel never asks for memory.
+    """
+
+    held: Floats
+    money: Floats
+    counts: Ints
+    queue: Floats
+    events: Floats
+    numbers: Floats
+    marks: Ints
+
+
+def new_state(symbols: int, events: int) -> State:
+    """An empty account with room for so many events."""
+    return State(
+        np.zeros((symbols, HELD_COLUMNS)),
+        np.zeros(MONEY_COLUMNS),
+        np.zeros(COUNT_COLUMNS, np.int64),
+        np.zeros((MOST_ORDERS, QUEUE_COLUMNS)),
+        np.zeros((events, EVENT_COLUMNS)),
+        np.zeros((NUMBER_ROWS, symbols + 1)),
+        np.zeros((MARK_ROWS, symbols + 1), np.int64),
+    )

@@ -1,0 +1,148 @@
+"""Whether a strategy's decisions depend on its account: the same strategy under very different accounts.
+
+*rich*: no fees, no funding, next to no margin asked for: nothing is ever refused or liquidated unless all is
+lost. *poor*: isolated at leverage 3 with a requirement just below the initial margin, fees of a per cent,
+little cash: refused and liquidated again and again. *costly*: like the rich one, with another cash, fees,
+funding and slippage.
+
+A strategy that asks the rich and the poor account for the same is *blind*: its tape holds under any setting.
+One that asks the rich and the costly one for the same, and never looked at its equity as a number, is
+*obedient* to what becomes of its orders: its tape holds until an account refuses an order or is liquidated.
+Any other one reads its account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from bt_margin.core.fees import Fees
+from bt_margin.core.tiers import TierSchedule, TierTable
+from bt_margin.plugin import assemble
+from bt_margin.studies.cells import Job, lucky
+from bt_margin.studies.replay.market import Market, Unfit
+from bt_margin.studies.replay.tape import Intent, Tape, TapeBroker, Watch
+from bt_margin.venues.carry import FundingRule
+from bt_margin.venues.margin import AtMark
+from bt_margin.venues.policies import FullClose
+from bt_margin.venues.spec import ALWAYS, OrderRule, Venue
+
+Sort = Literal["blind", "obedient"]
+#: Keywords of a cell that say how the market is read, not what the account is.
+_READING = ("names", "funding", "mark", "require", "timestamps", "delisted", "delisting")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A tape, the market it was recorded on, and how far it holds."""
+
+    sort: Sort
+    intents: tuple[Intent, ...]
+    market: Market
+    told: str
+
+
+def proof(
+    job: Job, params: Mapping[str, Any], seed: int, venue: Venue, broker: Mapping[str, Any]
+) -> Proof:
+    """Record a strategy under very different accounts and compare what it asked for.
+
+    venue : whose contracts are traded; ``broker`` the keywords that say how the market is read
+
+    :raises Unfit: it reads its account, or asks for what the kernel does not do; the text says what.
+    """
+
+    def recorded(rules: Venue, **account: Any) -> tuple[Tape, Any]:
+        reading = {name: broker[name] for name in _READING if name in broker}
+        return _record(job, params, seed, {**reading, "venue": rules, **account})
+
+    one, run = recorded(_plain(venue, 1e-6, 0.0, "nobody"), cash=1e9, leverage=10_000.0)
+    _possible(one)
+    other, _ = recorded(
+        _plain(venue, 0.3, 0.01, "pool"), cash=500.0, leverage=3.0, margin_mode="isolated"
+    )
+    _possible(other)
+    differs = one.first_difference(other)
+    market = Market(run)
+    if not differs and other.surprised is not None:
+        told = "asked a rich and a liquidated account for the same"
+        return Proof("blind", tuple(one.intents), market, told)
+    if one.seen.first:
+        raise Unfit(f"the strategy reads its account: {one.seen.first}; {differs}")
+    if hasattr(job.strategy, "notify_margin_call"):
+        raise Unfit(f"the strategy listens to margin calls; {differs}")
+    third, _ = recorded(
+        _plain(venue, 1e-6, 0.0003, "pool"), cash=7.3e8, leverage=5_000.0, slip_perc=0.0004,
+        slip_open=True,
+    )  # fmt: skip
+    until = min([bar for bar in (one.surprised, third.surprised) if bar is not None], default=None)
+    other_way = one.first_difference(third, until)
+    if other_way:
+        raise Unfit(f"the strategy reads its account: {other_way}")
+    if until is not None:
+        raise Unfit(
+            f"the strategy obeys its account, and loses everything without margin too; {differs}"
+        )
+    told = "asked two accounts without refusals for the same" + (
+        f", not a poor one: {differs}" if differs else ""
+    )
+    return Proof("obedient", tuple(one.intents), market, told)
+
+
+def _possible(tape: Tape) -> None:
+    if tape.beyond:
+        raise Unfit(f"the strategy sent {tape.beyond}")
+
+
+def _record(
+    job: Job, params: Mapping[str, Any], seed: int, account: Mapping[str, Any]
+) -> tuple[Tape, Any]:
+    """One run whose intents are written down."""
+    tape = Tape()
+    with lucky(seed):
+        cerebro = assemble.build(job.strategy, job.data, params)
+        cerebro.addanalyzer(Watch)
+        slips = {name: account[name] for name in account if name.startswith("slip_")}
+        for name, value in slips.items():
+            setattr(cerebro.broker.p, name, value)
+        broker = TapeBroker(**account, tape=tape)
+        assemble.run_with(cerebro, broker)
+    return tape, broker
+
+
+def _plain(venue: Venue, rate: float, fee: float, payer: Literal["pool", "nobody"]) -> Venue:
+    """A venue's contracts without steps of size, under one flat rate and one fee."""
+    table = TierSchedule(((ALWAYS, TierTable.flat(rate)),))
+    return replace(
+        venue,
+        contracts=_Stepless(venue),
+        schedules={},
+        default_schedule=table,
+        fees=((ALWAYS, Fees(maker=fee, taker=fee, liquidation=fee)),),
+        symbol_fees={},
+        liquidation=FullClose("sale", "trader"),
+        liquidation_changes=(),
+        orders=OrderRule(fee_in_check=True, open_loss=False),
+        funding=FundingRule(payer=payer),
+        margin=((ALWAYS, AtMark()),),
+        carry=None,
+        shared=None,
+        modes=("cross", "isolated"),
+        hedge=False,
+        strict=False,
+        fee_on_entry=False,
+        collateral={},
+    )
+
+
+class _Stepless(dict[str, Any]):
+    """A venue's contracts, sizes not rounded and none too small."""
+
+    def __init__(self, venue: Venue) -> None:
+        super().__init__()
+        self.venue = venue
+
+    def get(self, symbol: str, default: Any = None) -> Any:
+        """The contract of a symbol, any spelling the venue knows."""
+        return replace(self.venue.contract(symbol), lot=None, min_notional=None)

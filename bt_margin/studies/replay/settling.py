@@ -1,0 +1,71 @@
+"""Funding in the kernel."""
+
+from __future__ import annotations
+
+from bt_margin.studies.replay.account import note, worth
+from bt_margin.studies.replay.compile import compiled
+from bt_margin.studies.replay.layout import (
+    ALIVE,
+    CASH,
+    E_AMOUNT,
+    E_FOUND,
+    E_MARK,
+    E_SIZE,
+    E_TIME,
+    FUNDED,
+    FUNDING,
+    INVERSE,
+    ISOLATED,
+    MULTIPLIER,
+    P_MARK_CLOSE,
+    P_MARK_OPEN,
+    PAID,
+    POSTED,
+    RECEIVED,
+    S_MARK,
+    S_RATE,
+    S_TIME,
+    SIZE,
+    Cell,
+    Rules,
+    State,
+    World,
+)
+
+
+@compiled
+def settle(w: World, r: Rules, c: Cell, st: State, s: int, stamp: int, price: float) -> None:
+    """Pay or receive one funding settlement, at its own mark or at ``price``."""
+    h = st.held
+    if not h[s, ALIVE] or not r.flags[FUNDED]:
+        return
+    own, rate = w.stamps[S_MARK, stamp], w.stamps[S_RATE, stamp]
+    mark = own if own == own else price
+    amount = -h[s, SIZE] * r.sym[s, MULTIPLIER] * abs(worth(r.sym[s, INVERSE], mark)) * rate
+    if r.sym[s, ISOLATED]:
+        h[s, POSTED] += amount
+    else:
+        st.money[CASH] += amount
+    st.money[RECEIVED if amount > 0.0 else PAID] += amount
+    row = note(w, r, c, st, FUNDING, s, s + 1 if r.sym[s, ISOLATED] else 0)
+    if row >= 0:
+        e = st.events[row]
+        e[E_TIME], e[E_SIZE], e[E_MARK] = w.stamps[S_TIME, stamp], h[s, SIZE], mark
+        e[E_AMOUNT], e[E_FOUND] = amount, rate
+
+
+@compiled
+def path_time(w: World, s: int, stamp: int, t: int) -> float:
+    """Where in the bar a settlement lies, 0 at the open to 1 at the end."""
+    return float((w.stamps[S_TIME, stamp] - w.start[t]) / w.step[s])
+
+
+@compiled
+def settle_inside(w: World, r: Rules, c: Cell, st: State, s: int, stamp: int, t: int) -> None:
+    """A settlement inside the bar, at the mark on the straight line from open to close."""
+    u = path_time(w, s, stamp, t)
+    price = (
+        w.prices[P_MARK_OPEN, s, t]
+        + (w.prices[P_MARK_CLOSE, s, t] - w.prices[P_MARK_OPEN, s, t]) * u
+    )
+    settle(w, r, c, st, s, stamp, price)
