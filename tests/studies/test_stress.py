@@ -22,6 +22,7 @@ from bt_margin.studies.shocks import CrashAt, Gap, Outage, Slippage, shocked
 from bt_margin.studies.stress import stress
 from bt_margin.studies.stress_points import points
 from bt_margin.studies.stressed import QUANTILES, TIE, Stress
+from bt_margin.venues import venue, venues
 
 MARKET = {s: f for s, f in generate_market(seed=5, hours=600).items() if s in (BTC, ETH)}
 ACCOUNT: dict[str, Any] = {"venue": flat_venue(), "leverage": 10.0, "cash": 10_000.0}
@@ -288,6 +289,32 @@ def test_names_that_steer_a_page_are_text() -> None:
     found = stressed(scenarios={"<b>x</b>": {"margin_mode": "cross"}}, paths=2)
     assert "<b>x" not in found._repr_html_()
     assert list(found.winner["winner"]) == ["<b>x</b>", TIE]
+
+
+# -- venues ------------------------------------------------------------------------------------------
+
+STATED: dict[str, dict[str, Any]] = {
+    "dydx_v3": {"taker_fee": 0.0005, "maker_fee": 0.0002},
+    "okx": {"coins": True},
+}
+EVERYTHING = [
+    "gap=-0.05@2024-01-06", "wick=-0.2@2024-01-07", "funding=-0.01@2024-01-06", "tiers=3@2024-01-06",
+    "outage=6h@2024-01-06", "slippage=0.001", "liquidation-slippage=0.01", "depeg=-0.02@2024-01-08/6h",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [each for each in venues() if each != "generic"])
+def test_every_venue_stands_every_shock_in_the_modes_it_has(name: str) -> None:
+    rules = venue(name, **STATED.get(name, {}))
+    symbol = BTC if rules.equivalent(BTC) else "BTC/USD:BTC"
+    rules = rules.standing_for([symbol]) if symbol == BTC else rules
+    shocks = [each for each in EVERYTHING if symbol == BTC or not each.startswith("depeg")]
+    found = stressed(
+        data={symbol: MARKET[BTC].iloc[:240]}, venue=rules, leverage=3.0, shocks=shocks, paths=1,
+        params={"exposure": 1.5}, cash=10_000.0 if symbol == BTC else 1.0,
+    )  # fmt: skip
+    assert len(found.runs) == 4 * len(found.scenarios)
+    assert (found.runs["final_equity"] >= 0.0).all()
 
 
 # -- refusals ----------------------------------------------------------------------------------------
