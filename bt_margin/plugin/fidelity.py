@@ -114,10 +114,24 @@ def notes(broker: Any) -> list[str]:
             f"{name} stands for {own} of {broker.account.venue.title}: prices, marks and funding are "
             "those of the feed, the rules the venue's."
         )
+    said.extend(_of_leverage(broker))
     for quote in _markets(broker):
         said.extend(str(note) for note in attribute_of(quote.data, "notes") or ())
     said.extend(broker.account.venue.approximations)
     return said
+
+
+def _of_leverage(broker: Any) -> Iterator[str]:
+    """Symbols held at less leverage than was asked for the account, because the venue allows no more."""
+    account, wanted = broker.account, broker.p.leverage
+    for quote in _markets(broker):
+        tables = account.venue.schedule(quote.symbol).tables
+        most, own = min(table.max_leverage(0.0) for _, table in tables), quote.position.leverage
+        if own <= most < wanted:
+            yield (
+                f"{quote.symbol} ran at {own:g}× instead of {wanted:g}×: "
+                f"{account.venue.title} allows no more."
+            )
 
 
 def _of_marks(broker: Any, aligned: set[str]) -> Iterator[str]:

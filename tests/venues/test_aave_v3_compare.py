@@ -80,3 +80,24 @@ def test_versions_of_the_code_end_differently() -> None:
         for version in ("3.0", "3.3")
     }  # fmt: skip
     assert ends["3.0"] != ends["3.3"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            10,
+            [
+                "BTC/USDC ran at 3.7037× instead of 10×: Aave v3 allows no more.",
+                "ETH/USDC ran at 5.12821× instead of 10×: Aave v3 allows no more.",
+            ],
+        ),
+        (3, []),
+    ],
+)
+def test_leverage_that_a_venue_does_not_allow_is_said_to_be_lower(asked: int, said: Any) -> None:
+    result = btm.compare(
+        Both, data=FEEDS, params={"targets": (1.0, 1.0)}, venues=["aave_v3"], leverage=asked
+    )
+    notes = result.runs["aave_v3 cross"].fidelity["notes"]
+    assert [note for note in notes if f"instead of {asked}×" in note] == said
