@@ -24,6 +24,7 @@ from bt_margin.market.files import save_market
 from bt_margin.report import tables
 from bt_margin.studies.compare import compare as run_both
 from bt_margin.studies.comparison import Comparison
+from bt_margin.venues import venue as make_venue
 
 COMMAND = [sys.executable, "-W", "ignore", "-c", "from bt_margin.cli import main; main()"]
 UP = [100.0, 100.0, *[100.0 + 2.0 * i for i in range(1, 20)]]
@@ -98,6 +99,11 @@ def test_compare_prints_one_json_document(place: Path) -> None:
     assert document["settings"]["cross"]["leverage"] == 10
     assert document["liquidations"][0]["certainty"] == "certain"
     assert document["synthetic"] is False
+    (statement,) = document["venues"]
+    rules = make_venue("binance")
+    assert statement["exact"] == list(rules.exact)
+    assert statement["approximated"] == list(rules.approximations)
+    assert statement["absent"] == list(rules.absent)
     worths = [piece["worth"] for piece in document["divergence"]]
     finals = [document["summary"][name]["final_equity"] for name in ("cross", "isolated")]
     assert sum(worths) == pytest.approx(finals[1] - finals[0], abs=0.005)

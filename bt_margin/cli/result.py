@@ -111,6 +111,8 @@ def document(result: Comparison, files: list[Path]) -> dict[str, Any]:
                         ``judged_by`` (mark or last price), closing ``price``, ``equity`` against
                         ``maintenance``, ``result``, ``explanation``; with ``--bounds`` its ``certainty``
     ``fidelity``, ``approximations``    what the data lacked; what the venue's model leaves out: sentences
+    ``venues``          the fidelity statement of each: ``venue`` (its title), ``exact``, ``approximated``,
+                        ``absent`` (sentences), ``stands_for`` (feed → its own contract)
     ``settings``        scenario → every setting in force
     ``stamp``           versions, parameters, hash of the data, seconds, command: how to make it again
     ``files``           what was written
@@ -118,7 +120,7 @@ def document(result: Comparison, files: list[Path]) -> dict[str, Any]:
     from bt_margin.report.months import months
     from bt_margin.report.verdict import verdict
     from bt_margin.report.waterfall import waterfalls
-    from bt_margin.report.words import approximations, fidelity, liquidations
+    from bt_margin.report.words import approximations, fidelity, liquidations, statements
 
     index = result.index
     return {
@@ -137,6 +139,7 @@ def document(result: Comparison, files: list[Path]) -> dict[str, Any]:
         "liquidations": liquidations(result),
         "fidelity": fidelity(result),
         "approximations": approximations(result),
+        "venues": statements(result),
         "settings": result.settings,
         "stamp": dict(result.stamp),
         "files": [str(path) for path in files],
@@ -280,9 +283,10 @@ def _notes(console: Console, result: Comparison) -> None:
     from bt_margin.report.words import approximations, fidelity
 
     left = len(approximations(result))
-    rules = (
-        [f"{plural(left, 'simplification')} of the venue's rules: see the report"] if left else []
-    )
+    names = list(dict.fromkeys(run.broker.account.venue.name for run in result.runs.values()))
+    told = f"bt-margin venues {names[0] if len(names) == 1 else 'NAME'}"
+    count = plural(left, "simplification")
+    rules = [f"{count} of the venue's rules: see the report, or {told}"] if left else []
     console.print()
     for note in [*fidelity(result), *rules]:
         layout.show_text(console, f"· {note}", style="dim")
