@@ -52,7 +52,7 @@ def verdict(comparison: Comparison) -> str:
 
 def _capital(text: str) -> str:
     """The names of the two modes begin a sentence with a capital; other names stay as they were given."""
-    return text[:1].upper() + text[1:] if text.startswith(MODES) else text
+    return text[:1].upper() + text[1:] if text.startswith((*MODES, "best of ")) else text
 
 
 # -- two runs or more ---------------------------------------------------------------------------

@@ -180,7 +180,7 @@ def test_five_runs_are_told_by_the_best_and_the_last() -> None:
     result = compare(Hold, {BTC: frame(closes)}, venue=flat_venue(), scenarios=scenarios)
     text = verdict(result)
     ranked = sorted(result.runs.values(), key=lambda run: -run.final)
-    assert text.startswith(f"best of 5 runs, {ranked[0].name} ended with")
+    assert text.startswith(f"Best of 5 runs, {ranked[0].name} ended with")
     assert f"the last of them, {ranked[-1].name}, " in text
     assert f"The difference of {ranked[0].final - ranked[-1].final:,.2f} USDT is" in text
 
