@@ -25,7 +25,7 @@ from joblib import parallel
 from bt_margin.errors import InputError, near
 from bt_margin.studies.cells import ALONE, COLUMNS, Cell, Job, Outcome, echo, full, told
 from bt_margin.studies.parcel import Parcel, ParcelError, opened, packed
-from bt_margin.studies.sweep_classes import afresh
+from bt_margin.studies.sweep_classes import studied
 
 SERIAL = "serial"
 #: Backends whose workers may be on other machines: what they need besides joblib.
@@ -105,22 +105,18 @@ def each(
 
 def _alone(job: Job, cells: Sequence[Cell], work: Any) -> Iterator[Outcome]:
     """One after the other, in this process."""
-    put_back = afresh(job.strategy)
     for cell in cells:
-        put_back()
-        try:
+        with studied(job.strategy):
             outcome = work(cell, job)
-        finally:
-            put_back()
         yield outcome
 
 
 def do(work: Any, parcel: Parcel, content: Any, cell: Cell) -> Outcome:
     """What a worker does with one cell. :raises ParcelError: it cannot open the job."""
     with ALONE:
-        own = opened(parcel, fetched(content))
-        own.afresh()
-        found: Outcome = work(cell, own.job)
+        job = opened(parcel, fetched(content)).job
+        with studied(job.strategy):
+            found: Outcome = work(cell, job)
     return found
 
 

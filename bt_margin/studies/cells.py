@@ -26,6 +26,7 @@ from bt_margin.plugin import assemble
 from bt_margin.studies import summary
 from bt_margin.studies.result import Run
 from bt_margin.studies.run import broker_keywords, plain, run_prepared
+from bt_margin.studies.sweep_classes import fresh
 from bt_margin.studies.sweep_rules import RULES, altered
 from bt_margin.studies.tracks import milliseconds, track
 from bt_margin.venues import venue as make_venue
@@ -179,6 +180,7 @@ def run_cell(cell: Cell, job: Job) -> Run:
     """The run behind a cell, whole. :raises Exception: what the strategy or the account raises."""
     own = given(cell, job)
     with ALONE, lucky(own.seed):
+        fresh(job.strategy)
         cerebro = assemble.build(job.strategy, job.data, own.params)
         for name in _STOCK:
             if name in own.broker:

@@ -16,7 +16,7 @@ import pickle
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from bt_margin.errors import BtMarginError, InputError
 from bt_margin.studies.cells import Job
-from bt_margin.studies.sweep_classes import StandIn, afresh, dumped, own_modules
+from bt_margin.studies.sweep_classes import StandIn, dumped, own_modules
 from bt_margin.venues import _ALIASES, _BUILDERS
 
 FILE = "job.parcel"
@@ -55,10 +55,9 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A job in the process that works on it; ``afresh`` puts back what its runs leave behind."""
+    """A job in the process that works on it."""
 
     job: Job
-    afresh: Callable[[], None]
 
 
 @contextmanager
@@ -161,7 +160,7 @@ def _unpacked(content: Bytes) -> Opened:
         _BUILDERS.setdefault(name, build)
     for alias, name in told["aliases"].items():
         _ALIASES.setdefault(alias, name)
-    return Opened(told["job"], afresh(told["job"].strategy))
+    return Opened(told["job"])
 
 
 def _lost(parcel: Parcel, error: Exception) -> str:

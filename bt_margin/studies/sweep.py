@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bt_margin.errors import InputError, message
 from bt_margin.plugin import assemble
@@ -17,6 +17,7 @@ from bt_margin.studies.backends import Crew, check, each
 from bt_margin.studies.cells import COLUMNS, Cell, Job, Outcome, check_settings
 from bt_margin.studies.run import as_frames
 from bt_margin.studies.sweep_check import Verdict, compared, sample
+from bt_margin.studies.sweep_classes import studied
 from bt_margin.studies.sweep_grid import Plan, plan
 from bt_margin.studies.sweep_result import Sweep, Table
 from bt_margin.studies.sweep_stamp import stamp_of
@@ -84,7 +85,8 @@ def sweep(
     crew = Crew(backend, workers, address)
     _check(job, todo, crew, engine)
     work = _Work(job, todo, crew, engine, store, progress)
-    said = work.done()
+    with studied(strategy):
+        said = work.done()
     seconds = time.perf_counter() - began
     return Sweep(job, todo, work.table, said, stamp_of(job, todo, crew, seconds, command))
 
@@ -173,24 +175,28 @@ class _Work:
         """
         if not cells:
             return "Everything was in the store.", cells
-        found, refused = _replay(self.job, cells)
-        if refused:
+        answer = _replay(self.job, cells, self.crew.count())
+        if answer.wrong:
+            warnings.warn(answer.wrong, ReplayDiffers, stacklevel=5)
+        if not answer.found:
             if self.engine == "replay":
-                raise InputError(
-                    f"engine='replay' cannot be used here: {refused}; take engine='auto'"
-                )
-            return f"Every cell is a full run in backtrader: {refused}.", cells
-        verdict = self._compared(found)
+                why = answer.reason
+                raise InputError(f"engine='replay' cannot be used here: {why}; take engine='auto'")
+            return f"Every cell is a full run in backtrader: {answer.reason}.", cells
+        verdict = self._compared(answer.found)
         if verdict.differs:
             warnings.warn(verdict.sentence, ReplayDiffers, stacklevel=5)
             kept.forget()
             self.finished = 0
             return verdict.sentence, self.cells
+        found = answer.found
         for outcome in found:
             kept.add(outcome)
             self._take(outcome)
         here = {outcome.cell.number for outcome in found}
-        return verdict.sentence, [cell for cell in cells if cell.number not in here]
+        left = [cell for cell in cells if cell.number not in here]
+        more = f" {len(left):,} others were run in full: {answer.reason}." if left else ""
+        return verdict.sentence + more, left
 
     def _compared(self, found: Sequence[Outcome]) -> Verdict:
         """A sample of what was replayed against full runs."""
@@ -201,16 +207,24 @@ class _Work:
         return compared(chosen, list(again), len(found))
 
 
-def _replay(job: Job, cells: Sequence[Cell]) -> tuple[list[Outcome], str]:
-    """What the replay kernel could do exactly, and why it did nothing ("": it did)."""
+class _Answer(NamedTuple):
+    """What the kernel could do, why it left the (first) rest, and what its own check found wrong."""
+
+    found: list[Outcome]
+    reason: str = ""
+    wrong: str = ""
+
+
+def _replay(job: Job, cells: Sequence[Cell], threads: int) -> _Answer:
+    """What the replay kernel could do exactly."""
     try:
         replayed = import_module("bt_margin.studies.replay").replayed
     except (ImportError, AttributeError):
-        return [], "there is no replay kernel here"
-    answer = replayed(job, cells)
-    if answer.refused:
-        return [], str(answer.refused)
-    return [_whole(outcome) for outcome in answer.outcomes], ""
+        return _Answer([], "there is no replay kernel here")
+    answer = replayed(job, cells, threads=threads)
+    reasons = [str(one.reason) for one in answer.left]
+    reason = str(answer.refused or next(iter(reasons), ""))
+    return _Answer([_whole(outcome) for outcome in answer.outcomes], reason, str(answer.wrong))
 
 
 def _whole(outcome: Outcome) -> Outcome:

@@ -146,6 +146,31 @@ def by_value(modules: Iterable[ModuleType]) -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
+#: Strategies under study in this process -> what puts back what their runs leave behind.
+_STUDIED: dict[type[Any], Callable[[], None]] = {}
+
+
+@contextmanager
+def studied(strategy: type[Any]) -> Iterator[None]:
+    """Let every run of a strategy for a while begin with its classes and globals as they are now."""
+    known = _STUDIED.get(strategy)
+    put_back = known or afresh(strategy)
+    _STUDIED[strategy] = put_back
+    try:
+        yield
+    finally:
+        put_back()
+        if known is None:
+            del _STUDIED[strategy]
+
+
+def fresh(strategy: type[Any]) -> None:
+    """Put back what runs of a strategy under study left behind; of any other nothing is known."""
+    put_back = _STUDIED.get(strategy)
+    if put_back is not None:
+        put_back()
+
+
 def afresh(strategy: type[Any]) -> Callable[[], None]:
     """What puts back, before a run, what runs leave behind in a strategy's classes and globals.
 

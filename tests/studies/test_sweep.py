@@ -29,7 +29,7 @@ from bt_margin.studies.sweep_rules import altered
 
 FALL = [100.0, 100, 99, 95, 91, 88, 92, 90, 96, 99, 101, 104]
 DATA = {BTC: frame(FALL * 3, funding={8: 0.001, 16: -0.0005})}
-COMMON: dict[str, Any] = {"venue": "binance", "cash": 10_000, "workers": 2}
+COMMON: dict[str, Any] = {"venue": "binance", "cash": 10_000, "workers": 2, "engine": "full"}
 SERIAL = COMMON | {"backend": "serial"}
 GRID = {"leverage": [2, 5, 20], "margin_mode": ["cross", "isolated"], "params.exposure": [1.0, 4.0]}
 
@@ -396,16 +396,20 @@ def test_a_strategy_that_cannot_be_sent_is_refused_with_a_way_out() -> None:
 # -- replay or full ----------------------------------------------------------------------------------
 
 
+AUTO = {name: value for name, value in SERIAL.items() if name != "engine"}
+
+
 def kernel(
-    monkeypatch: pytest.MonkeyPatch, change: float = 0.0, refused: str | None = None
+    monkeypatch: pytest.MonkeyPatch, change: float = 0.0, refused: str = "", wrong: str = ""
 ) -> None:
     """A replay kernel that gives the engine's numbers, changed, and leaves every third cell."""
 
-    def replayed(job: Job, cells: Any) -> Any:
-        own = [full(cell, job) for cell in cells if cell.number % 3]
+    def replayed(job: Job, cells: Any, *, threads: int) -> Any:
+        own = [full(cell, job) for cell in cells if cell.number % 3 and not refused]
         rows = [{**o.row, "engine": "replay", "fees": o.row["fees"] + change} for o in own]
         outcomes = [Outcome(o.cell, row) for o, row in zip(own, rows, strict=True)]
-        return SimpleNamespace(outcomes=outcomes, refused=refused, checked="")
+        left = [SimpleNamespace(reason=refused or "it obeys its account")]
+        return SimpleNamespace(outcomes=outcomes, left=left, refused=refused or None, wrong=wrong)
 
     fake = SimpleNamespace(replayed=replayed)
     real = sweeping.import_module
@@ -416,28 +420,45 @@ def kernel(
 
 def test_what_is_replayed_is_checked_and_what_is_left_over_is_run(monkeypatch: Any) -> None:
     kernel(monkeypatch)
-    found = sweep(Hold, DATA, GRID, **SERIAL)
+    found = sweep(Hold, DATA, GRID, **AUTO)
     assert found.engines == {"full": 4, "replay": 8}
     assert list(found.frame["engine"] == "full") == [n % 3 == 0 for n in range(12)]
     assert "8 cells were replayed; 4 of them were run in full as well and agree" in found.check
+    assert "4 others were run in full: it obeys its account." in found.check
 
 
 def test_a_replay_that_differs_is_thrown_away_loudly(monkeypatch: Any, tmp_path: Path) -> None:
     kernel(monkeypatch, change=1e-6)
     with pytest.warns(ReplayDiffers, match="fees was"):
-        found = sweep(Hold, DATA, GRID, store=tmp_path / "store", **SERIAL)
+        found = sweep(Hold, DATA, GRID, store=tmp_path / "store", **AUTO)
     assert found.engines == {"full": 12}
     assert "thrown away" in found.check
-    plain = sweep(Hold, DATA, GRID, engine="full", **SERIAL)
+    plain = sweep(Hold, DATA, GRID, **(AUTO | {"engine": "full"}))
     pd.testing.assert_frame_equal(numbers(found), numbers(plain), check_exact=True)
     assert len((tmp_path / "store" / "cells.jsonl").read_text().splitlines()) == 12
 
 
 def test_a_refused_replay_says_why(monkeypatch: Any) -> None:
     kernel(monkeypatch, refused="the strategy reads its account")
-    assert "reads its account" in sweep(Hold, DATA, {"leverage": [2]}, **SERIAL).check
+    assert "reads its account" in sweep(Hold, DATA, {"leverage": [2]}, **AUTO).check
     with pytest.raises(InputError, match="reads its account"):
-        sweep(Hold, DATA, {"leverage": [2]}, engine="replay", **SERIAL)
+        sweep(Hold, DATA, {"leverage": [2]}, **(AUTO | {"engine": "replay"}))
+
+
+def test_what_the_kernel_itself_found_wrong_is_told_loudly(monkeypatch: Any) -> None:
+    kernel(monkeypatch, refused="the check failed", wrong="cell 1: the equity differs")
+    with pytest.warns(ReplayDiffers, match="the equity differs"):
+        found = sweep(Hold, DATA, {"leverage": [2]}, **AUTO)
+    assert found.engines == {"full": 1}
+
+
+def test_the_kernel_there_is_gives_what_full_runs_give() -> None:
+    auto, plain = (sweep(Hold, DATA, GRID, **AUTO, engine=name) for name in ("auto", "full"))
+    names = list(COLUMNS)
+    pd.testing.assert_frame_equal(
+        auto.frame[names].astype(float), plain.frame[names].astype(float), rtol=1e-9, atol=1e-9
+    )
+    assert sum(auto.engines.values()) == 12
 
 
 def test_the_sample_has_both_ends_and_liquidated_cells() -> None:
