@@ -23,7 +23,6 @@ DERIVATIVES: tuple[Fact, ...] = (
         "after 2023-05-25",
         "C",
     ),
-    Fact("levels", "the level's rate holds for the whole position", _OURS, "2026", "N"),
     Fact("fee in requirement", "none", _EPP, "2026-03-17", "P"),
     Fact("maker, taker fee", "0.0002, 0.0005 for all dates", "ccxt 4.5.90", "2026", "C"),
     Fact(
@@ -60,7 +59,15 @@ FUTURES: tuple[Fact, ...] = (
         "2023",
         "P",
     ),
-    Fact("initial margin", "notional · imr of the level", _SCHEDULE, "undated", "P"),
+    Fact("initial margin", "by levels of the value in USD", _SCHEDULE, "undated", "P"),
+    Fact(
+        "levels",
+        "each part of the position pays the rates of its level; inferred from the inverse page: of "
+        "this page's example (20 BTC) the copies read end before its rates",
+        f"{_INVERSE_SCHEDULE}; {_SCHEDULE}",
+        "2023 to 2024",
+        "D",
+    ),
     Fact("initial margin, lower leverage chosen", "notional / leverage", "derived", "2026", "D"),
     Fact("most leverage", "50; BTC 100 from about 2025-09", _SCHEDULE, "2023 to 2025", "P"),
     Fact(
@@ -132,6 +139,29 @@ INVERSE: tuple[Fact, ...] = (
         "P",
     ),
     Fact("leverage setting", "none", "Kraken support: Portfolio Management", "2026", "P"),
+    Fact(
+        "levels",
+        "each part of the position pays the rate of its level: of 1,000,000 contracts the first "
+        "500,000 ask for 2 % (article 15579128794772; the copies read end there, 4 % for the rest is "
+        "the table's)",
+        _INVERSE_SCHEDULE,
+        "2023 to 2024",
+        "P",
+    ),
+    Fact(
+        "levels of the maintenance margin",
+        "by parts as well; inferred: the example is of the initial margin, whose half it is",
+        _INVERSE_SCHEDULE,
+        "2023 to 2024",
+        "D",
+    ),
+    Fact(
+        "levels from 2019 to 2023",
+        "by parts as well; inferred: the page of 2019 is read without an example",
+        "Kraken support: Margin schedule",
+        "2019-03-05",
+        "D",
+    ),
     Fact(
         "maintenance margin",
         "at the mark: 7,481 in the page's example needs it, though a page says at entry",
@@ -244,9 +274,6 @@ SPOT: tuple[Fact, ...] = (
 DERIVATIVES_APPROXIMATIONS: tuple[str, ...] = (
     "Liquidation orders fill at the crossing price (or the gap) with the slippage you set, where "
     "the book, assignment and unwinding decide: too cheap, if anything.",
-    "Whether a higher level holds for the whole position or only for its part above the edge is "
-    "not published; here for the whole: positions above the first level may be liquidated too "
-    "early and ask for too much margin.",
     "Tables are applied from the first date they can be of, and stand in before it; the true days "
     "of change are not known.",
     "Fees are those of the lowest volume, one state for all dates.",
@@ -254,7 +281,15 @@ DERIVATIVES_APPROXIMATIONS: tuple[str, ...] = (
     "accrue: who opens within the hour pays too much and who closes within it too little, by less "
     "than one hour's rate.",
 )
+#: What the option ``levels="whole"`` adds.
+WHOLE_APPROXIMATIONS: tuple[str, ...] = (
+    "levels='whole': all of a position pays the rates of the level it reaches, where the venue takes "
+    "them for the part above the edge: above the first level it asks for too much margin and "
+    "liquidates too early.",
+)
 FUTURES_APPROXIMATIONS: tuple[str, ...] = (
+    "That linear positions pay level by level is inferred from the venue's example of an inverse one: "
+    "if the level reached holds for all of them, those above the first are liquidated too late.",
     "From 2025-09 the levels of BTC above 5,000,000 USD are those of the table before: too much "
     "margin, liquidated too early, if anything.",
     "Partial liquidations bring maintenance to 90 % of equity at the taker fee; the venue's steps "
@@ -262,6 +297,8 @@ FUTURES_APPROXIMATIONS: tuple[str, ...] = (
     "What margin resting orders lock is not published; here as if they were filled.",
 )
 INVERSE_APPROXIMATIONS: tuple[str, ...] = (
+    "That the maintenance margin goes level by level like the initial margin of the venue's example "
+    "is inferred: if not, positions above the first level are liquidated too late.",
     "The bankruptcy limit of the liquidation order is not waited for: what a gap leaves uncovered "
     "is a shortfall borne by those who take the position over.",
 )
@@ -282,13 +319,14 @@ SPOT_APPROXIMATIONS: tuple[str, ...] = (
 )
 
 FUTURES_EXACT: tuple[str, ...] = (
-    "maintenance and initial margin of a position by its level, at the mark",
+    "maintenance and initial margin by levels, each part of a position at its own rate, at the mark",
     "liquidation and bankruptcy price, cross and isolated",
     "funding of whole hours",
     "the trader keeps what a liquidation leaves",
 )
 INVERSE_EXACT: tuple[str, ...] = (
-    "maintenance and initial margin in the coin by the number of contracts",
+    "maintenance and initial margin in the coin by the number of contracts, each part at the rate of "
+    "its level",
     "liquidation price (7,481) and bankruptcy price (7,407) of the venue's own example",
     "the whole position is closed; the trader keeps what is left",
 )
@@ -317,6 +355,12 @@ SPOT_ABSENT: tuple[str, ...] = (
     "Settling a position with coins one holds.",
     "Opposite positions in one pair at the same time.",
 )
+
+
+def approximations(own: tuple[str, ...], marginal: bool) -> tuple[str, ...]:
+    """What a derivatives venue approximates, under the reading of its levels that was chosen."""
+    reading = () if marginal else WHOLE_APPROXIMATIONS
+    return (*reading, *own, *DERIVATIVES_APPROXIMATIONS)
 
 
 def snapshots(name: str) -> tuple[Fact, ...]:

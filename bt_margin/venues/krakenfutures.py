@@ -1,12 +1,15 @@
 """Kraken Futures, multi-collateral: linear perpetuals (PF), settled in USD, one coin a contract.
 
-    maintenance margin = notional at mark · mmr of the level, for the whole position, no deduction
-    initial margin     = notional · max(imr of the level, 1 / leverage);   imr = 2 · mmr at every level
+    maintenance margin = Σ over levels of (part of the notional at the mark in the level) · mmr
+    initial margin     = max(Σ over levels of (part of the notional in the level) · imr, notional / leverage)
+    imr                = 2 · mmr at every level
 
-Levels go by the position's value in USD. A larger position asks for more margin and is refused only above
-the largest position of the contract. Levels are known for six contracts; others (SOL and
-XRP among them) are refused until the user brings a table. A snapshot holds from its date until the next that
-lists the symbol, and before its first one that one stands in.
+Levels go by the position's value in USD, and each part of it pays the rate of its own level, as the venue's
+example for inverse contracts has it; the option ``levels="whole"`` takes the rate of the level a position is
+in for all of it, so that both margins jump where a level begins. A larger position asks for more margin and
+is refused only above the largest position of the contract. Levels are known for six contracts; others (SOL
+and XRP among them) are refused until the user brings a table. A snapshot holds from its date until the next
+that lists the symbol, and before its first one that one stands in.
 
 Modes. Cross is the default; a position can be isolated by itself. Trigger: the mark; a pool is in breach when
 its equity is *below* the maintenance margin. No fee is part of the requirement.
@@ -25,11 +28,13 @@ how close this is.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from bt_margin.core.fees import Fees
 from bt_margin.venues import kraken_facts as facts
 from bt_margin.venues import numbers
 from bt_margin.venues.carry import FundingRule
-from bt_margin.venues.level_tables import contracts, largest_positions, schedules
+from bt_margin.venues.level_tables import contracts, is_marginal, largest_positions, schedules
 from bt_margin.venues.margin_by_level import ByLevel
 from bt_margin.venues.names import interval, moment
 from bt_margin.venues.partial_sale import PartialSale
@@ -45,18 +50,25 @@ _MAKER, _TAKER = 0.0002, 0.0005
 
 
 def krakenfutures(
-    *, as_of: int | None = None, partial_target: float = 0.9, liquidation_fee: float = _TAKER
+    *,
+    as_of: int | None = None,
+    partial_target: float = 0.9,
+    liquidation_fee: float = _TAKER,
+    levels: Literal["marginal", "whole"] = "marginal",
 ) -> Venue:
     """Multi-collateral perpetuals with USD as the collateral.
 
     partial_target : maintenance over equity after a partial liquidation, above 0 and below 1
     liquidation_fee : rate on what a partial liquidation sells, from 2026-03-26
+    levels : ``"marginal"``: each part of a position pays the rates of its level; ``"whole"``: all of it
+        those of the level it is in
 
     >>> from bt_margin.venues import venue
     >>> table = venue("krakenfutures", as_of="2024-06-01").schedule("BTC/USD:USD").at(0)
-    >>> table.maintenance(500_000), table.maintenance(500_001), table.max_leverage(0)
-    (5000.0, 10000.02, 50.0)
+    >>> table.maintenance(500_000), table.maintenance(1_000_000), table.max_leverage(0)
+    (5000.0, 15000.0, 50.0)
     """
+    marginal = is_marginal(levels)
     fee = numbers.rate(numbers.number(liquidation_fee, "liquidation_fee", 0.0), "liquidation_fee")
     fees = (
         (_OPENED, Fees(_MAKER, _TAKER, _TAKER)),
@@ -67,13 +79,13 @@ def krakenfutures(
         (PARTIAL_SINCE, PartialSale(target=numbers.number(partial_target, "partial_target"))),
     )
     policies = pinned(policies, as_of)
-    rules = tuple((since, ByLevel(most)) for since, most in largest_positions(TABLES))
+    rules = tuple((since, ByLevel(most, marginal)) for since, most in largest_positions(TABLES))
     return Venue(
         name="krakenfutures",
         title="Kraken Futures",
         currency="USD",
         contracts=contracts(TABLES),
-        schedules=schedules(TABLES, as_of),
+        schedules=schedules(TABLES, as_of, marginal=marginal),
         default_schedule=None,
         fees=pinned(fees, as_of) or fees[:1],
         funding_interval=interval("1h"),
@@ -84,7 +96,7 @@ def krakenfutures(
         ),
         facts=(*facts.snapshots(TABLES), *facts.FUTURES, *facts.DERIVATIVES),
         exact=facts.FUTURES_EXACT,
-        approximations=(*facts.FUTURES_APPROXIMATIONS, *facts.DERIVATIVES_APPROXIMATIONS),
+        approximations=facts.approximations(facts.FUTURES_APPROXIMATIONS, marginal),
         absent=facts.FUTURES_ABSENT,
         as_of=as_of,
         margin=pinned(rules, as_of) or rules[:1],

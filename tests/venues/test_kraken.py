@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,10 @@ def test_the_levels_in_force_on_a_day(name: str, symbol: str, day: str) -> None:
     assert rows(btm.venue(name).schedule(symbol).at(ms(day))) == wanted
     pinned = btm.venue(name, as_of=day).schedule(symbol)
     assert rows(pinned.at(0)) == rows(pinned.at(ms("2030-01-01"))) == wanted
-    assert pinned.at(0).stepped
+    assert not pinned.at(0).stepped
+    whole = btm.venue(name, as_of=day, levels="whole").schedule(symbol).at(0)
+    assert (rows(whole), whole.stepped) == (wanted, True)
+    assert {tier.deduction for tier in whole.tiers} == {0}
 
 
 @pytest.mark.parametrize("name", ["krakenfutures", "krakeninverse"])
@@ -110,7 +114,64 @@ def test_every_level_keeps_half_of_what_it_asks_at_first(name: str) -> None:
             for tier in table.tiers:
                 assert tier.max_leverage is not None
                 assert 1 / tier.max_leverage == pytest.approx(2 * tier.mmr), symbol
-                assert tier.deduction == 0
+            assert [t.deduction for t in table.tiers] == pytest.approx(deductions(table)), symbol
+
+
+def deductions(table: TierTable) -> list[float]:
+    """deduction_n = floor_n · (mmr_n − mmr_{n−1}) + deduction_{n−1}."""
+    found = [0.0]
+    for below, tier in pairwise(table.tiers):
+        found.append(tier.floor * (tier.mmr - below.mmr) + found[-1])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol", "day", "parts"),
+    [
+        ("krakenfutures", "BTC/USD:USD", "2024-01-01", [(500 * K, 0.02), (1.5 * M, 0.04), (1 * M, 0.1)]),
+        ("krakenfutures", "BTC/USD:USD", "2026-01-01", [(1 * M, 0.01), (2 * M, 0.02), (500 * K, 0.04)]),
+        ("krakeninverse", "BTC/USD:BTC", "2024-01-01", [(500 * K, 0.02), (500 * K, 0.04)]),
+        ("krakeninverse", "BTC/USD:BTC", "2019-06-01", [(500 * K, 0.02), (500 * K, 0.04), (7, 0.06)]),
+        ("krakeninverse", "ETH/USD:ETH", "2024-01-01", [(250 * K, 0.02), (250 * K, 0.04), (9, 0.06)]),
+    ],
+)  # fmt: skip
+def test_a_position_over_several_levels_adds_their_parts_up(
+    name: str, symbol: str, day: str, parts: list[tuple[float, float]]
+) -> None:
+    """Initial margin in USD, at 200 USD a coin; the requirement is half of it."""
+    venue, face = btm.venue(name), sum(part for part, _ in parts)
+    one = held(venue, symbol, day, face / (200.0 if name == "krakenfutures" else 1.0), leverage=100)
+    rule, unit = venue.margin_at(ms(day)), 1.0 if name == "krakenfutures" else 200.0
+    asked = sum(part * rate for part, rate in parts)
+    assert rule.initial(one, 200.0) == pytest.approx(asked / unit)
+    notional = one.value(200.0)
+    assert rule.requirement(one).maintenance(notional) == pytest.approx(asked / 2 / unit)
+    whole = btm.venue(name, levels="whole")
+    limits = whole.schedule(symbol).at(ms(day))
+    steps = whole.margin_at(ms(day)).initial(one._replace(limits=limits), 200.0)
+    assert steps == pytest.approx(face * parts[-1][1] / unit)
+
+
+@pytest.mark.parametrize("name", ["krakenfutures", "krakeninverse"])
+def test_the_reading_of_the_levels_is_an_option(name: str) -> None:
+    assert btm.venue(name, levels="marginal") == btm.venue(name)
+    whole = btm.venue(name, levels="whole")
+    assert {getattr(rule, "marginal", None) for _, rule in whole.margin} == {False}
+    extra = set(whole.approximations) - set(btm.venue(name).approximations)
+    assert len(extra) == 1
+    assert "too early" in extra.pop()
+    for wrong in ("parts", "", None, True, ["whole"]):
+        with pytest.raises(InputError, match=r"levels .* allowed: 'marginal', 'whole'"):
+            btm.venue(name, levels=wrong)
+
+
+def test_what_is_inferred_of_the_levels_is_said() -> None:
+    for name, tags in (("krakenfutures", ["D"]), ("krakeninverse", ["P", "D", "D"])):
+        venue = btm.venue(name)
+        facts = [f for f in venue.facts if f.topic.startswith("levels") and "part" in f.value]
+        assert [fact.tag for fact in facts] == tags
+        assert all("inferred" in fact.value for fact in facts if fact.tag == "D")
+        assert any("inferred" in each for each in venue.approximations)
 
 
 def held(venue: Venue, symbol: str, day: str, size: float, leverage: float = 10.0) -> Held:
@@ -163,6 +224,7 @@ def test_a_contract_without_published_levels_is_refused_until_it_brings_its_own(
     with pytest.raises(UnknownSymbol, match=r"pass its own table.*tiers"):
         venue.schedule(symbol)
     table = level_table([(100_000, 0.1, 0.05), (None, 0.2, 0.1)])
+    assert not table.stepped
     own = venue.with_symbols({symbol: {"tiers": table}})
     assert own.schedule(symbol).at(0) is table
     assert own.contract(symbol).settle == "USD"

@@ -20,9 +20,11 @@ from bt_margin.venues.margin import Held
 from bt_margin.venues.margin_by_level import (
     ByLevel,
     ByLevelAlone,
+    by_parts,
     initial_rate,
     level,
     level_table,
+    opening_share,
 )
 from bt_margin.venues.margin_level import MarginLevel, margin_level, used_margin
 from bt_margin.venues.oldest_first import OldestFirst
@@ -31,16 +33,24 @@ from bt_margin.venues.policies import Breach, Closing, Exposed
 from bt_margin.venues.rollover import RolloverFees, completed, margin_fees, opening_cost, started
 
 HOUR = 3_600_000
-LEVELS = level_table(
-    [(1_000, F(1, 50), F(1, 100)), (4_000, F(1, 25), F(1, 50)), (None, F(1, 10), F(1, 20))]
-)
+ROWS = [(1_000, F(1, 50), F(1, 100)), (4_000, F(1, 25), F(1, 50)), (None, F(1, 10), F(1, 20))]
+LEVELS: Any = level_table(ROWS)
+STEPS: Any = level_table(ROWS, marginal=False)
 LINEAR = Contract("X/USD:USD", multiplier=1, settle="USD")
 INVERSE = Contract("X/USD:X", "inverse", 1, "X")
 SIDES = [1, -1]
 
 
-def held(contract: Contract, size: Any, entry: Any = F(100), leverage: Any = F(10)) -> Held:
-    return Held(contract, size, entry, leverage, LEVELS, 0, False)
+def held(
+    contract: Contract, size: Any, entry: Any = F(100), leverage: Any = F(10), limits: Any = LEVELS
+) -> Held:
+    return Held(contract, size, entry, leverage, limits, 0, False)
+
+
+def naive(value: Any) -> F:
+    """Maintenance counted level by level, by hand."""
+    first, second = min(value, 1_000), min(max(value - 1_000, 0), 3_000)
+    return F(first, 100) + F(second, 50) + F(max(value - 4_000, 0), 20)
 
 
 fractions = st.fractions(min_value=F(1, 100), max_value=100, max_denominator=100)
@@ -65,10 +75,13 @@ sides = st.sampled_from(SIDES)
 def test_a_linear_position_is_in_the_level_of_its_value_at_the_mark(
     side: int, value: F, mmr: int
 ) -> None:
-    """The rate of the level holds for the whole value; an edge belongs to the level below it."""
-    position = held(LINEAR, side * value / 50, entry=F(3))
-    assert ByLevel().requirement(position).maintenance(value) == value * F(mmr, 100)
-    assert ByLevelAlone().initial(position, F(50)) == value * F(2 * mmr, 100)
+    """Whole: the rate of the level holds for all of it; an edge belongs to the level below it."""
+    position = held(LINEAR, side * value / 50, entry=F(3), limits=STEPS)
+    whole = {"marginal": False}
+    assert ByLevel(**whole).requirement(position).maintenance(value) == value * F(mmr, 100)
+    assert ByLevelAlone(**whole).initial(position, F(50)) == value * F(2 * mmr, 100)
+    for limits in (STEPS, LEVELS):
+        assert level(position._replace(limits=limits), F(50)).mmr == F(mmr, 100)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -77,14 +90,76 @@ def test_a_linear_position_is_in_the_level_of_its_value_at_the_mark(
 def test_an_inverse_position_is_in_the_level_of_its_contracts_at_every_price(
     side: int, size: int, mmr: int, price: F
 ) -> None:
-    position = held(INVERSE, F(side * size))
+    rule, position = ByLevelAlone(marginal=False), held(INVERSE, F(side * size), limits=STEPS)
     coins = F(size) / price
-    assert ByLevelAlone().requirement(position).maintenance(coins) == coins * F(mmr, 100)
-    assert ByLevelAlone().initial(position, price) == coins * F(2 * mmr, 100)
+    assert rule.requirement(position).maintenance(coins) == coins * F(mmr, 100)
+    assert rule.initial(position, price) == coins * F(2 * mmr, 100)
+    assert level(position._replace(limits=LEVELS), price).mmr == F(mmr, 100)
 
 
-def test_the_requirement_jumps_at_an_edge_and_nowhere_falls() -> None:
-    table = ByLevel().requirement(held(LINEAR, F(1)))
+values = st.fractions(min_value=F(1, 100), max_value=20_000, max_denominator=100)
+
+
+@given(value=values, price=fractions, side=sides)
+def test_each_part_of_a_position_pays_the_rates_of_its_level(value: F, price: F, side: int) -> None:
+    linear, inverse = held(LINEAR, side * value / price), held(INVERSE, side * value)
+    for rule in (ByLevel(), ByLevelAlone()):
+        assert rule.requirement(linear).maintenance(value) == naive(value)
+        assert rule.requirement(inverse).maintenance(value / price) == naive(value) / price
+        for limits in (LEVELS, STEPS):  # rates are rates, however they are written down
+            assert rule.requirement(linear._replace(limits=limits)) == LEVELS
+    assert ByLevelAlone().initial(linear, price) == 2 * naive(value)
+    assert ByLevelAlone().initial(inverse, price) == 2 * naive(value) / price
+    assert ByLevelAlone().initial(inverse._replace(limits=STEPS), price) == 2 * naive(value) / price
+
+
+@given(value=values, price=fractions, side=sides)
+def test_the_two_readings_agree_in_the_first_level_and_nowhere_else(
+    value: F, price: F, side: int
+) -> None:
+    for contract, size in ((LINEAR, value / price), (INVERSE, value)):
+        parts, whole = (held(contract, side * size, limits=table) for table in (LEVELS, STEPS))
+        notional = parts.value(price)
+        needs = [
+            ByLevelAlone().requirement(parts).maintenance(notional),
+            ByLevelAlone(marginal=False).requirement(whole).maintenance(notional),
+        ]
+        asked = [
+            ByLevelAlone().initial(parts, price),
+            ByLevelAlone(marginal=False).initial(whole, price),
+        ]
+        assert (needs[0] == needs[1]) == (asked[0] == asked[1]) == (value <= 1_000)
+        assert needs[0] <= needs[1]
+
+
+def test_by_parts_neither_margin_jumps_at_an_edge_and_both_rise() -> None:
+    table, hair = ByLevel().requirement(held(LINEAR, F(1))), F(1, 10**9)
+    assert not table.stepped
+    for edge in (1_000, 4_000):
+        above = table.maintenance(edge + hair) - table.maintenance(edge)
+        assert 0 < above <= F(1, 20) * hair
+        assert 0 < opening_share(LEVELS, edge + hair) - opening_share(LEVELS, edge) <= hair / 10
+    steps = [F(n) * 50 for n in range(1, 200)]
+    for margin in (table.maintenance, lambda value: opening_share(LEVELS, value)):
+        asked = [margin(value) for value in steps]
+        assert all(low < high for low, high in pairwise(asked))
+    average = [
+        ByLevelAlone().requirement(held(INVERSE, F(n) * 50)).tiers[0].mmr for n in range(1, 200)
+    ]
+    assert all(low <= high for low, high in pairwise(average))
+    assert average[19] == F(1, 100) < average[20] < average[-1] < F(1, 20)
+
+
+def test_deductions_are_derived_edge_by_edge_and_kept_where_they_are_stated() -> None:
+    assert [tier.deduction for tier in by_parts(STEPS).tiers] == [0, 10, 130]
+    assert [tier.max_leverage for tier in by_parts(STEPS).tiers] == [50, 25, 10]
+    own = TierTable.of([(1_000, F(1, 100), 0), (None, F(1, 50), F(10_001, 1_000))])
+    assert by_parts(own) is own
+    assert ByLevel().requirement(held(LINEAR, F(1), limits=own)) is own
+
+
+def test_as_a_whole_the_requirement_jumps_at_an_edge_and_nowhere_falls() -> None:
+    table = ByLevel(marginal=False).requirement(held(LINEAR, F(1), limits=STEPS))
     assert table.stepped
     edge = F(1_000)
     assert table.maintenance(edge) == 10
@@ -98,12 +173,14 @@ def test_the_requirement_jumps_at_an_edge_and_nowhere_falls() -> None:
 def test_initial_margin_is_the_larger_of_the_level_and_the_leverage(
     size: F, price: F, leverage: F, side: int
 ) -> None:
-    position = held(LINEAR, side * size, leverage=leverage)
-    notional, rate = size * price, initial_rate(level(position, price))
-    asked = ByLevel().initial(position, price)
-    assert asked == max(notional * rate, notional / leverage)
-    assert asked >= ByLevelAlone().initial(position, price)
-    assert asked >= 2 * LEVELS.maintenance(notional)
+    notional = size * price
+    for marginal, table in ((True, LEVELS), (False, STEPS)):
+        position = held(LINEAR, side * size, leverage=leverage, limits=table)
+        asked = ByLevel(marginal=marginal).initial(position, price)
+        levels = ByLevelAlone(marginal=marginal).initial(position, price)
+        assert levels == 2 * table.maintenance(notional)
+        assert asked == max(levels, notional / leverage)
+    assert levels == notional * initial_rate(level(position, price))
 
 
 def test_a_level_states_its_initial_rate_or_it_is_twice_the_maintenance_rate() -> None:
@@ -126,8 +203,8 @@ def test_only_the_largest_position_caps(rule: Any) -> None:
 @given(size=sizes, wallet=fractions, side=sides)
 def test_equity_meets_maintenance_at_the_linear_price(size: F, wallet: F, side: int) -> None:
     """LP = (σ·q·EP − B) / (q·(σ − mmr)), or the edge where the requirement jumps over the equity."""
-    position = held(LINEAR, side * size)
-    table = ByLevel().requirement(position)
+    position = held(LINEAR, side * size, limits=STEPS)
+    table = ByLevel(marginal=False).requirement(position)
     price = liquidation_price([Leg(LINEAR, side * size, F(100), table)], wallet)
     if price is None:
         return
@@ -138,11 +215,32 @@ def test_equity_meets_maintenance_at_the_linear_price(size: F, wallet: F, side: 
     assert equity == need or need <= equity <= above or wallet <= table.maintenance(size * 100)
 
 
+@given(size=sizes, wallet=fractions, side=sides)
+def test_by_parts_equity_is_the_requirement_at_the_linear_price(
+    size: F, wallet: F, side: int
+) -> None:
+    """LP = (σ·q·EP − B − deduction) / (q·(σ − mmr)) with the level the position ends in."""
+    table = ByLevel().requirement(held(LINEAR, side * size))
+    wallet = wallet * 10 + naive(size * 100)  # healthy at the entry
+    price: Any = liquidation_price([Leg(LINEAR, side * size, F(100), table)], wallet)
+    if price is None:
+        assert side > 0
+        return
+    tier = LEVELS.at(size * price)
+    assert price == (side * size * 100 - wallet - tier.deduction) / (size * (side - tier.mmr))
+    assert wallet + LINEAR.pnl(side * size, 100, price) == naive(size * price)
+
+
+@pytest.mark.parametrize("marginal", [True, False])
 @given(size=st.integers(1, 6_000), wallet=fractions, side=sides)
-def test_equity_meets_maintenance_at_the_inverse_price(size: int, wallet: F, side: int) -> None:
+def test_equity_meets_maintenance_at_the_inverse_price(
+    marginal: bool, size: int, wallet: F, side: int
+) -> None:
     """LP = size·(1 + σ·mmr) / (size/EP + σ·WB), bankruptcy = size / (size/EP + σ·WB)."""
-    mmr = LEVELS.at(size).mmr
-    table = ByLevelAlone().requirement(held(INVERSE, F(side * size)))
+    mmr = naive(F(size)) / size if marginal else STEPS.at(size).mmr
+    limits = LEVELS if marginal else STEPS
+    rule, position = ByLevelAlone(marginal=marginal), held(INVERSE, F(side * size), limits=limits)
+    table = rule.requirement(position)
     leg = Leg(INVERSE, F(side * size), F(100), table)
     below: Any = F(size) / 100 + side * wallet
     price, ruin = liquidation_price([leg], wallet), bankruptcy_price([leg], wallet)
@@ -352,12 +450,13 @@ def after(state: Breach, closing: Closing) -> tuple[Any, Any]:
 @pytest.mark.parametrize("cost", [F(0), F(1, 2000), F(1, 500)])
 @pytest.mark.parametrize("notional", [F(900), F(1_000), F(1_001), F(3_000), F(9_000)])
 @pytest.mark.parametrize("health", [F(1), F(99, 100), F(1, 2)])
+@pytest.mark.parametrize("table", [LEVELS, STEPS], ids=["parts", "whole"])
 def test_a_partial_sale_is_the_smallest_that_restores_the_target(
-    cost: F, notional: F, health: F
+    cost: F, notional: F, health: F, table: TierTable
 ) -> None:
     state = breach(
-        exposed("X", notional, loss=1, need=LEVELS),
-        equity=LEVELS.maintenance(notional) * health,
+        exposed("X", notional, loss=1, need=table),
+        equity=table.maintenance(notional) * health,
         cost=cost,
     )
     (closing,) = PartialSale(target=0.9, smallest=1.0).choose(state)
@@ -378,11 +477,26 @@ def test_a_position_in_its_lowest_level_is_cut_too() -> None:
     assert closing.fraction == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("notional", [F(3_000), F(9_000), F(50_000)])
+def test_sales_of_parts_end_and_each_restores_the_target(notional: F) -> None:
+    """On a continuous table a position goes down level by level, and a breach by a hair costs a tenth."""
+    table, equity, sold = LEVELS, LEVELS.maintenance(notional) * F(999, 1000), 0
+    while notional and sold < 200:
+        state = breach(exposed("X", notional, loss=1, need=table), equity=equity)
+        (closing,) = PartialSale(target=0.9).choose(state)
+        assert closing.fraction >= 0.1 - 1e-12
+        notional = notional * (1 - F(closing.fraction))
+        assert table.maintenance(notional) <= equity * F(9, 10) * (1 + F(1, 10**9))
+        equity, sold = table.maintenance(notional) * F(999, 1000), sold + 1
+    assert notional == 0
+    assert sold < 100
+
+
 @pytest.mark.parametrize("over", [0.0, 1e-13, 1e-6, 1.0])
 def test_a_position_at_the_edge_of_a_level_is_cut_by_a_tenth_not_by_a_hair(over: float) -> None:
     """A short that has grown to 1,000: a hair less would do, until the price moves by a hair."""
     notional = 1_000.0 + over
-    state = breach(exposed("X", notional, loss=1, need=LEVELS), equity=15.0)
+    state = breach(exposed("X", notional, loss=1, need=STEPS), equity=15.0)
     assert state.maintenance == pytest.approx(20.0 if over else 10.0, abs=0.03)
     (closing,) = PartialSale().choose(state)
     assert closing.fraction == pytest.approx(0.1)

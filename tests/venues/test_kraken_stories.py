@@ -34,10 +34,13 @@ def ms(day: str) -> int:
     return moment(day) or 0
 
 
-def account(name: str, day: str, cash: Any, mode: Any = "cross", leverage: float = 10) -> Any:
+def account(
+    name: str, day: str, cash: Any, mode: Any = "cross", leverage: float = 10, **options: Any
+) -> Any:
     """An account of the venue on a day, its money identity checked after every entry."""
+    rules = btm.venue(name, **options)
     return btm.Account(
-        btm.venue(name), cash=cash, margin_mode=mode, leverage=leverage, time=ms(day), debug=True
+        rules, cash=cash, margin_mode=mode, leverage=leverage, time=ms(day), debug=True
     )
 
 
@@ -73,33 +76,44 @@ def crash(side: int, price: float, depth: float = 0.5) -> Candle:
 # -- linear ----------------------------------------------------------------------------------------
 
 
-def linear_price(side: int, size: float, entry: float, backing: float, mmr: float) -> float:
-    """LP = (σ·q·EP − E) / (q·(σ − mmr))."""
-    return (side * size * entry - backing) / (size * (side - mmr))
+def linear_price(
+    side: int, size: float, entry: float, backing: float, mmr: float, deduction: float = 0.0
+) -> float:
+    """LP = (σ·q·EP − E − deduction) / (q·(σ − mmr))."""
+    return (side * size * entry - backing - deduction) / (size * (side - mmr))
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize(("size", "mmr"), [(2.0, 0.01), (20.0, 0.02), (60.0, 0.05)])
-def test_an_isolated_position_falls_at_the_formula_of_its_level(
-    side: int, size: float, mmr: float
+@pytest.mark.parametrize("mode", ["isolated", "cross"])
+@pytest.mark.parametrize("levels", ["marginal", "whole"])
+@pytest.mark.parametrize(
+    ("size", "mmr", "deduction"),
+    [(2.0, 0.01, 0), (20.0, 0.02, 500_000 * 0.01), (60.0, 0.05, 5_000 + 2_000_000 * 0.03)],
+)
+def test_a_position_falls_at_the_formula_of_its_level(
+    side: int, mode: str, levels: str, size: float, mmr: float, deduction: float
 ) -> None:
-    """10x at 50,000: the margin is a tenth of the value; each size ends within one level."""
+    """10x at 50,000: the margin is a tenth of the value; each size ends within level I, II or III."""
     notional = size * 50_000
-    acc = opened(account("krakenfutures", FULL, notional, "isolated"), PF, side * size, 50_000)
+    deduction = deduction if levels == "marginal" else 0.0
     posted = notional / 10
-    price = linear_price(side, size, 50_000, posted, mmr)
+    cash = notional if mode == "isolated" else posted + notional * FEE
+    acc = account("krakenfutures", FULL, cash, mode, levels=levels)
+    opened(acc, PF, side * size, 50_000)
+    price = linear_price(side, size, 50_000, posted, mmr, deduction)
     assert acc.liquidation_price(PF) == near(price)
     assert acc.bankruptcy_price(PF) == near(50_000 - side * posted / size)
     live(acc, [{PF: crash(side, 50_000)}])
     (event,) = kinds(acc, "liquidation")
     lost, fee = size * abs(price - 50_000), size * price * FEE
     assert (event.price, event.realised, event.fee) == (near(price), near(-lost), near(fee))
-    assert posted - lost == near(mmr * size * price)
+    assert posted - lost == near(mmr * size * price - deduction)
     totals = acc.ledger.totals
     assert totals["realised"] == near(-lost)
     assert totals["fee"] == near(-notional * FEE)
     assert totals["liquidation_fee"] == near(-fee)
-    assert acc.equity() == near(notional - notional * FEE - lost - fee)
+    assert totals["insurance"] == 0
+    assert acc.equity() == near(cash - notional * FEE - lost - fee)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -117,15 +131,31 @@ def test_a_cross_position_falls_when_the_whole_wallet_is_down_to_its_requirement
 
 def test_a_growing_short_falls_at_the_edge_where_its_requirement_doubles() -> None:
     """10 BTC short from 49,000 with 17,000: at 50,000 equity is 7,000, between 5,000 and 10,000."""
-    acc = opened(account("krakenfutures", FULL, 17_245, leverage=50), PF, -10, 49_000)
+    whole = {"leverage": 50, "levels": "whole"}
+    acc = opened(account("krakenfutures", FULL, 17_245, **whole), PF, -10, 49_000)
     assert acc.cross.balance == near(17_000)
     assert acc.liquidation_price(PF) == 50_000
     live(acc, [{PF: (49_000, 50_100, 49_000, 50_050)}])
     (event,) = kinds(acc, "liquidation")
     assert (event.price, event.realised) == (50_000, -10_000)
-    survivor = opened(account("krakenfutures", FULL, 17_245, leverage=50), PF, -10, 49_000)
+    survivor = opened(account("krakenfutures", FULL, 17_245, **whole), PF, -10, 49_000)
     live(survivor, [{PF: (49_000, 49_999, 49_000, 49_999)}])
     assert not kinds(survivor, "liquidation")
+
+
+def test_by_parts_a_growing_short_passes_the_edge_and_falls_beyond_it() -> None:
+    """The same 10 BTC: the requirement goes on from 5,000 at 2 % of what is above 500,000."""
+    acc = opened(account("krakenfutures", FULL, 17_245, leverage=50), PF, -10, 49_000)
+    price = (490_000 + 17_000 + 5_000) / (10 * 1.02)
+    assert acc.liquidation_price(PF) == near(price)
+    assert price > 50_190
+    live(acc, [{PF: (49_000, 50_100, 49_000, 50_050)}])
+    assert not kinds(acc, "liquidation")
+    assert acc.maintenance() == near(5_000 + 500 * 0.02)
+    live(acc, [{PF: (50_050, 50_300, 50_050, 50_300)}])
+    (event,) = kinds(acc, "liquidation")
+    assert event.price == near(price)
+    assert acc.equity() == near(price * 10 * 0.02 - 5_000 - price * 10 * FEE)
 
 
 def test_what_a_gap_leaves_uncovered_is_a_shortfall() -> None:
@@ -153,11 +183,15 @@ def test_a_larger_position_asks_for_more_margin_until_the_largest_is_reached() -
     asked = [acc.preview(PF, size).initial for size in (10, 11, 40, 41, 101)]
     assert asked == [
         near(10_000),
-        near(550_000 * 0.04),
-        near(80_000),
-        near(2_050_000 * 0.1),
-        near(5_050_000 * 0.2),
+        near(10_000 + 50_000 * 0.04),
+        near(70_000),
+        near(70_000 + 50_000 * 0.1),
+        near(70_000 + 300_000 + 50_000 * 0.2),
     ]
+    whole = account("krakenfutures", FULL, 100_000_000, leverage=50, levels="whole")
+    whole.mark(PF, 50_000)
+    steps = [whole.preview(PF, size).initial for size in (10, 11, 40, 41, 101)]
+    assert steps == [near(x) for x in (10_000, 22_000, 80_000, 205_000, 1_010_000)]
     assert acc.preview(PF, 1_200).accepted
     refused = acc.preview(PF, 1_200.001)
     assert (refused.accepted, refused.reason) == (False, "leverage_cap")
@@ -240,9 +274,8 @@ def test_a_fall_without_end_takes_the_position_apart() -> None:
 
 def test_a_growing_short_at_the_edge_of_a_level_is_sold_by_tenths() -> None:
     """The story of the edge at 50,000 since then: 10 BTC become 9, and live on in the lower level."""
-    acc = opened(
-        account("krakenfutures", "2026-04-01", 17_245, leverage=50), "ETH/USD:USD", -10, 49_000
-    )
+    acc = account("krakenfutures", "2026-04-01", 17_245, leverage=50, levels="whole")
+    opened(acc, "ETH/USD:USD", -10, 49_000)
     live(acc, [{"ETH/USD:USD": (49_000, 50_100, 49_000, 50_050)}])
     (event,) = kinds(acc, "liquidation")
     assert (event.price, event.size) == (50_000, near(1.0))
@@ -251,9 +284,44 @@ def test_a_growing_short_at_the_edge_of_a_level_is_sold_by_tenths() -> None:
     assert len(kinds(acc, "liquidation")) == 1
 
 
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("size", [20.0, 60.0])
+def test_a_large_position_is_sold_down_through_the_levels(side: int, size: float) -> None:
+    """Level by level there is no edge to stumble over: each sale restores 90 %, down to level I."""
+    acc = account("krakenfutures", PARTIAL, size * 5_000, "isolated", levels="marginal")
+    opened(acc, "ETH/USD:USD", side * size * 0.99, 50_000)
+    first = acc.liquidation_price("ETH/USD:USD")
+    live(acc, [{"ETH/USD:USD": crash(side, 50_000, 0.2)}])
+    events = kinds(acc, "liquidation")
+    assert events[0].price == near(first)
+    assert len(events) > 5
+    left = acc.position("ETH/USD:USD").size
+    assert sum(event.size for event in events) == near(left - side * size * 0.99)
+    assert abs(left) < 0.0005 * size
+    prices = [side * event.price for event in events]
+    assert prices == sorted(prices, reverse=True)
+    assert acc.ledger.totals["insurance"] == 0
+    assert sum(acc.ledger.totals.values()) == near(acc.wallet())
+
+
+def test_a_partial_sale_stops_at_90_per_cent_of_the_continuous_requirement() -> None:
+    """60 coins, in level III until a part is sold: kept·mmr − deduction = 0.9 · what is left."""
+    eth, posted = "ETH/USD:USD", 300_000.0
+    acc = opened(account("krakenfutures", PARTIAL, 600_000, "isolated"), eth, 60, 50_000)
+    price = linear_price(1, 60, 50_000, posted, 0.05, 65_000)
+    assert acc.liquidation_price(eth) == near(price)
+    live(acc, [{eth: (50_000, 50_000, price * 0.9999, price)}])
+    (event,) = kinds(acc, "liquidation")
+    notional, equity = 60 * price, 60 * price * 0.05 - 65_000
+    kept = (0.9 * (equity - notional * FEE) + 65_000) / (0.05 - 0.9 * FEE)
+    assert kept > 2_000_000
+    assert 60 + event.size == pytest.approx(min(kept, 0.9 * notional) / price, abs=1e-3)
+    assert acc.position(eth).size == near(60 + event.size)
+
+
 def test_the_levels_of_bitcoin_change_in_the_run() -> None:
     acc = opened(account("krakenfutures", "2025-09-23", 40_000, leverage=50), PF, 10, 100_000)
-    assert acc.maintenance() == near(20_000)
+    assert acc.maintenance() == near(15_000)
     live(acc, [{PF: (100_000,) * 4}] * 2, step=12 * HOUR)
     assert acc.maintenance() == near(5_000)
     assert [e.kind for e in acc.events if e.kind == "rules"] == ["rules"]
@@ -264,16 +332,24 @@ def test_the_levels_of_bitcoin_change_in_the_run() -> None:
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize(("symbol", "coin"), [(PI, "BTC"), (ETH, "ETH")])
-@pytest.mark.parametrize(("size", "mmr"), [(1_000, 0.01), (400_000, None), (900_000, None)])
+@pytest.mark.parametrize("levels", ["marginal", "whole"])
+@pytest.mark.parametrize("size", [1_000, 400_000, 900_000, 2_500_000])
 def test_an_inverse_position_falls_at_the_formula_of_its_level(
-    side: int, symbol: str, coin: str, size: int, mmr: float | None
+    side: int, symbol: str, coin: str, size: int, levels: str
 ) -> None:
     """LP = size·(1 + σ·mmr) / (size/EP + σ·WB); the level goes by contracts, whatever the price."""
-    rates = {"BTC": {400_000: 0.01, 900_000: 0.02}, "ETH": {400_000: 0.02, 900_000: 0.03}}
-    rate = mmr or rates[coin][size]
+    edges = [500_000, 1_000_000, 3_000_000] if coin == "BTC" else [250_000, 500_000, 2_000_000]
+    bands = list(zip([0, *edges], [*edges, 5_000_000], [0.01, 0.02, 0.03, 0.05], strict=True))
+    if levels == "marginal":
+        rate = sum(max(0, min(size, end) - floor) * mmr for floor, end, mmr in bands) / size
+    else:
+        rate = next(mmr for _, end, mmr in bands if size <= end)
     notional = size / 8_000
     cash = notional / 8
-    acc = opened(account("krakeninverse", FULL, {coin: cash}), symbol, side * size, 8_000)
+    acc = account("krakeninverse", FULL, {coin: cash}, levels=levels)
+    opened(acc, symbol, side * size, 8_000)
+    assert acc.position(symbol).maintenance() == near(notional * rate)
+    assert acc.position(symbol).initial() == near(2 * notional * rate)
     wallet = cash - notional * FEE
     price = size * (1 + side * rate) / (notional + side * wallet)
     ruin = size / (notional + side * wallet)
@@ -322,14 +398,29 @@ def test_there_is_no_leverage_in_an_inverse_margin() -> None:
         assert acc.initial() == near(0.0025)
 
 
-def test_the_schedule_of_2019_gives_way_in_the_run() -> None:
-    """4 million contracts: 10 % / 5 % in both, 5 million of them at most 6, then 75 million."""
-    acc = account("krakeninverse", "2023-05-24", 1_000)
+@pytest.mark.parametrize("levels", ["marginal", "whole"])
+def test_the_schedule_of_2019_gives_way_in_the_run(levels: str) -> None:
+    """At most 6 million contracts, the last level at 10 %; then 75 million, and 15 % above 6 million."""
+    acc = account("krakeninverse", "2023-05-24", 1_000, levels=levels)
     acc.mark(PI, 20_000)
+    below = 10_000 + 20_000 + 120_000 + 300_000  # 2, 4, 6, 10 % of 0.5, 0.5, 2 and 3 million
+    if levels == "whole":
+        below = 600_000
     assert not acc.preview(PI, 6_000_001).accepted
-    assert acc.preview(PI, 6_000_000).initial == near(6_000_000 / 20_000 * 0.1)
+    assert acc.preview(PI, 6_000_000).initial == near(below / 20_000)
     acc.clock(ms("2023-05-25"))
-    assert acc.preview(PI, 6_000_001).initial == near(6_000_001 / 20_000 * 0.15)
+    above = below + 0.15 if levels == "marginal" else 6_000_001 * 0.15
+    assert acc.preview(PI, 6_000_001).initial == near(above / 20_000)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_reduced_inverse_position_owes_the_average_of_what_is_left(side: int) -> None:
+    """1,000,000 contracts owe 1.5 %, 750,000 of them 1.33 %: less each time, not by jumps."""
+    acc = opened(account("krakeninverse", FULL, 20.0), PI, side * 1_000_000, 8_000)
+    for left, owed in [(1_000_000, 15_000), (750_000, 10_000), (500_000, 5_000), (100_000, 1_000)]:
+        acc.fill(PI, side * left - acc.position(PI).size, 8_000)
+        assert acc.maintenance() == near(owed / 8_000)
+        assert acc.initial() == near(2 * owed / 8_000)
 
 
 # -- spot margin -----------------------------------------------------------------------------------

@@ -21,7 +21,13 @@ from bt_margin.engine.pool import MarginMode, Position
 from bt_margin.studies.conformance.case import Case, signed, size_from, to_ms, to_percent
 from bt_margin.studies.whatif import Holding, Terms, hold
 from bt_margin.venues import venue
-from bt_margin.venues.margin_by_level import initial_rate, level, level_table
+from bt_margin.venues.margin_by_level import (
+    counted,
+    initial_rate,
+    level,
+    level_table,
+    opening_share,
+)
 from bt_margin.venues.margin_level import margin_level
 from bt_margin.venues.rollover import completed, margin_fees, opening_cost, started
 from bt_margin.venues.spec import Venue
@@ -82,6 +88,7 @@ def _futures(case: Case) -> Mapping[str, Any]:
         "notional": p.notional(),
         "initial_margin": p.initial(),
         "initial_margin_at_entry": first.initial(),
+        "initial_margin_usd": _in_dollars(p),
         "maintenance_margin": p.maintenance(),
         "maintenance_margin_at_entry": first.maintenance(),
         "mmr": tier.mmr,
@@ -102,6 +109,13 @@ def _futures(case: Case) -> Mapping[str, Any]:
         )
     alone = money is None and not (case.isolated and case.has("leverage"))
     return {key: found[key] for key in found if not (alone and key in _NEEDS_MONEY)}
+
+
+def _in_dollars(p: Position) -> float:
+    """Initial margin in USD; of an inverse position at its face value."""
+    if p.contract.kind != "inverse":
+        return p.initial()
+    return opening_share(p.limits, counted(p.held(), p.mark))
 
 
 def _futures_rules(case: Case) -> tuple[Venue, str]:
