@@ -269,7 +269,7 @@ def _span(result: Sweep) -> str:
 
 def _section(result: Sweep, value: str) -> str:
     """One statistic: its surfaces side by side, all in one scale."""
-    if value not in result.frame:
+    if value not in result.frame or result.frame[value].isna().all():
         return ""
     every = surfaces(result, value)
     reach = max(each.reach for each in every)

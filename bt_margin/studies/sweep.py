@@ -204,7 +204,7 @@ class _Work:
         again = each(
             self.job, [outcome.cell for outcome in chosen], self.crew, folder=self._shared()
         )
-        return compared(chosen, list(again), len(found))
+        return compared(chosen, list(again), found)
 
 
 class _Answer(NamedTuple):

@@ -81,7 +81,8 @@ class Tosses(bt.Strategy):
 def test_all_cells_meet_the_same_luck_and_the_callers_luck_is_untouched() -> None:
     random.seed(5)
     kept = random.getstate()
-    same = sweep(Tosses, DATA, {"cash": [10_000, 10_001]}, venue="binance", backend="serial").frame
+    own = {name: value for name, value in SERIAL.items() if name != "cash"}
+    same = sweep(Tosses, DATA, {"cash": [10_000, 10_001]}, **own).frame
     assert random.getstate() == kept
     assert same["trades"].nunique() == 1
     assert same["total_return"].iloc[0] == pytest.approx(same["total_return"].iloc[1], rel=1e-2)
@@ -454,11 +455,13 @@ def test_what_the_kernel_itself_found_wrong_is_told_loudly(monkeypatch: Any) -> 
 
 def test_the_kernel_there_is_gives_what_full_runs_give() -> None:
     auto, plain = (sweep(Hold, DATA, GRID, **AUTO, engine=name) for name in ("auto", "full"))
-    names = list(COLUMNS)
+    known = [name for name in COLUMNS if auto.frame[name].notna().any()]
     pd.testing.assert_frame_equal(
-        auto.frame[names].astype(float), plain.frame[names].astype(float), rtol=1e-9, atol=1e-9
+        auto.frame[known].astype(float), plain.frame[known].astype(float), rtol=1e-9, atol=1e-9
     )
+    assert {"final_equity", "liquidations", "max_drawdown", "fees", "funding"} <= set(known)
     assert sum(auto.engines.values()) == 12
+    assert "thrown away" not in auto.check
 
 
 def test_the_sample_has_both_ends_and_liquidated_cells() -> None:
@@ -469,7 +472,18 @@ def test_the_sample_has_both_ends_and_liquidated_cells() -> None:
     chosen = [outcome.cell.number for outcome in sample(cells)]
     assert {0, 999, 40, 41} <= set(chosen)
     assert len(chosen) == 10
-    assert not compared(sample(cells), sample(cells), 1000).differs
+    assert not compared(sample(cells), sample(cells), cells).differs
+
+
+def test_a_statistic_the_kernel_does_not_compute_is_named_and_not_compared() -> None:
+    rows = [dict.fromkeys(COLUMNS, 1.0), dict.fromkeys(COLUMNS, 1.0) | {"payoff": np.nan}]
+    cells = [Cell(n, {}) for n in range(2)]
+    plain, replayed = ([Outcome(cell, row) for cell in cells] for row in rows)
+    verdict = compared(replayed, plain, replayed)
+    assert not verdict.differs
+    assert "that the replay computes; missing are payoff." in verdict.sentence
+    lost = [replayed[0], plain[1]]
+    assert compared(lost, plain, lost).differs  # one cell has it: then it is computed
 
 
 def test_given_sorts_settings_by_who_reads_them() -> None:
