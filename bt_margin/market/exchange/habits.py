@@ -142,7 +142,7 @@ TABLE: Mapping[str, Habits] = {
         ),
     ),
     "krakenfutures": Habits(
-        page={"ohlcv": 2_000}, end=UNSAID, funding=WHOLE, tiers=CONTRACTS, stepped=True
+        page={"ohlcv": 2_000}, end=UNSAID, funding=WHOLE, tiers=CONTRACTS
     ),
     "dydx": Habits(
         page={"ohlcv": 1_000},

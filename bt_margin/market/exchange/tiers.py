@@ -42,7 +42,7 @@ class Tiers:
 
     at : when they were read   [UTC epoch ms]
     tiers : lowest first, from 0
-    stepped : True where a rate holds for the whole position (OKX, Kraken): no amounts then
+    stepped : True where a rate holds for the whole position (OKX): no amounts then
     unit : what the venue counts in: "quote", "settle", "contracts"
     price : the mark price that turned contracts into notional   [quote]; None where none was needed.
         Such bands move with the price; `raw` holds the venue's own numbers

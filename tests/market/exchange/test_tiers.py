@@ -60,7 +60,7 @@ def test_floors_and_caps_join_and_rates_are_the_venues(quick: Quick, case: str) 
     assert found.tiers[0].floor == 0.0
     assert all(below.cap == above.floor for below, above in pairwise(found.tiers))
     assert found.unit == unit
-    assert found.stepped is (exchange in ("okx", "krakenfutures"))
+    assert found.stepped is (exchange == "okx")
     assert (found.price is not None) is (unit == "contracts")
     assert found.notes == ()
     assert json.loads(json.dumps(found.as_dict()))["tiers"][1]["rate"] == held[1].rate
