@@ -1,0 +1,147 @@
+"""The kernel broken by hand, place by place: each break must show in a few stories.
+
+BT_MARGIN_PLAIN_KERNEL=1 python -m replay.breaks
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from replay.stories import difference
+
+from bt_margin.studies.replay import (
+    account,
+    bar,
+    booking,
+    bounds,
+    cell,
+    crossings,
+    liquidation,
+    orders,
+    scan,
+    sending,
+    settling,
+    walk,
+)  # fmt: skip
+from bt_margin.studies.replay.layout import CASH, MARK
+from bt_margin.studies.replay.orders import Extra, Verdict
+
+MODULES = (
+    account,
+    bar,
+    booking,
+    bounds,
+    cell,
+    crossings,
+    liquidation,
+    orders,
+    scan,
+    sending,
+    settling,
+    walk,
+)
+MOST = 150
+"""Stories told before a break counts as unnoticed."""
+
+
+@contextmanager
+def broken(name: str, other: Callable[[Any], Any]) -> Iterator[None]:
+    """A function of the kernel replaced, wherever it is called from."""
+    kept = [(module, getattr(module, name)) for module in MODULES if hasattr(module, name)]
+    for module, original in kept:
+        setattr(module, name, other(original))
+    try:
+        yield
+    finally:
+        for module, original in kept:
+            setattr(module, name, original)
+
+
+def _paid_twice(original: Any) -> Any:
+    def settle(w: Any, r: Any, c: Any, st: Any, s: int, stamp: int, price: float) -> None:
+        original(w, r, c, st, s, stamp, price * 1.0001)
+
+    return settle
+
+
+def _extra(original: Any) -> Any:
+    def priced(r: Any, st: Any, s: int, size: float, price: float) -> Extra:
+        return Extra(*original(r, st, s, size, price)[:2], 0.0)
+
+    return priced
+
+
+def _late(original: Any) -> Any:
+    def crossing(
+        r: Any, c: Any, st: Any, pool: int, road: Any, leg: int, now: float, end: float
+    ) -> float:
+        found: float = original(r, c, st, pool, road, leg, now, end)
+        return found if found > 1.0 else (found + end) / 2.0
+
+    return crossing
+
+
+def _wide(original: Any) -> Any:
+    def set_guards(r: Any, c: Any, st: Any) -> bool:
+        found: bool = original(r, c, st)
+        held = st.held[:, MARK]
+        st.numbers[8, : len(held)] -= 0.2 * held
+        st.numbers[9, : len(held)] += 0.2 * held
+        return found
+
+    return set_guards
+
+
+def _cash(original: Any) -> Any:
+    def settle_empty(w: Any, r: Any, c: Any, st: Any, pool: int) -> None:
+        original(w, r, c, st, pool)
+        st.money[CASH] += 1e-5
+
+    return settle_empty
+
+
+BREAKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "what the fund bears": ("cover", lambda f: lambda st, pool: 0.0),
+    "lots of a partial sale": ("rounded", lambda f: lambda r, st, s, x: st.held[s, 0] * x),
+    "which extreme comes first": ("choose_path", lambda f: lambda *a: not f(*a)),
+    "the mark of a settlement": ("settle", _paid_twice),
+    "the cap at a leverage": ("over_cap", lambda f: lambda *a: Verdict(0, 0.0, 0.0)),
+    "new tables": ("change_tables", lambda f: lambda *a: None),
+    "margin calls": ("call_margins", lambda f: lambda *a: None),
+    "the open loss of an order": ("priced", _extra),
+    "the place of a crossing": ("crossing", _late),
+    "what closing orders free": ("freed", lambda f: lambda *a: 0.0),
+    "guards of calm stretches": ("set_guards", _wide),
+    "who loses most": ("worse", lambda f: lambda r, st, a, b: not f(r, st, a, b)),
+    "orders cancelled before a liquidation": ("cancel_orders", lambda f: lambda *a: None),
+    "margin orders reserve": ("total_reserved", lambda f: lambda *a: 0.0),
+    "slippage of a fill": ("fill_price", lambda f: lambda w, c, s, t, buys: w.prices[0, s, t]),
+    "money left in a flat pool": ("settle_empty", _cash),
+}
+
+
+def noticed(name: str, other: Callable[[Any], Any]) -> int:
+    """The first story that shows the break; -1 when none does."""
+    with broken(name, other):
+        for seed in range(MOST):
+            try:
+                if difference(seed):
+                    return seed
+            except (ArithmeticError, IndexError):
+                return seed
+    return -1
+
+
+def main() -> int:
+    """Every break, one after the other."""
+    found = {what: noticed(*how) for what, how in BREAKS.items()}
+    for what, seed in found.items():
+        print(f"{what}: " + ("NOT NOTICED" if seed < 0 else f"story {seed}"))
+    return sum(seed < 0 for seed in found.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

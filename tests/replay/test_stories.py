@@ -1,0 +1,52 @@
+"""Random intents on random markets: the kernel and the full engine tell the same story, event by event."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from replay.stories import Story, difference, replayed
+
+from bt_margin.studies.replay.compile import PLAIN
+
+#: BT_MARGIN_STORIES=10000 tells many more
+STORIES = int(os.environ.get("BT_MARGIN_STORIES", "120"))
+BATCH = 20
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("first", range(0, STORIES, BATCH))
+def test_kernel_and_engine_tell_the_same_story(first: int) -> None:
+    found = {seed: difference(seed) for seed in range(first, first + BATCH)}
+    assert {seed: told for seed, told in found.items() if told} == {}
+
+
+def digest(stories: int) -> str:
+    """Everything a few stories leave behind, in sixteen digits."""
+    whole = hashlib.sha256()
+    for seed in range(stories):
+        _, state, equity, _, _ = replayed(Story(seed))
+        whole.update(equity.tobytes())
+        whole.update(state.events.tobytes())
+    return whole.hexdigest()[:16]
+
+
+def test_without_numba_the_results_are_the_same_bits() -> None:
+    code = "from replay.test_stories import digest; print(digest(6))"
+    plain = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=TESTS, capture_output=True, text=True,
+        env={**os.environ, PLAIN: "1", "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}, check=True,
+    )  # fmt: skip
+    assert plain.stdout.strip() == digest(6)
+
+
+def test_every_break_of_the_kernel_is_noticed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "replay.breaks"], cwd=TESTS, capture_output=True, text=True,
+        env={**os.environ, PLAIN: "1", "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
