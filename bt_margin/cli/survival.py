@@ -167,7 +167,7 @@ def survival(
             missing_funding, missing_marks, None,
         )  # fmt: skip
         given = {"leverage": leverage, "cash": cash, "as_of": as_of, "loss": loss}
-        study = {name: value for name, value in given.items() if value is not None}
+        study: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
         study |= _searched("leverages", leverages) | _searched("wallets", wallets)
         study |= {"horizon": horizon, "method": method, "begin": begin, "intrabar": intrabar}
         study |= {"backend": backend, "workers": workers, "address": address}

@@ -183,7 +183,7 @@ class _Study:
         if fall.before is None:
             return None
         log: list[bool] = []
-        wallets = self.run.broker.account.wallets
+        wallets = [pool.key for pool in self.run.broker.account.wallets.values()]
         told = {
             "at": fall.before,
             "amount": amount + _HAIR * (amount + abs(self.run.cash)),
