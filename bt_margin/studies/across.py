@@ -1,9 +1,11 @@
 """One strategy on many venues: a scenario for each venue and each margin mode it has.
 
 The data is one market's; each venue trades its own linear contract on the same coin under its own rules, so
-what differs between the runs is the rules alone. A venue that allows less leverage on a coin, or whole
-numbers only, runs at what it allows. A venue without cross margin is also run with automatic top-ups from
-the free wallet, the nearest thing to it, and says so in the scenario's name.
+what differs between the runs is the rules alone. Inverse contracts are compared where a venue has the same
+symbol; their sizes are contracts, worth 100 dollars here and 1 there, so size them by a target. A venue that
+allows less leverage on a coin, or whole numbers only, runs at what it allows. A venue without cross margin is
+also run with automatic top-ups from the free wallet, the nearest thing to it, and says so in the scenario's
+name.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ def across(
 
     >>> found = across(["binance", "hyperliquid"], ["BTC/USDT:USDT"], {"leverage": 50, "cash": 100})
     >>> list(found), found["hyperliquid cross"]["symbols"]["BTC/USDT:USDT"]["leverage"]
-    (['binance cross', 'binance isolated', 'hyperliquid cross', 'hyperliquid isolated'], 40)
+    (['binance cross', 'binance isolated', 'hyperliquid cross', 'hyperliquid isolated'], 40.0)
     """
     for word in ("venue", "margin_mode"):
         if word in broker:
@@ -43,7 +45,9 @@ def across(
     found: dict[str, dict[str, Any]] = {}
     for label, given in _named(venues).items():
         rules = _made(given, broker).standing_for(names)
-        own = {"venue": rules, "symbols": _leverages(rules, names, broker)}
+        own: dict[str, Any] = {"venue": rules, "symbols": _leverages(rules, names, broker)}
+        if "as_of" in broker:
+            own["as_of"] = None  # the venue is pinned already
         found |= {f"{label} {mode}": own | setting for mode, setting in modes_of(rules).items()}
     return found
 
@@ -82,6 +86,11 @@ def _named(venues: Venues) -> dict[str, str | Venue]:
 
 def _made(given: str | Venue, broker: Mapping[str, Any]) -> Venue:
     if not isinstance(given, str):
+        if broker.get("as_of") is not None:
+            raise InputError(
+                f"as_of={broker['as_of']!r} comes too late for the venue {given.name}, made already; "
+                f"pin it where it is made: btm.venue({given.name!r}, as_of=...)"
+            )
         return given
     options = {"coins": True} if given == "okx" else {}  # sizes mean coins on every venue
     return make_venue(given, as_of=broker.get("as_of"), **options)

@@ -49,15 +49,19 @@ def canonical(name: str, symbols: Iterable[str]) -> str | None:
 def equivalent(name: str, symbols: Iterable[str], currency: str) -> str | None:
     """The linear dollar contract among ``symbols`` on the same coin, the one in ``currency`` first.
 
+    A name that is there, an inverse contract too, is its own equivalent.
+
     >>> equivalent("BTC/USDT:USDT", ["BTC/USD:BTC", "BTC/USDC:USDC"], "USDC")
     'BTC/USDC:USDC'
+    >>> equivalent("BTC/USD:BTC", ["BTC/USD:BTC"], "BTC")
+    'BTC/USD:BTC'
     """
-    base, quote, settle = _parts(name)
-    if quote not in DOLLARS or settle not in DOLLARS:
-        return None
     pool = list(symbols)
     if name in pool:
         return name
+    base, quote, settle = _parts(name)
+    if quote not in DOLLARS or settle not in DOLLARS:
+        return None
     same = [s for s in pool if _parts(s)[0] == base and DOLLARS.issuperset(_parts(s)[1:])]
     same.sort(key=lambda s: (_parts(s)[2] != currency, _parts(s)[2] != settle, s))
     return same[0] if same else None

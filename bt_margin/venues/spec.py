@@ -241,7 +241,7 @@ class Venue:
             own = self.equivalent(name)
             if own is None and self.default_schedule is None:
                 raise UnknownSymbol(
-                    f"{self.title} has no linear contract like {name!r}; "
+                    f"{self.title} has no contract like {name!r}; "
                     f"it knows {', '.join(nearest(name, self.schedules)) or 'other coins'}"
                 )
             if own is not None and own != name:
