@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -437,6 +438,23 @@ def test_a_replay_that_differs_is_thrown_away_loudly(monkeypatch: Any, tmp_path:
     plain = sweep(Hold, DATA, GRID, **(AUTO | {"engine": "full"}))
     pd.testing.assert_frame_equal(numbers(found), numbers(plain), check_exact=True)
     assert len((tmp_path / "store" / "cells.jsonl").read_text().splitlines()) == 12
+
+
+def test_replayed_cells_that_were_kept_go_with_a_replay_that_differs(
+    monkeypatch: Any, tmp_path: Path
+) -> None:
+    kernel(monkeypatch)
+    sweep(Hold, DATA, GRID, store=tmp_path, **AUTO)
+    log = tmp_path / "cells.jsonl"
+    log.write_text(
+        "".join(log.read_text().splitlines(keepends=True)[:5])
+    )  # killed after five cells
+    kernel(monkeypatch, change=1.0)
+    with pytest.warns(ReplayDiffers):
+        found = sweep(Hold, DATA, GRID, store=tmp_path, **AUTO)
+    assert found.engines == {"full": 12}
+    engines = [json.loads(line)[1] for line in log.read_text().splitlines()]
+    assert engines == ["full"] * 12
 
 
 def test_a_refused_replay_says_why(monkeypatch: Any) -> None:
