@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import bt_margin.core.flat as formulas
+import bt_margin.core.position as positions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,6 +28,8 @@ except ImportError:
 
 #: Set to any text, the kernel stays plain Python.
 PLAIN = "BT_MARGIN_PLAIN_KERNEL"
+#: Files of this folder that no compiled code depends on.
+_OUTSIDE = {"__init__", "check", "entry", "market", "proof", "row", "tape", "terms"}
 #: Whether the kernel is compiled.
 COMPILED = numba is not None and not os.environ.get(PLAIN)
 
@@ -58,10 +61,11 @@ def _made(function: Callable[P, R], **options: bool) -> Callable[P, R]:
 
 
 def _digest() -> str:
-    """What the kernel is made of, in sixteen digits."""
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(formulas.__file__)]
+    """What the kernel is made of, in sixteen digits: every file here with compiled parts or their numbers."""
+    here = Path(__file__).parent
+    files = [file for file in sorted(here.glob("*.py")) if file.stem not in _OUTSIDE]
     whole = hashlib.sha256()
-    for file in files:
+    for file in (*files, Path(formulas.__file__), Path(positions.__file__)):
         whole.update(file.read_bytes())
     return whole.hexdigest()[:16]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from bt_margin.errors import InputError
 from bt_margin.plugin.broker import MarginBroker
-from bt_margin.studies.cells import Cell, Job, Outcome, given, run_cell
+from bt_margin.studies.cells import Cell, Job, Outcome, given, run_cell, told
 from bt_margin.studies.replay.cell import play
 from bt_margin.studies.replay.check import (
     curve_difference,
@@ -88,6 +88,8 @@ class Replay:
     proofs: dict[Any, Proof | Unfit] = field(default_factory=dict)
     worlds: dict[int, World] = field(default_factory=dict)
     rules: dict[Any, Rules] = field(default_factory=dict)
+    kept: list[Any] = field(default_factory=list)
+    """What the keys name by identity, so that no two things have the same one."""
 
     def ready(self, cell: Cell) -> Ready:
         """A cell as arrays. :raises Unfit: it has to be run in full; the text says why."""
@@ -101,6 +103,7 @@ class Replay:
             key = (id(known), broker["venue"], *key[2:])
         rules = self.rules.get(key)
         if rules is None:
+            self.kept.append(broker.get("venue"))
             rules = self.rules[key] = rules_of(venue, known.market)
         if id(known) not in self.worlds:
             self.worlds[id(known)] = known.market.world(known.intents)
@@ -117,7 +120,8 @@ class Replay:
         if unnamed:
             raise Unfit(f"{unnamed[0]} is known to {venue.title} by another name")
         reading = [str(broker.get(name)) for name in ("names", "require", "timestamps")]
-        series = [id(broker.get(name)) for name in ("funding", "mark")]
+        given_series = [broker.get(name) for name in ("funding", "mark")]
+        series = [venue.funding_interval, *map(id, given_series)]
         key = (
             repr(sorted(params.items())),
             seed,
@@ -127,10 +131,13 @@ class Replay:
         )
         found = self.proofs.get(key)
         if found is None:
+            self.kept.append(given_series)
             try:
                 found = proof(self.job, params, seed, venue, broker)
             except Unfit as why:
                 found = why
+            except Exception as why:  # what a full run would raise as well, and then tells
+                found = Unfit(told(why))
             self.proofs[key] = found
         if isinstance(found, Unfit):
             raise found
@@ -166,12 +173,12 @@ def replayed(
         else:
             outcomes.append(found)
     wrong, checked = _checked(job, ready, outcomes, check)
-    told = tuple(dict.fromkeys(one.proof.told for one in ready))
+    proved = tuple(dict.fromkeys(one.proof.told for one in ready))
     if wrong:
         left += [LeftOver(one.cell, f"the check failed: {wrong}") for one in outcomes]
         outcomes = []
     left.sort(key=lambda one: one.cell.number)
-    return Replayed(tuple(outcomes), tuple(left), told, checked, wrong)
+    return Replayed(tuple(outcomes), tuple(left), proved, checked, wrong)
 
 
 def _played(job: Job, ready: Sequence[Ready], threads: int) -> Iterable[Outcome | LeftOver]:
@@ -185,7 +192,7 @@ def _played(job: Job, ready: Sequence[Ready], threads: int) -> Iterable[Outcome 
 
 
 def _play_all(job: Job, ready: Sequence[Ready]) -> list[Outcome | LeftOver]:
-    """Cells one after the other, with one curve and one account for all of them."""
+    """Cells one after the other."""
     found: list[Outcome | LeftOver] = []
     for one in ready:
         began = time.perf_counter()
@@ -217,8 +224,8 @@ def compared(job: Job, one: Ready) -> str:
     _, state, equity = played(one, MOST_EVENTS)
     run = run_cell(one.cell, job)
     account = run.broker.account
-    told = told_by_kernel(state, one.proof.market.symbols, account.currency)
-    differs = first_difference(told, told_by_engine(account.events))
+    own = told_by_kernel(state, one.proof.market.symbols, account.currency)
+    differs = first_difference(own, told_by_engine(account.events))
     if differs:
         return f"cell {one.cell.number}: {differs}"
     gap = curve_difference(equity, np.array(run.broker.equity_curve[1]))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bt_margin.engine.quote import NEVER
 from bt_margin.errors import InputError
 from bt_margin.plugin.instrument import bar_length
 from bt_margin.studies.replay.layout import BLOCK, T_STEPS, Floats, Ints, World
@@ -91,6 +92,8 @@ def _check(quote: Any, start: Ints, time: Ints) -> None:
     """:raises Unfit: a feed whose bars are not all of one length, or stand beside those of another."""
     if quote.replay:
         raise Unfit(f"the feed of {quote.symbol} is replayed")
+    if quote.ends_at < NEVER:
+        raise Unfit(f"the market of {quote.symbol} comes to an end")
     if quote.fault or (len(start) > 1 and np.min(np.diff(start)) < bar_length(quote.data)):
         raise Unfit(f"the bars of {quote.symbol} are not all of one length")
     if np.any(start != time):

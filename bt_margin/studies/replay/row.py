@@ -29,13 +29,27 @@ from bt_margin.studies.replay.layout import (
 )  # fmt: skip
 
 DAY = 86_400_000.0
-_CURVE = {
-    "total_return": stats.total_return, "cagr": stats.cagr, "volatility": stats.volatility,
-    "longest_drawdown": stats.longest_fall, "ulcer": stats.ulcer, "sharpe": stats.sharpe,
-    "sortino": stats.sortino, "calmar": stats.calmar, "omega": stats.omega,
-    "value_at_risk": stats.value_at_risk, "expected_shortfall": stats.expected_shortfall,
-    "skew": stats.skew, "kurtosis": stats.kurtosis, "tail_ratio": stats.tail_ratio,
+_DAILY = {
+    "volatility": stats.volatility, "sharpe": stats.sharpe, "sortino": stats.sortino,
+    "omega": stats.omega, "value_at_risk": stats.value_at_risk, "skew": stats.skew,
+    "expected_shortfall": stats.expected_shortfall, "kurtosis": stats.kurtosis,
+    "tail_ratio": stats.tail_ratio,
 }  # fmt: skip
+
+
+def curve_statistics(curve: pd.Series, times: Ints) -> dict[str, float]:
+    """What the curve alone tells; statistics of days from the last bar of each day, which is all they see."""
+    days = times // 86_400_000
+    ends = np.flatnonzero(np.append(days[1:] != days[:-1], True))
+    daily, depth, growth = curve.iloc[ends], stats.max_drawdown(curve).depth, stats.cagr(curve)
+    return {name: measure(daily) for name, measure in _DAILY.items()} | {
+        "total_return": stats.total_return(curve),
+        "cagr": growth,
+        "max_drawdown": depth,
+        "longest_drawdown": stats.longest_fall(curve),
+        "ulcer": stats.ulcer(curve),
+        "calmar": growth / depth if depth > 0.0 else math.nan,
+    }
 
 
 def row_of(
@@ -47,10 +61,9 @@ def row_of(
     money, counts = state.money, state.counts
     mean = float(np.mean(equity)) if len(equity) else 0.0
     row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
-    row |= {name: measure(curve) for name, measure in _CURVE.items()}
+    row |= curve_statistics(curve, times)
     row |= {
         "final_equity": float(equity[-1]) if len(equity) else cash,
-        "max_drawdown": stats.max_drawdown(curve).depth,
         "liquidations": int(counts[LIQUIDATIONS]),
         "liquidated_notional": float(money[LIQUIDATED]),
         "margin_calls": int(counts[CALLS]),

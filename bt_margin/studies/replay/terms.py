@@ -136,6 +136,9 @@ def cell_of(
     path = broker.get("intrabar", "adverse")
     if path not in PATHS:
         raise Unfit(f"intrabar {path!r} is not known")
+    settle = venue.contract(market.symbols[0]).settle
+    if broker.get("currency") not in (None, settle):
+        raise Unfit(f"an account valued in something else than {settle}")
     cash = broker.get("cash", 10_000.0)
     if isinstance(cash, Mapping):
         raise Unfit("several wallets")

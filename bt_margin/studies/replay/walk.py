@@ -16,6 +16,7 @@ from bt_margin.studies.replay.layout import (
     AT_OPEN,
     FIXED,
     INVERSE,
+    ISOLATED,
     LIQUIDATIONS,
     M_GROUP,
     M_TRIAL,
@@ -115,15 +116,31 @@ def next_order(st: State, road: Road) -> int:
 
 
 @compiled
-def next_stamp(w: World, road: Road, t: int, now: float, end: float) -> tuple[int, float]:
+def turn(r: Rules, c: Cell, road: Road, s: int) -> int:
+    """A symbol's place among the roads: pool by pool, as they were laid, else as the feeds come."""
+    if c.path == NEAREST or r.sym[s, ISOLATED]:
+        return s
+    for k in range(s):
+        if road.walked[k] and not r.sym[k, ISOLATED]:
+            return k
+    return s
+
+
+@compiled
+def next_stamp(
+    w: World, r: Rules, c: Cell, road: Road, t: int, now: float, end: float
+) -> tuple[int, float]:
     """The symbol whose funding is settled next on the stretch ahead and when; −1 when none is."""
     symbol, best = -1, end
     for s in range(len(w.step)):
         stamp = road.stamp[s]
-        if road.walked[s] and stamp < w.places[1, s, t + 1]:
-            u = max(now, path_time(w, s, stamp, t))
-            if u < best or (u == best and symbol < 0):
-                symbol, best = s, u
+        if not road.walked[s] or stamp >= w.places[1, s, t + 1]:
+            continue
+        u = max(now, path_time(w, s, stamp, t))
+        if u < best or (
+            u == best and (symbol < 0 or turn(r, c, road, s) < turn(r, c, road, symbol))
+        ):
+            symbol, best = s, u
     return symbol, best
 
 
@@ -138,7 +155,7 @@ def stretch(
     now = start
     move_to(w, st, road, leg, start, end, start)
     while True:
-        symbol, u = next_stamp(w, road, t, now, end)
+        symbol, u = next_stamp(w, r, c, road, t, now, end)
         pool, crossed = first_crossing(r, c, st, road, leg, now, end)
         if pool >= 0 and (crossed < u or (symbol < 0 and crossed <= end)):
             symbol, u = -1, crossed
