@@ -196,6 +196,8 @@ def test_more_draws_begin_with_the_same_ones_and_a_further_setting_changes_none(
     assert [c.settings for c in few] == [c.settings for c in many[:3]]
     assert [c.settings["leverage"] for c in both] == [c.settings["leverage"] for c in few]
     assert plan(None, 3, own, 8).cells[0].settings != few[0].settings
+    twins = plan(None, 3, {"params.fast": Uniform(1, 9), "params.slow": Uniform(1, 9)}).cells
+    assert all(c.settings["params.fast"] != c.settings["params.slow"] for c in twins)
 
 
 def test_each_draw_meets_every_combination_of_the_grid() -> None:
