@@ -82,7 +82,7 @@ def compare(
             data, symbols, since, until, timeframe, source, exchange, store, exchange_options, offline,
             missing_funding, missing_marks, detail,
         )  # fmt: skip
-        rules = None if venues else chosen_venue(market.venue(venue), rule, as_of)
+        rules = None if venues is not None else chosen_venue(market.venue(venue), rule, as_of)
         _one_of(venues, venue, rule, scenario)
         found = _strategy(strategy)  # before anything is downloaded
         keywords: dict[str, Any] = {
@@ -99,7 +99,7 @@ def compare(
         params = parse.assignments(set_ or [], "--set")
         study = Study(found, params, parse.scenarios(scenario or []), bounds)
         frames = market.frames(output.silent)
-        if venues:
+        if venues is not None:
             study = study._replace(scenarios=_across(venues, frames, keywords))
         tell(_run(study, frames, keywords, output.silent), output)
 
@@ -112,7 +112,7 @@ def _one_of(
 
     others = {"--venue": venue, "--rule": rule, "--scenario": scenario}
     said = [name for name, given in others.items() if given]
-    if venues and said:
+    if venues is not None and said:
         raise InputError(f"--venues already says whose rules are compared; leave out {said[0]}")
 
 

@@ -16,6 +16,10 @@ from bt_margin.errors import InputError, message
 __all__ = ["Leg", "bankruptcy_price", "liquidation_price", "liquidation_price_at"]
 
 
+FARTHEST = 1e12
+"""A price so many times away is the noise of two slopes that cancel (a nearly perfect hedge)."""
+
+
 def liquidation_price(
     legs: Sequence[Leg],
     balance: float,
@@ -70,7 +74,7 @@ def liquidation_price(
         return price if found is None else _price(contract, found)
     for rising in (not loses_falling, loses_falling):
         found = boundary(chain, start, rising=rising, into_breach=True)
-        if found is not None:
+        if found is not None and start / FARTHEST < found < start * FARTHEST:
             return _price(contract, found)
     return None
 

@@ -98,6 +98,8 @@ def venue(name: str, as_of: str | int | date | None = None, **options: object) -
             f"the venue {key!r} has no option {', '.join(map(repr, unknown))}; options: {listed}"
         )
     built: Venue = build(as_of=moment(as_of), **options)
+    if not hasattr(built, "schedule"):
+        raise InputError(f"the builder of the venue {key!r} returned {built!r}, which is no Venue")
     return built
 
 

@@ -198,7 +198,8 @@ SPOT: tuple[Fact, ...] = (
     Fact("margin liquidation level", "about 40 %", _CALL_PAGE, "2026-02-10", "P"),
     Fact(
         "liquidation",
-        "first in, first out, whatever the pair and the result; until the level is above 100 %",
+        "the pair opened first goes first, whatever its result (orders of one pair are one position here); "
+        "until the level is above 100 %",
         _CALL_PAGE,
         "2026-02-10",
         "P",
@@ -333,11 +334,11 @@ INVERSE_EXACT: tuple[str, ...] = (
 SPOT_EXACT: tuple[str, ...] = (
     "used margin, free margin and margin level of longs and shorts",
     "opening and rollover fees: the first rollover after four hours, the rate of the opening",
-    "order of closing: first in, first out",
+    "order of closing: the pair opened first goes first",
 )
 
 FUTURES_ABSENT: tuple[str, ...] = (
-    "Collateral other than USD: haircuts, conversion fees, automatic conversion, interest on "
+    "A table of haircuts (give your own: haircuts=), conversion fees of cash and stablecoins, interest on "
     "unrealised losses above 30,000 USD.",
     "Netting of a perpetual against dated contracts of the same coin; dated contracts.",
     "Levels of SOL, XRP and all other contracts without a published payload.",

@@ -28,12 +28,13 @@ how close this is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from bt_margin.core.fees import Fees
 from bt_margin.venues import kraken_facts as facts
 from bt_margin.venues import numbers
-from bt_margin.venues.carry import FundingRule
+from bt_margin.venues.carry import Conversion, FundingRule
 from bt_margin.venues.level_tables import contracts, is_marginal, largest_positions, schedules
 from bt_margin.venues.margin_by_level import ByLevel
 from bt_margin.venues.names import interval, moment
@@ -47,6 +48,8 @@ TABLES = "kraken_futures.json"
 PARTIAL_SINCE = moment("2026-03-26") or 0
 _OPENED = moment("2022-03-22") or 0
 _MAKER, _TAKER = 0.0002, 0.0005
+#: Fee of converting a coin that is neither cash nor a stablecoin.
+_CONVERSION = 0.005
 
 
 def krakenfutures(
@@ -55,13 +58,16 @@ def krakenfutures(
     partial_target: float = 0.9,
     liquidation_fee: float = _TAKER,
     levels: Literal["marginal", "whole"] = "marginal",
+    haircuts: Mapping[str, float] | None = None,
 ) -> Venue:
-    """Multi-collateral perpetuals with USD as the collateral.
+    """Multi-collateral perpetuals; USD is collateral, other coins where their haircut is given.
 
     partial_target : maintenance over equity after a partial liquidation, above 0 and below 1
     liquidation_fee : rate on what a partial liquidation sells, from 2026-03-26
     levels : ``"marginal"``: each part of a position pays the rates of its level; ``"whole"``: all of it
         those of the level it is in
+    haircuts : coin -> the fraction of its value that does not count, for coins pledged as collateral; no
+        table of them is shipped
 
     >>> from bt_margin.venues import venue
     >>> table = venue("krakenfutures", as_of="2024-06-01").schedule("BTC/USD:USD").at(0)
@@ -103,4 +109,9 @@ def krakenfutures(
         liquidation_changes=policies[1:],
         funding=FundingRule(accrues=True),
         strict=True,
+        collateral={
+            coin: ((ALWAYS, 1.0 - numbers.number(cut, f"haircuts[{coin!r}]", 0.0, 1.0)),)
+            for coin, cut in (haircuts or {}).items()
+        },
+        conversion=Conversion(discount=_CONVERSION),
     )

@@ -299,3 +299,11 @@ def test_legs_of_two_symbols_are_refused() -> None:
         liquidation_price(legs, 10)
     with pytest.raises(InputError, match="several contracts"):
         bankruptcy_price(legs, 10)
+
+
+def test_two_slopes_that_cancel_give_no_price_however_far() -> None:
+    """0.3 long against 0.1 short: in the last tier of 50 % equity and requirement rise alike."""
+    table = TierTable.of([(100_000, 0.004, 0), (None, 0.5, None)])
+    legs = [Leg(Contract("X"), size, 50_000, table) for size in (0.3, -0.1)]
+    price = liquidation_price(legs, balance=1_000_000)
+    assert price is None or price < 1e12

@@ -424,3 +424,15 @@ def test_a_case_without_what_it_needs_is_not_answered() -> None:
         "liquidation_price",
         "bankruptcy_price",
     ]
+
+
+def test_coins_with_a_haircut_of_one_s_own_back_the_flex_account() -> None:
+    rules = btm.venue("krakenfutures", haircuts={"BTC": 0.03})
+    account = btm.Account(
+        rules, 1_000, leverage=10, collateral={"BTC": 1.0}, time=1_720_000_000_000
+    )
+    account.mark("BTC/USD:USD", 50_000.0)
+    assert account.available() == pytest.approx(1_000 + 0.97 * 50_000)
+    assert account.equity() == pytest.approx(51_000)
+    with pytest.raises(InputError, match="haircuts"):
+        btm.venue("krakenfutures", haircuts={"BTC": 1.5})

@@ -85,3 +85,14 @@ def test_importing_the_package_reads_no_table_and_no_venue() -> None:
         "assert not bad, bad; assert 'bt_margin.venues.tables' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_builder_that_builds_no_venue_is_told_so() -> None:
+    btm.register("nothing", lambda *, as_of=None: None)  # type: ignore[arg-type,return-value,misc]
+    try:
+        with pytest.raises(InputError, match="returned None, which is no Venue"):
+            btm.venue("nothing")
+    finally:
+        from bt_margin.venues import _BUILDERS
+
+        del _BUILDERS["nothing"]
