@@ -18,6 +18,7 @@ import pandas as pd
 import bt_margin as btm
 from bt_margin.core.fees import Fees
 from bt_margin.core.tiers import TierSchedule, TierTable
+from bt_margin.errors import DataError
 from bt_margin.plugin import assemble
 from bt_margin.plugin.broker import MarginBroker
 from bt_margin.studies.replay import cell as kernel
@@ -29,7 +30,7 @@ from bt_margin.studies.replay.check import (
 )  # fmt: skip
 from bt_margin.studies.replay.layout import new_state
 from bt_margin.studies.replay.market import Market, Unfit
-from bt_margin.studies.replay.tape import Tape, TapeBroker, Watch
+from bt_margin.studies.replay.tape import Tape, TapeBroker
 from bt_margin.studies.replay.terms import cell_of, own_venue, rules_of, venue_of
 from bt_margin.venues.policies import (
     Fraction,
@@ -259,8 +260,6 @@ def run(story: Story, kind: Any, **more: Any) -> Any:
     for name in ("slip_perc", "slip_fixed", "slip_open", "slip_out"):
         if name in story.broker:
             setattr(cerebro.broker.p, name, story.broker[name])
-    if kind is TapeBroker:
-        cerebro.addanalyzer(Watch)
     assemble.run_with(cerebro, broker)
     return broker
 
@@ -308,12 +307,14 @@ def main(count: int, first: int = 0) -> int:
     for seed in range(first, first + count):
         try:
             found = difference(seed)
-        except Unfit as why:
-            unfit[str(why)] = unfit.get(str(why), 0) + 1
+        except (Unfit, DataError) as why:  # slippage can make a price of less than nothing
+            unfit[str(why)[:12]] = unfit.get(str(why)[:12], 0) + 1
             continue
+        if (seed - first + 1) % 500 == 0:
+            print(f"{seed - first + 1} stories told, {len(failed)} differ", flush=True)
         if found:
             failed.append(seed)
-            print(seed, found[:1500])
+            print(seed, found[:1500], flush=True)
             if len(failed) >= 5:
                 break
     told = f"{seed - first + 1} stories, {len(failed)} differ, {sum(unfit.values())} left to the engine"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from bt_margin.studies.replay.account import (
+    asked_of,
     call_bits,
+    gain_of,
     move_mark,
     note,
     pool_count,
-    pool_equity,
-    pool_need,
+    value_of,
 )
+from bt_margin.studies.replay.booking import balance_of
 from bt_margin.studies.replay.bounds import first_inner, risky_pools
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.crossings import Road
@@ -59,7 +61,7 @@ from bt_margin.studies.replay.layout import (
     State,
     World,
 )
-from bt_margin.studies.replay.liquidation import breached, liquidate
+from bt_margin.studies.replay.liquidation import breached, in_pool, liquidate
 from bt_margin.studies.replay.orders import admit, drop
 from bt_margin.studies.replay.settling import settle, settle_inside
 from bt_margin.studies.replay.walk import choose_roads, execute, walk
@@ -189,7 +191,12 @@ def judge_call(w: World, r: Rules, c: Cell, st: State, pool: int) -> None:
     if pool_count(r, st, pool) == 0:
         bits = 0.0
     elif len(c.calls):
-        equity, need = pool_equity(r, c, st, pool), pool_need(r, c, st, pool)
+        equity, need = balance_of(st, pool), 0.0
+        for k in range(st.counts[OPEN]):
+            s = st.marks[M_OPENED, k]
+            if in_pool(r, s, pool):
+                equity += gain_of(r, st, s)
+                need += asked_of(r, st, s, value_of(r, st, s))
         if not (need >= c.calls[0] * equity or bits != 0.0):
             return
         ratio = need / equity if equity > 0.0 else INFINITE

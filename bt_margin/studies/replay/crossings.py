@@ -84,7 +84,8 @@ def solved(
 ) -> float:
     """The first path time from ``lo`` to ``hi``, between two stops, at which health is gone; else NEVER."""
     a, b, inverse, start, end = rest, 0.0, 0, 0.0, 0.0
-    for s in range(len(st.held)):
+    for at in range(st.counts[OPEN]):
+        s = st.marks[M_OPENED, at]
         if not moving[s]:
             continue
         start, end, inverse = st.held[s, MARK], ends[s], r.sym[s, INVERSE]
@@ -119,7 +120,6 @@ def crossing(
     r: Rules, c: Cell, st: State, pool: int, road: Road, leg: int, now: float, end: float
 ) -> float:
     """Path time from now to ``end`` at which a pool's equity meets its requirement; NEVER if it does not."""
-    symbols = len(st.held)
     moving, ends = st.marks[M_MOVING], st.numbers[N_ENDS]
     moving[:] = 0
     need, unrealised, count = 0.0, 0.0, 0
@@ -138,11 +138,12 @@ def crossing(
         return now if breached(r, c, st, pool) else NEVER
     touched = 1e-12 * abs(pool_need(r, c, st, pool)) if r.flags[STRICT] else 0.0
     rest = balance_of(st, pool) + touched + unrealised - need
-    health = rest
-    for s in range(symbols):
+    health = 0.0
+    for k in range(st.counts[OPEN]):
+        s = st.marks[M_OPENED, k]
         if moving[s]:
             health += own_health(r, st, s, st.held[s, MARK])
-    found = 0.0 if health <= 0.0 else NEVER
+    found = 0.0 if rest + health <= 0.0 else NEVER
     lo = 0.0
     while found == NEVER and lo < 1.0:
         hi = next_stop(r, st, moving, ends, lo)

@@ -22,6 +22,7 @@ from bt_margin.studies.replay.check import (
 )  # fmt: skip
 from bt_margin.studies.replay.layout import (
     DONE,
+    IMPOSSIBLE,
     SURPRISE,
     SURPRISED,
     Rules,
@@ -203,6 +204,8 @@ def _play_all(job: Job, ready: Sequence[Ready]) -> list[Outcome | LeftOver]:
             found.append(Outcome(one.cell, {**row, "engine": "replay", "seconds": seconds}))
             continue
         reason, until = "more orders at a time than the kernel has room for", None
+        if status == IMPOSSIBLE:
+            reason = "slippage made a price of zero or less"
         if status == SURPRISED:
             reason = "the strategy obeys its account, which refused an order or was liquidated"
             until = int(one.proof.market.times[state.counts[SURPRISE]])

@@ -60,7 +60,7 @@ FULL_CLOSE, LARGEST_LOSS, STEP_DOWN, SLICES, JUST_ENOUGH = range(5)
 ADVERSE, FAVOURABLE, NEAREST = range(3)
 
 # -- why a cell came to an end -------------------------------------------------------------------
-DONE, TOO_MANY_ORDERS, SURPRISED, TOO_MANY_EVENTS = range(4)
+DONE, TOO_MANY_ORDERS, SURPRISED, TOO_MANY_EVENTS, IMPOSSIBLE = range(5)
 
 # -- rows of State.numbers and State.marks: scratch, so that the kernel never asks for memory --------
 N_EQUITY, N_NEED, N_SIZE, N_HIGH, N_LOW, N_FEE, N_ENDS, N_PRICES, N_GUARD_LOW, N_GUARD_HIGH = range(

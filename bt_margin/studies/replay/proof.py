@@ -22,7 +22,7 @@ from bt_margin.core.tiers import TierSchedule, TierTable
 from bt_margin.plugin import assemble
 from bt_margin.studies.cells import Job, lucky
 from bt_margin.studies.replay.market import Market, Unfit
-from bt_margin.studies.replay.tape import Intent, Tape, TapeBroker, Watch
+from bt_margin.studies.replay.tape import Intent, Tape, TapeBroker
 from bt_margin.venues.carry import FundingRule
 from bt_margin.venues.margin import AtMark
 from bt_margin.venues.policies import FullClose
@@ -102,7 +102,6 @@ def _record(
     tape = Tape()
     with lucky(seed):
         cerebro = assemble.build(job.strategy, job.data, params)
-        cerebro.addanalyzer(Watch)
         slips = {name: account[name] for name in account if name.startswith("slip_")}
         for name, value in slips.items():
             setattr(cerebro.broker.p, name, value)

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from backtrader import Analyzer, Order
-
 from bt_margin.plugin.broker import MarginBroker
 from bt_margin.studies.replay.layout import (
     CLOSE_ALL,
@@ -26,6 +24,18 @@ from bt_margin.studies.replay.shares import MOST_STEPS, Seen, Share, Steps
 
 #: What an order may say of itself that makes it more than an order at the market.
 _TROUBLE = {"position_side", "trigger", "coc", "histnotify", "simulated", "liquidation"}
+
+#: backtrader's types of orders, by number.
+_TYPES = (
+    "Market",
+    "Close",
+    "Limit",
+    "Stop",
+    "StopLimit",
+    "StopTrail",
+    "StopTrailLimit",
+    "Historical",
+)
 
 
 class Intent(NamedTuple):
@@ -91,6 +101,7 @@ class TapeBroker(MarginBroker):
         """As ever; the tape begins empty."""
         super().init()
         self._asking = False
+        self._watched: list[Watch] = []
 
     def bar(self) -> int:
         """The number of the bar the account has been through."""
@@ -132,8 +143,9 @@ class TapeBroker(MarginBroker):
     def check(self, kinds: dict[str, Any]) -> None:
         """Refuse what is more than an order at the market."""
         refuse = self.p.tape.refuse
-        if kinds.get("exectype") not in (None, Order.Market):
-            refuse(f"an order of type {Order.ExecTypes[kinds['exectype']]}")
+        kind = kinds.get("exectype")
+        if kind not in (None, 0):
+            refuse(f"an order of type {_TYPES[kind] if kind in range(len(_TYPES)) else kind}")
         for name in ("valid", "oco", "parent", "trailamount", "trailpercent"):
             if kinds.get(name) is not None:
                 refuse(f"an order with {name}")
@@ -177,6 +189,8 @@ class TapeBroker(MarginBroker):
     def next(self) -> None:
         """One pass of the broker, its surprises noted."""
         self._stepping = True
+        if not self._watched and self.p.tape is not None:
+            self._watched = [Watch(strategy, self) for strategy in self.cerebro.runningstrats]
         before = len(self.account.events)
         super().next()
         self._stepping = False
@@ -229,16 +243,13 @@ for _name in ("preview", "fetch_positions", "fetch_balance", "get_leverage"):
     setattr(TapeBroker, _name, _looked(_name))
 
 
-class Watch(Analyzer):
+class Watch:
     """Sees a strategy's own words for orders before they become sizes."""
 
-    helper = True
-
-    def __init__(self) -> None:
-        self.broker: Any = self.strategy.broker
-        watched = self.strategy
+    def __init__(self, strategy: Any, broker: Any) -> None:
+        self.strategy, self.broker = strategy, broker
         for name in ("order_target_size", "order_target_value", "order_target_percent", "close"):
-            setattr(watched, name, getattr(self, name)(getattr(watched, name)))
+            setattr(strategy, name, getattr(self, name)(getattr(strategy, name)))
 
     def _nested(self, call: Callable[[], Any]) -> Any:
         """Call backtrader's own method, whose orders are the intent already written down."""

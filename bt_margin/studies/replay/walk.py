@@ -15,6 +15,7 @@ from bt_margin.studies.replay.layout import (
     ASKED,
     AT_OPEN,
     FIXED,
+    IMPOSSIBLE,
     INVERSE,
     ISOLATED,
     LIQUIDATIONS,
@@ -40,6 +41,7 @@ from bt_margin.studies.replay.layout import (
     SHARE,
     SIZE,
     SLIPPED,
+    STATUS,
     SYMBOL,
     Cell,
     Rules,
@@ -94,6 +96,9 @@ def execute(w: World, r: Rules, c: Cell, st: State, q: int, t: int, walking: int
                 worth(r.sym[s, INVERSE], price) - worth(r.sym[s, INVERSE], w.prices[P_OPEN, s, t])
             )
             st.money[SLIPPED] += abs(size) * r.sym[s, MULTIPLIER] * lost
+    if not price > 0.0:
+        st.counts[STATUS] = IMPOSSIBLE
+        size = 0.0
     if size != 0.0:
         if walking == 0 and price != w.prices[P_OPEN, s, t] and w.prices[P_MARK_HIGH, s, t] > 0.0:
             st.held[s, MARK] = min(
