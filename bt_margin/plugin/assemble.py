@@ -10,7 +10,7 @@ import hashlib
 import inspect
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
@@ -158,11 +158,16 @@ def _copied(value: Any) -> Any:
     return copy(value) if isinstance(value, (list, dict, set, deque)) else value
 
 
-def run_with(cerebro: Any, broker: Any, progress: Progress | None = None) -> tuple[Any, Recorder]:
-    """Run a Cerebro under ``broker``: its first strategy afterwards, and the record of the run."""
+def run_with(
+    cerebro: Any, broker: Any, progress: Progress | None = None, said: Iterable[str] = ()
+) -> tuple[Any, Recorder]:
+    """Run a Cerebro under ``broker``: its first strategy afterwards, and the record of the run.
+
+    ``said`` are the broker's settings that the Cerebro's own broker does not overrule.
+    """
     with borrowed(cerebro):
         forget_bars(cerebro)
-        broker.adopt(cerebro.broker)
+        broker.adopt(cerebro.broker, said)
         cerebro.broker = broker
         records: list[Recorder] = []
         cerebro.analyzers.append((Recorder, (), {"progress": progress, "records": records}))

@@ -9,6 +9,7 @@ mirror the account's.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from typing import Any
 
 import backtrader as bt
@@ -175,12 +176,16 @@ class MarginBroker(
         self._stepper = Stepper(self.account, self.p.intrabar, self._detail)
         self._calm = Calm(self)
 
-    def adopt(self, other: Any) -> None:
-        """Take over what a script set on another broker: schemes, slippage, fillers, cheats."""
+    def adopt(self, other: Any, said: Iterable[str] = ()) -> None:
+        """Take over what a script set on another broker: schemes, slippage, fillers, cheats.
+
+        Settings that were ``said`` to this one stay.
+        """
+        kept = frozenset(said)
         for name in ("slip_perc", "slip_fixed", "slip_open", "slip_match", "slip_limit", "slip_out",
                      "coc", "coo", "filler", "checksubmit", "eosbar", "int2pnl", "shortcash",
                      "fundmode", "fundstartval"):  # fmt: skip
-            if hasattr(other.p, name):
+            if hasattr(other.p, name) and name not in kept:
                 setattr(self.p, name, getattr(other.p, name))
         self.comminfo.update(other.comminfo)
         self._userhist = list(getattr(other, "_userhist", ()))

@@ -105,7 +105,7 @@ def run_prepared(
     settings, said = downloaded_tiers(complete(keywords, cerebro, frames is None), frames)
     broker = MarginBroker(**settings)
     started = time.perf_counter()
-    strategy, record = assemble.run_with(cerebro, broker, progress)
+    strategy, record = assemble.run_with(cerebro, broker, progress, keywords)
     seconds = time.perf_counter() - started
     return Run(
         name=name,

@@ -109,9 +109,14 @@ def krakenfutures(
         liquidation_changes=policies[1:],
         funding=FundingRule(accrues=True),
         strict=True,
-        collateral={
-            coin: ((ALWAYS, 1.0 - numbers.number(cut, f"haircuts[{coin!r}]", 0.0, 1.0)),)
-            for coin, cut in (haircuts or {}).items()
-        },
+        collateral=_collateral(haircuts or {}),
         conversion=Conversion(discount=_CONVERSION),
     )
+
+
+def _collateral(haircuts: Mapping[str, float]) -> dict[str, tuple[tuple[int, float], ...]]:
+    """Share of each coin's value that counts, at every time."""
+    return {
+        coin: ((ALWAYS, 1.0 - numbers.number(cut, f"haircuts[{coin!r}]", 0.0, 1.0)),)
+        for coin, cut in haircuts.items()
+    }
