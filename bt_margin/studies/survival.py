@@ -80,7 +80,8 @@ def survival(
     called at the start. All runs are in the full engine; ``backend``, ``workers`` and ``address`` as in
     ``sweep``, ``progress`` is called with a label and the share done.
 
-    :raises InputError: what cannot be meant, or what every run raised. :raises DataError: too little data.
+    :raises InputError: what cannot be meant, or what every run raised.
+    :raises DataError: too little data.
     """
     began = time.perf_counter()
     plan = _plan(leverages, wallets, method, probes, begin, loss)

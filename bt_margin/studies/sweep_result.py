@@ -169,7 +169,10 @@ class Sweep:
         return cells.sort_values(by, ascending=not highest, kind="stable").head(count)
 
     def select(self, where: str | None) -> pd.DataFrame:
-        """The rows of the frame for which a condition holds. :raises InputError: it cannot be read."""
+        """The rows of the frame for which a condition holds.
+
+        :raises InputError: it cannot be read.
+        """
         if where is None:
             return self.frame
         try:
