@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -30,3 +32,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Leave out the warnings of backtrader that nobody here can mend."""
     for line in EXPECTED_WARNINGS:
         config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture(autouse=True)
+def _own_venues_end_with_their_test() -> Iterator[None]:
+    """Venues that a test registers are gone after it."""
+    from bt_margin import venues
+
+    builders, aliases = dict(venues._BUILDERS), dict(venues._ALIASES)
+    yield
+    for known, before in ((venues._BUILDERS, builders), (venues._ALIASES, aliases)):
+        known.clear()
+        known.update(before)

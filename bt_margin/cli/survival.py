@@ -186,7 +186,7 @@ def _searched(name: str, text: str | None) -> dict[str, list[Any]]:
     """The values of ``--leverages`` or ``--wallets``. :raises InputError: what are no numbers.
 
     >>> _searched("leverages", "1:3,10"), _searched("wallets", None)
-    ({'leverages': [1, 2, 3, 10]}, {})
+    ({'leverages': [1.0, 2.0, 3.0, 10.0]}, {})
     """
     if text is None:
         return {}

@@ -112,8 +112,9 @@ def register(name: str, build: Callable[..., Venue], *, aliases: Iterable[str] =
 
     Raises :class:`~bt_margin.errors.InputError` for a name that is taken, or a builder without ``as_of``.
 
-    >>> from dataclasses import replace
     >>> def mine(*, as_of=None):
+    ...     from dataclasses import replace
+    ...     from bt_margin.venues import venue
     ...     return replace(venue("binance", as_of), name="mine", title="Mine")
     >>> register("mine", mine)
     >>> venue("mine").title

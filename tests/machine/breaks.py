@@ -245,9 +245,9 @@ def give_up(*anything: Any) -> None:
     raise ZeroDivisionError
 
 
-def by_chance(was: Any, self: Any, amount: float) -> Any:
+def by_chance(was: Any, self: Any, amount: float, *rest: Any) -> Any:
     """A deposit is worth more each time that anybody makes one."""
-    return was(self, amount + 0.01 * next(COUNT))
+    return was(self, amount + 0.01 * next(COUNT), *rest)
 
 
 def dearer_fees(was: Any, self: Any, *found: Any) -> Any:
