@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bt_margin.cli import parse, shell
+from bt_margin.cli.groups import OwnTier, grouped
 
 if TYPE_CHECKING:
     from bt_margin.studies.whatif import Answer, Holding
@@ -18,11 +20,12 @@ SIZE = "Contracts: coins on most linear ones, 0.01 coin and the like on OKX, quo
 NOTIONAL = (
     "Value, instead of --size, in the currency of settlement (the coin of an inverse contract)."
 )
-AMOUNT = "Maintenance amount (deduction) of --mmr."
 
 
+@grouped
 def calc(
     symbol: Annotated[str | None, typer.Argument(help="The symbol, e.g. BTC/USDT:USDT.")] = None,
+    *,
     side: Annotated[str, typer.Option(help="long or short.")] = "long",
     size: Annotated[float | None, typer.Option(parser=shell.number, help=SIZE)] = None,
     notional: Annotated[float | None, typer.Option(parser=shell.number, help=NOTIONAL)] = None,
@@ -46,20 +49,7 @@ def calc(
     position: Annotated[list[str] | None, typer.Option(help=POSITION)] = None,
     venue: Annotated[str, typer.Option(help="Whose rules apply.")] = "binance",
     as_of: Annotated[str | None, typer.Option(help="Rules of this date; default: today's.")] = None,
-    mmr: Annotated[
-        float | None,
-        typer.Option(parser=shell.number, help="Maintenance rate instead of the table."),
-    ] = None,
-    maintenance_amount: Annotated[
-        float | None, typer.Option(parser=shell.number, help=AMOUNT)
-    ] = None,
-    max_leverage: Annotated[
-        float | None, typer.Option(parser=shell.number, help="Largest leverage of --mmr.")
-    ] = None,
-    taker: Annotated[
-        float | None,
-        typer.Option(parser=shell.number, help="Taker fee rate instead of the venue's."),
-    ] = None,
+    tier: OwnTier,
     option: Annotated[
         list[str] | None, typer.Option(help="An option of the venue.", metavar="NAME=VALUE")
     ] = None,
@@ -78,12 +68,7 @@ def calc(
     with shell.plain_errors():
         from bt_margin.studies.whatif import rules_of, what_if
 
-        own = {
-            "mmr": mmr,
-            "maintenance_amount": maintenance_amount,
-            "max_leverage": max_leverage,
-            "taker": taker,
-        }
+        own = asdict(tier)
         rules = rules_of(venue, as_of, parse.assignments(option or [], "--option"), own)
         moment = rules.as_of if rules.as_of is not None else int(time.time() * 1000)
         held = _holdings(symbol, (side, size, notional), (entry, mark), position)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bt_margin.cli import options as o
 from bt_margin.cli import parse, shell
+from bt_margin.cli.groups import Rules, grouped
 from bt_margin.cli.result import Output, tell
-from bt_margin.cli.source import Source
+from bt_margin.cli.source import Detailed
 
 if TYPE_CHECKING:
     from bt_margin.studies.comparison import Comparison
@@ -33,26 +33,14 @@ class Study(NamedTuple):
         return many * len({intrabar, *(_EXTREMES if self.bounds else ())})
 
 
+@grouped
 def compare(
     strategy: o.Strategy,
-    data: o.Data = None,
-    symbols: o.Symbols = None,
-    since: o.Since = None,
-    until: o.Until = None,
-    timeframe: o.Timeframe = None,
-    source: o.Source = None,
-    exchange: o.Exchange = None,
-    store: o.Store = Path("data"),
-    exchange_options: o.ExchangeOptions = None,
-    offline: o.Offline = False,
-    missing_funding: o.MissingFunding = None,
-    missing_marks: o.MissingMarks = None,
-    detail: o.Detail = None,
+    *,
+    market: Detailed,
     leverage: o.Leverage = 10.0,
     cash: o.Cash = 10_000.0,
-    venue: o.Venue = None,
-    rule: o.Rule = None,
-    as_of: o.AsOf = None,
+    rules: Rules,
     margin_call: o.MarginCall = None,
     liquidation_slippage: o.LiquidationSlippage = 0.0,
     auto_top_up: o.AutoTopUp = False,
@@ -61,10 +49,7 @@ def compare(
     venues: o.Venues = None,
     intrabar: o.Intrabar = "adverse",
     bounds: o.Bounds = False,
-    out: o.Out = None,
-    report: o.Report = None,
-    as_json: o.AsJson = False,
-    quiet: o.Quiet = False,
+    output: Output,
 ) -> None:
     """Run a strategy under cross and isolated margin and show where the two curves part.
 
@@ -77,20 +62,16 @@ def compare(
     Example: bt-margin compare my.py --exchange binanceusdm --symbols BTC/USDT:USDT --since 2025-01-01
     """
     with shell.plain_errors():
-        output = Output(out, report, as_json, quiet).tried()
-        market = Source(
-            data, symbols, since, until, timeframe, source, exchange, store, exchange_options, offline,
-            missing_funding, missing_marks, detail,
-        )  # fmt: skip
-        rules = None if venues is not None else chosen_venue(market.venue(venue), rule, as_of)
-        _one_of(venues, venue, rule, scenario)
+        output.tried()
+        chosen = None if venues is not None else rules.chosen(market)
+        _one_of(venues, rules, scenario)
         found = _strategy(strategy)  # before anything is downloaded
         keywords: dict[str, Any] = {
-            **({} if rules is None else {"venue": rules}),
+            **({} if chosen is None else {"venue": chosen}),
             "detail": market.finer(output.silent),
             "leverage": leverage,
             "cash": cash,
-            "as_of": as_of,
+            "as_of": rules.as_of,
             "intrabar": intrabar,
             "liquidation_slippage": liquidation_slippage,
             "auto_top_up": auto_top_up,
@@ -104,13 +85,11 @@ def compare(
         tell(_run(study, frames, keywords, output.silent), output)
 
 
-def _one_of(
-    venues: str | None, venue: str | None, rule: list[str] | None, scenario: list[str] | None
-) -> None:
+def _one_of(venues: str | None, rules: Rules, scenario: list[str] | None) -> None:
     """Refuse two answers to what is compared."""
     from bt_margin.errors import InputError
 
-    others = {"--venue": venue, "--rule": rule, "--scenario": scenario}
+    others = {"--venue": rules.venue, "--rule": rules.rule, "--scenario": scenario}
     said = [name for name, given in others.items() if given]
     if venues is not None and said:
         raise InputError(f"--venues already says whose rules are compared; leave out {said[0]}")
@@ -124,15 +103,6 @@ def _across(
 
     names = [name.strip() for name in venues.split(",") if name.strip()]
     return across(names, frames, keywords)
-
-
-def chosen_venue(name: str, rules: list[str] | None, as_of: str | None) -> Any:
-    """The venue by name, or built from the numbers given."""
-    if not rules and name != "generic":
-        return name
-    from bt_margin.venues import venue
-
-    return venue(name, as_of=as_of, **parse.assignments(rules or [], "--rule"))
 
 
 def _strategy(name: str) -> Any:

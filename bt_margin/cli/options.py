@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from bt_margin.cli import download, shell
-from bt_margin.cli import source as sources
 
 MARKET, ACCOUNT, STUDY, OUTPUT = "Market", "Account", "Study", "Output"
 
@@ -52,21 +51,48 @@ Source = Annotated[
     typer.Option(metavar="NAME", rich_help_panel=MARKET, help="Whose files, if several, e.g. okx."),
 ]
 Exchange = Annotated[
-    str | None, typer.Option(metavar="NAME", rich_help_panel=MARKET, help=sources.EXCHANGE)
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=MARKET,
+        help="Run on this ccxt exchange's history; what the store lacks is downloaded first.",
+    ),
 ]
 Store = Annotated[Path, typer.Option(metavar="DIR", rich_help_panel=MARKET, help=download.STORE)]
 ExchangeOptions = Annotated[
     Path | None, typer.Option(metavar="FILE", rich_help_panel=MARKET, help=download.OPTIONS)
 ]
-Offline = Annotated[bool, typer.Option("--offline", rich_help_panel=MARKET, help=sources.OFFLINE)]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        rich_help_panel=MARKET,
+        help="Use the store as it is; nothing goes over the network.",
+    ),
+]
 MissingFunding = Annotated[
-    str | None, typer.Option(metavar="HOW", rich_help_panel=MARKET, help=sources.FUNDING)
+    str | None,
+    typer.Option(
+        metavar="HOW",
+        rich_help_panel=MARKET,
+        help="Settlements that are missing: fail, skip, hold or constant=RATE.",
+    ),
 ]
 MissingMarks = Annotated[
-    str | None, typer.Option(metavar="HOW", rich_help_panel=MARKET, help=sources.MARKS)
+    str | None,
+    typer.Option(
+        metavar="HOW",
+        rich_help_panel=MARKET,
+        help="Marks that are missing: fail, skip, hold or clip.",
+    ),
 ]
 Detail = Annotated[
-    str | None, typer.Option(metavar="LENGTH", rich_help_panel=MARKET, help=sources.DETAIL)
+    str | None,
+    typer.Option(
+        metavar="LENGTH",
+        rich_help_panel=MARKET,
+        help="Finer bars (e.g. 1m) of exactly the dangerous bars, downloaded when they are found.",
+    ),
 ]
 
 # -- account -----------------------------------------------------------------------------------------

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from bt_margin.cli import options as o
 from bt_margin.cli import shell
 from bt_margin.report.plain import plain
 
@@ -27,10 +28,10 @@ _NAMED = 6  # symbols up to which all of them are named
 class Output:
     """The options that say where the results go and how much is printed, as they were typed."""
 
-    out: Path | None
-    report: Path | None
-    as_json: bool
-    quiet: bool
+    out: o.Out = None
+    report: o.Report = None
+    as_json: o.AsJson = False
+    quiet: o.Quiet = False
 
     @property
     def silent(self) -> bool:
@@ -323,4 +324,24 @@ def tell(result: Comparison, output: Output) -> None:
         show(result)
     files = save(result, output)
     if not output.quiet:
+        tell_files(files)
+
+
+def tell_study(
+    result: Any,
+    output: Output,
+    document: Callable[[Any, list[Path]], dict[str, Any]],
+    verdict: Callable[[Any], str],
+    show: Callable[[Any], None],
+    how: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the files of a study asked for (``how``: its page), and print it as it was asked for."""
+    files: list[Path] = [] if output.out is None else result.to_dir(output.out)
+    files += [] if output.report is None else [result.report(output.report, **(how or {}))]
+    if output.as_json:
+        shell.write_json(document(result, files))
+    elif output.quiet:
+        typer.echo(plain(verdict(result)))
+    else:
+        show(result)
         tell_files(files)

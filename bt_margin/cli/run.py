@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,7 @@ import typer
 
 from bt_margin.cli import options as o
 from bt_margin.cli import parse, result, shell
-from bt_margin.cli.compare import chosen_venue
+from bt_margin.cli.groups import chosen_venue, grouped
 from bt_margin.cli.result import Output
 from bt_margin.report.plain import plain
 
@@ -39,9 +40,20 @@ SURPRISE = "a liquidation is an order the script never sent: order.info.liquidat
 MOST = 12  # parameter sets in a table
 
 
+@dataclass(frozen=True, slots=True)
+class Printed(Output):
+    """The same options; the folder also gets what the script printed."""
+
+    out: Annotated[Path | None, typer.Option(metavar="DIR", rich_help_panel=o.OUTPUT, help=OUT)] = (
+        None
+    )
+
+
+@grouped
 def run(
     script: Annotated[Path, typer.Argument(metavar="SCRIPT", help=SCRIPT)],
     arguments: Annotated[list[str] | None, typer.Argument(help=ARGUMENTS)] = None,
+    *,
     data: Annotated[
         list[Path] | None, typer.Option(metavar="PATH", rich_help_panel=o.MARKET, help=DATA)
     ] = None,
@@ -74,12 +86,7 @@ def run(
     plot: Annotated[
         bool, typer.Option("--plot", rich_help_panel=o.STUDY, help="Let the script draw.")
     ] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", rich_help_panel=o.OUTPUT, help=OUT)
-    ] = None,
-    report: o.Report = None,
-    as_json: o.AsJson = False,
-    quiet: o.Quiet = False,
+    output: Printed,
 ) -> None:
     """Run a script as it is, its account replaced by ours, under both margin modes, and compare.
 
@@ -90,7 +97,7 @@ def run(
     Example: bt-margin run my_script.py --margin-mode isolated -- --fast 10 --slow 30
     """
     with shell.plain_errors():
-        output = Output(out, report, as_json, quiet).tried()
+        output.tried()
         rules = chosen_venue(venue, rule, as_of)
         keywords: dict[str, Any] = {
             "venue": rules,

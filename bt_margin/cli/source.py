@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bt_margin.cli import download, parse
+from bt_margin.cli import options as o
 from bt_margin.errors import InputError, UnknownVenue, message
 
-EXCHANGE = "Run on this ccxt exchange's history; what the store lacks is downloaded first."
-OFFLINE = "Use the store as it is; nothing goes over the network."
-FUNDING = "Settlements that are missing: fail, skip, hold or constant=RATE."
-MARKS = "Marks that are missing: fail, skip, hold or clip."
-DETAIL = "Finer bars (e.g. 1m) of exactly the dangerous bars, downloaded when they are found."
 USUAL_VENUE = "binance"
 RULES = (
     "--venue generic --rule maintenance_rate=0.005 --rule taker_fee=0.0006 --rule maker_fee=0.0002 "
@@ -25,26 +21,24 @@ RULES = (
 class Source:
     """The options that name the market of a run, as they were typed."""
 
-    data: list[Path] | None
-    symbols: str | None
-    since: str | None
-    until: str | None
-    timeframe: str | None
-    source: str | None
-    exchange: str | None
-    store: Path
-    exchange_options: Path | None
-    offline: bool
-    missing_funding: str | None
-    missing_marks: str | None
-    detail: str | None
+    data: o.Data = None
+    symbols: o.Symbols = None
+    since: o.Since = None
+    until: o.Until = None
+    timeframe: o.Timeframe = None
+    source: o.Source = None
+    exchange: o.Exchange = None
+    store: o.Store = Path("data")
+    exchange_options: o.ExchangeOptions = None
+    offline: o.Offline = False
+    missing_funding: o.MissingFunding = None
+    missing_marks: o.MissingMarks = None
 
     def frames(self, quiet: bool) -> dict[str, Any]:
         """The market: from the exchange, from files (of one timeframe and source), or the sample."""
         if self.exchange is not None:
             return self._downloaded(quiet)
-        if self.detail is not None or self.offline:
-            what = "--detail" if self.detail is not None else "--offline"
+        for what in self._of_a_store():
             raise InputError(
                 message(what, "no --exchange", todo="name the exchange the store is of")
             )
@@ -70,17 +64,9 @@ class Source:
 
         return dict(pick(sample_market(), wanted, self.since, self.until))
 
-    def finer(self, quiet: bool) -> Any:
-        """Who delivers the finer bars of dangerous bars; None where none were asked for."""
-        if self.detail is None or self.exchange is None:
-            return None
-        from bt_margin.market.download import FinerBars
-
-        return FinerBars(
-            self.exchange, self.detail, store=self.store,
-            exchange_options=self._options(), offline=self.offline,
-            said=download.aside(quiet),
-        )  # fmt: skip
+    def _of_a_store(self) -> list[str]:
+        """The options that mean something only with ``--exchange``, as far as they were typed."""
+        return ["--offline"] if self.offline else []
 
     def venue(self, name: str | None) -> str:
         """Whose rules apply: those named, else the exchange's own.
@@ -123,3 +109,25 @@ class Source:
                 missing_marks=self.missing_marks or "skip",
                 offline=self.offline, progress=told, said=download.aside(quiet),
             )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Detailed(Source):
+    """A market whose dangerous bars may come with finer ones."""
+
+    detail: o.Detail = None
+
+    def _of_a_store(self) -> list[str]:
+        return [*(["--detail"] if self.detail is not None else []), *Source._of_a_store(self)]
+
+    def finer(self, quiet: bool) -> Any:
+        """Who delivers the finer bars of dangerous bars; None where none were asked for."""
+        if self.detail is None or self.exchange is None:
+            return None
+        from bt_margin.market.download import FinerBars
+
+        return FinerBars(
+            self.exchange, self.detail, store=self.store,
+            exchange_options=self._options(), offline=self.offline,
+            said=download.aside(quiet),
+        )  # fmt: skip

@@ -13,10 +13,9 @@ import typer
 
 from bt_margin.cli import options as o
 from bt_margin.cli import parse, shell
-from bt_margin.cli.compare import chosen_venue
-from bt_margin.cli.result import page_file, tell_files
+from bt_margin.cli.groups import Rules, grouped
+from bt_margin.cli.result import Output, tell_study
 from bt_margin.cli.source import Source
-from bt_margin.report.plain import plain
 
 if TYPE_CHECKING:
     from bt_margin.studies.stressed import Stress
@@ -91,25 +90,25 @@ Library = Annotated[
 class Asked:
     """What was typed about the stress itself."""
 
-    crashes: str
-    at: str
-    shocks: list[str] | None
-    paths: int
-    length: str | None
-    block: str
-    seed: int
-    workers: int | None
-    backend: str
+    crash: Crash = _ALL
+    at: At = "3"
+    shock: Shock = None
+    paths: Paths = 100
+    length: Length = None
+    block: Block = "5D"
+    seed: Seed = 0
+    workers: Workers = None
+    backend: Backend = "loky"
 
     def keywords(self) -> dict[str, Any]:
         """The same as :func:`bt_margin.studies.stress.stress` takes it."""
         chosen = {_ALL: None, _NONE: ()}
-        told = self.crashes.strip().lower()
+        told = self.crash.strip().lower()
         at: Any = parse.names(self.at) or []
         return {
-            "crashes": chosen[told] if told in chosen else parse.names(self.crashes),
+            "crashes": chosen[told] if told in chosen else parse.names(self.crash),
             "at": int(self.at) if self.at.strip().isdigit() and len(self.at.strip()) < 6 else at,
-            "shocks": self.shocks or [],
+            "shocks": self.shock or [],
             "paths": self.paths,
             "length": self.length,
             "block": self.block,
@@ -119,6 +118,7 @@ class Asked:
         }
 
 
+@grouped
 def stress(
     strategy: Annotated[
         str | None,
@@ -127,42 +127,19 @@ def stress(
             help="A file, file.py:Class, or dotted path to a backtrader strategy.",
         ),
     ] = None,
-    crash: Crash = _ALL,
-    at: At = "3",
-    shock: Shock = None,
-    paths: Paths = 100,
-    length: Length = None,
-    block: Block = "5D",
-    seed: Seed = 0,
-    workers: Workers = None,
-    backend: Backend = "loky",
+    *,
+    asked: Asked,
     library: Library = False,
-    data: o.Data = None,
-    symbols: o.Symbols = None,
-    since: o.Since = None,
-    until: o.Until = None,
-    timeframe: o.Timeframe = None,
-    source: o.Source = None,
-    exchange: o.Exchange = None,
-    store: o.Store = Path("data"),
-    exchange_options: o.ExchangeOptions = None,
-    offline: o.Offline = False,
-    missing_funding: o.MissingFunding = None,
-    missing_marks: o.MissingMarks = None,
+    market: Source,
     leverage: o.Leverage = 10.0,
     cash: o.Cash = 10_000.0,
-    venue: o.Venue = None,
-    rule: o.Rule = None,
-    as_of: o.AsOf = None,
+    rules: Rules,
     liquidation_slippage: o.LiquidationSlippage = 0.0,
     auto_top_up: o.AutoTopUp = False,
     set_: o.Set = None,
     scenario: o.Scenario = None,
     intrabar: o.Intrabar = "adverse",
-    out: o.Out = None,
-    report: o.Report = None,
-    as_json: o.AsJson = False,
-    quiet: o.Quiet = False,
+    output: Output,
 ) -> None:
     """Run a strategy through crashes, shocks and resampled paths, under cross and isolated margin.
 
@@ -176,28 +153,25 @@ def stress(
     """
     with shell.plain_errors():
         if library:
-            return _list(as_json)
+            return _list(output.as_json)
         found = _strategy(strategy)
-        _places(out, report)
-        market = Source(
-            data, symbols, since, until, timeframe, source, exchange, store, exchange_options, offline,
-            missing_funding, missing_marks, None,
-        )  # fmt: skip
+        output.tried()
         keywords: dict[str, Any] = {
-            "venue": chosen_venue(market.venue(venue), rule, as_of),
+            "venue": rules.chosen(market),
             "leverage": leverage,
             "cash": cash,
-            "as_of": as_of,
+            "as_of": rules.as_of,
             "intrabar": intrabar,
             "liquidation_slippage": liquidation_slippage,
             "auto_top_up": auto_top_up,
             "params": parse.assignments(set_ or [], "--set"),
             "scenarios": parse.scenarios(scenario or []),
-            **Asked(crash, at, shock, paths, length, block, seed, workers, backend).keywords(),
+            **asked.keywords(),
         }
-        silent = quiet or as_json
-        result = _run(found, market.frames(silent), keywords, silent)
-        _tell(result, out, report, as_json, quiet)
+        result = _run(found, market.frames(output.silent), keywords, output.silent)
+        from bt_margin.report.stress_words import verdict
+
+        tell_study(result, output, document, verdict, _show)
     return None
 
 
@@ -209,14 +183,6 @@ def _strategy(name: str | None) -> Any:
     if name is None:
         raise InputError("which strategy? Give a file, e.g. bt-margin stress strategies/trend.py")
     return find_strategy(name)
-
-
-def _places(out: Path | None, report: Path | None) -> None:
-    """Refuse places that cannot be written, before the work begins."""
-    if out is not None:
-        shell.folder(out)
-    if report is not None:
-        page_file(report, "--report")
 
 
 def _run(strategy: Any, frames: Any, keywords: Mapping[str, Any], silent: bool) -> Stress:
@@ -231,24 +197,6 @@ def _run(strategy: Any, frames: Any, keywords: Mapping[str, Any], silent: bool) 
             command=shlex.join(["bt-margin", *sys.argv[1:]]),
             **keywords,
         )
-
-
-def _tell(
-    result: Stress, out: Path | None, report: Path | None, as_json: bool, quiet: bool
-) -> None:
-    """Print what was found as it was asked for, and write its files."""
-    from bt_margin.report import stress_words
-
-    files = [] if out is None else result.to_dir(out)
-    files += [] if report is None else [result.report(report)]
-    if as_json:
-        shell.write_json(document(result, files))
-        return
-    if quiet:
-        typer.echo(plain(stress_words.verdict(result)))
-        return
-    _show(result)
-    tell_files(files)
 
 
 def _show(result: Stress) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +13,10 @@ import typer
 
 from bt_margin.cli import options as o
 from bt_margin.cli import parse, shell
-from bt_margin.cli.compare import chosen_venue
-from bt_margin.cli.result import Output, tell_files
+from bt_margin.cli.groups import Rules, grouped
+from bt_margin.cli.result import Output, tell_study
 from bt_margin.cli.source import Source
-from bt_margin.cli.sweep import Address, Backend, Workers, grids
+from bt_margin.cli.sweep import Crew, grids
 from bt_margin.report.plain import plain
 
 if TYPE_CHECKING:
@@ -115,8 +116,10 @@ Cash = Annotated[
 ]  # fmt: skip
 
 
+@grouped
 def survival(
     strategy: o.Strategy,
+    *,
     starts: Starts = "1d",
     horizon: Horizon = "90d",
     leverages: Leverages = None,
@@ -127,32 +130,14 @@ def survival(
     loss: Loss = None,
     begin: Begin = "joins",
     warm_up: WarmUp = "auto",
-    backend: Backend = "loky",
-    workers: Workers = None,
-    address: Address = "",
-    data: o.Data = None,
-    symbols: o.Symbols = None,
-    since: o.Since = None,
-    until: o.Until = None,
-    timeframe: o.Timeframe = None,
-    source: o.Source = None,
-    exchange: o.Exchange = None,
-    store: o.Store = Path("data"),
-    exchange_options: o.ExchangeOptions = None,
-    offline: o.Offline = False,
-    missing_funding: o.MissingFunding = None,
-    missing_marks: o.MissingMarks = None,
+    crew: Crew,
+    market: Source,
     leverage: Leverage = None,
     cash: Cash = None,
-    venue: o.Venue = None,
-    rule: o.Rule = None,
-    as_of: o.AsOf = None,
+    rules: Rules,
     set_: o.Set = None,
     intrabar: o.Intrabar = "adverse",
-    out: o.Out = None,
-    report: o.Report = None,
-    as_json: o.AsJson = False,
-    quiet: o.Quiet = False,
+    output: Output,
 ) -> None:
     """Start a strategy on every day of a history and find the leverage, or the wallet, that survives.
 
@@ -161,25 +146,24 @@ def survival(
     Example: bt-margin survival my.py --starts 1w --wallets 500:10000:500 --leverage 20
     """
     with shell.plain_errors():
-        output = Output(out, report, as_json, quiet).tried()
-        market = Source(
-            data, symbols, since, until, timeframe, source, exchange, store, exchange_options, offline,
-            missing_funding, missing_marks, None,
-        )  # fmt: skip
-        given = {"leverage": leverage, "cash": cash, "as_of": as_of, "loss": loss}
+        output.tried()
+        given = {"leverage": leverage, "cash": cash, "as_of": rules.as_of, "loss": loss}
         study: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
         study |= _searched("leverages", leverages) | _searched("wallets", wallets)
         study |= {"horizon": horizon, "method": method, "begin": begin, "intrabar": intrabar}
-        study |= {"backend": backend, "workers": workers, "address": address}
+        study |= asdict(crew)
         study |= {
             "starts": parse.names(starts) if "-" in starts else starts,
             "modes": parse.names(modes),
             "probes": _probes(probes),
             "warm_up": parse.literal(warm_up),
-            "venue": chosen_venue(market.venue(venue), rule, as_of),
+            "venue": rules.chosen(market),
             "params": parse.assignments(set_ or [], "--set"),
         }
-        _tell(_run(strategy, market, study, output.silent), output)
+        result = _run(strategy, market, study, output.silent)
+        from bt_margin.report.frontier_words import verdict
+
+        tell_study(result, output, document, verdict, _show)
 
 
 def _searched(name: str, text: str | None) -> dict[str, list[Any]]:
@@ -216,25 +200,6 @@ def _run(name: str, market: Source, study: Mapping[str, Any], silent: bool) -> S
     with shell.progress(silent) as told:
         command = shlex.join(["bt-margin", *sys.argv[1:]])
         return run_survival(found, frames, progress=told, command=command, **study)
-
-
-def _tell(result: Survival, output: Output) -> None:
-    """Write the files asked for, and print the result."""
-    from bt_margin.report.frontier_words import verdict
-
-    files: list[Path] = []
-    if output.out is not None:
-        files += result.to_dir(output.out)
-    if output.report is not None:
-        files.append(result.report(output.report))
-    if output.as_json:
-        shell.write_json(document(result, files))
-        return
-    if output.quiet:
-        typer.echo(plain(verdict(result)))
-        return
-    _show(result)
-    tell_files(files)
 
 
 def document(result: Survival, files: list[Path]) -> dict[str, Any]:

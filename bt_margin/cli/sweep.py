@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +14,8 @@ import typer
 
 from bt_margin.cli import download, parse, shell
 from bt_margin.cli import options as o
-from bt_margin.cli.compare import chosen_venue
-from bt_margin.cli.result import Output, tell_files
+from bt_margin.cli.groups import Rules, grouped
+from bt_margin.cli.result import Output, tell_study
 from bt_margin.cli.source import Source
 from bt_margin.cli.sweep_points import grids, sources
 from bt_margin.report.plain import plain
@@ -131,42 +133,42 @@ Value = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The options that say who works, as they were typed."""
+
+    backend: Backend = "loky"
+    workers: Workers = None
+    address: Address = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Market(Source):
+    """A market whose store goes by another name, for ``--store`` keeps the cells."""
+
+    store: MarketStore = Path("data")
+
+
+@grouped
 def sweep(
     strategy: o.Strategy,
+    *,
     grid: Grid = None,
     draw: Draw = None,
     draws: Draws = None,
     seed: Seed = 0,
     engine: Engine = "auto",
-    backend: Backend = "loky",
-    workers: Workers = None,
-    address: Address = "",
+    crew: Crew,
     kept: Kept = None,
-    data: o.Data = None,
-    symbols: o.Symbols = None,
-    since: o.Since = None,
-    until: o.Until = None,
-    timeframe: o.Timeframe = None,
-    source: o.Source = None,
-    exchange: o.Exchange = None,
-    market_store: MarketStore = Path("data"),
-    exchange_options: o.ExchangeOptions = None,
-    offline: o.Offline = False,
-    missing_funding: o.MissingFunding = None,
-    missing_marks: o.MissingMarks = None,
+    market: Market,
     leverage: Leverage = None,
     margin_mode: Mode = None,
     cash: Cash = None,
-    venue: o.Venue = None,
-    rule: o.Rule = None,
-    as_of: o.AsOf = None,
+    rules: Rules,
     set_: o.Set = None,
     intrabar: Intrabar = None,
     value: Value = "total_return",
-    out: o.Out = None,
-    report: o.Report = None,
-    as_json: o.AsJson = False,
-    quiet: o.Quiet = False,
+    output: Output,
 ) -> None:
     """Run a strategy under every combination of settings: leverage, mode, venue, fees, parameters.
 
@@ -177,16 +179,17 @@ def sweep(
     Example: bt-margin sweep my.py --draw leverage=log:1:50 --draws 500 --seed 7 --report sweep.html
     """
     with shell.plain_errors():
-        output = Output(out, report, as_json, quiet).tried()
+        output.tried()
         varied, drawn = grids(grid or []), sources(draw or [])
-        market = Source(
-            data, symbols, since, until, timeframe, source, exchange, market_store, exchange_options,
-            offline, missing_funding, missing_marks, None,
-        )  # fmt: skip
-        account = {"leverage": leverage, "margin_mode": margin_mode, "cash": cash, "as_of": as_of}
+        account = {
+            "leverage": leverage,
+            "margin_mode": margin_mode,
+            "cash": cash,
+            "as_of": rules.as_of,
+        }
         own = _common({**account, "intrabar": intrabar}, {**varied, **drawn})
-        own |= _rules(market, venue, rule, as_of, {**varied, **drawn})
-        how = {"engine": engine, "backend": backend, "workers": workers, "address": address}
+        own |= _rules(market, rules, {**varied, **drawn})
+        how = {"engine": engine, **asdict(crew)}
         points = {"grid": varied, "draws": draws, "distributions": drawn or None, "seed": seed}
         study = {
             "params": parse.assignments(set_ or [], "--set"),
@@ -195,7 +198,12 @@ def sweep(
             **points,
             **own,
         }
-        _tell(_run(strategy, market, study, output.silent), output, value)
+        result = _run(strategy, market, study, output.silent)
+        result.heat(value=value)  # a column there is none of is said before anything is written
+        from bt_margin.report.heat import verdict
+
+        show = partial(_show, value=value)
+        tell_study(result, output, document, verdict, show, how={"value": value})
 
 
 def _common(given: Mapping[str, Any], varied: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,23 +213,17 @@ def _common(given: Mapping[str, Any], varied: Mapping[str, Any]) -> dict[str, An
     return {name: v for name, v in usual.items() if name not in varied} | own
 
 
-def _rules(
-    market: Source,
-    venue: str | None,
-    rule: list[str] | None,
-    as_of: str | None,
-    varied: Mapping[str, Any],
-) -> dict[str, Any]:
+def _rules(market: Source, rules: Rules, varied: Mapping[str, Any]) -> dict[str, Any]:
     """The venue all cells share, where it is not varied."""
     from bt_margin.errors import InputError
 
     if "venue" in varied:
-        if venue or rule:
+        if rules.venue or rules.rule:
             raise InputError(
                 "--grid venue= already says whose rules apply; leave out --venue and --rule"
             )
         return {}
-    return {"venue": chosen_venue(market.venue(venue), rule, as_of)}
+    return {"venue": rules.chosen(market)}
 
 
 def _run(name: str, market: Source, study: Mapping[str, Any], silent: bool) -> Sweep:
@@ -252,26 +254,6 @@ def _run(name: str, market: Source, study: Mapping[str, Any], silent: bool) -> S
         hint += "" if kept else "; with --store DIR the same command would go on there"
         shell.fail(f"interrupted with {done[0]:.0%} of the cells done; {hint}", 130)
         raise
-
-
-def _tell(result: Sweep, output: Output, value: str) -> None:
-    """Write the files asked for, and print the result."""
-    result.heat(value=value)  # a column there is none of is said before anything is written
-    files: list[Path] = []
-    if output.out is not None:
-        files += result.to_dir(output.out)
-    if output.report is not None:
-        files.append(result.report(output.report, value=value))
-    if output.as_json:
-        shell.write_json(document(result, files))
-        return
-    from bt_margin.report.heat import verdict
-
-    if output.quiet:
-        typer.echo(plain(verdict(result)))
-        return
-    _show(result, value)
-    tell_files(files)
 
 
 def document(result: Sweep, files: list[Path]) -> dict[str, Any]:

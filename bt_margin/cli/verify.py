@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bt_margin.cli import parse, shell
+from bt_margin.cli.groups import OwnTier, grouped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,28 +35,16 @@ WORDS = {
 }
 
 
+@grouped
 def verify(
     file: Annotated[Path, typer.Argument(help=FILE)],
+    *,
     cases: Annotated[bool, typer.Option("--cases", help=CASES)] = False,
     venue: Annotated[str | None, typer.Option(help=VENUE)] = None,
     mode: Annotated[str | None, typer.Option(help=MODE)] = None,
     wallet: Annotated[list[str] | None, typer.Option(help=WALLET, metavar="AMOUNT")] = None,
     as_of: Annotated[str | None, typer.Option(help=AS_OF)] = None,
-    mmr: Annotated[
-        float | None,
-        typer.Option(parser=shell.number, help="Maintenance rate instead of the table."),
-    ] = None,
-    maintenance_amount: Annotated[
-        float | None,
-        typer.Option(parser=shell.number, help="Maintenance amount (deduction) of --mmr."),
-    ] = None,
-    max_leverage: Annotated[
-        float | None, typer.Option(parser=shell.number, help="Largest leverage of --mmr.")
-    ] = None,
-    taker: Annotated[
-        float | None,
-        typer.Option(parser=shell.number, help="Taker fee rate instead of the venue's."),
-    ] = None,
+    tier: OwnTier,
     option: Annotated[list[str] | None, typer.Option(help=OPTION, metavar="NAME=VALUE")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the count.")] = False,
@@ -74,19 +64,14 @@ def verify(
 
     Example: bt-margin verify --cases examples.json --json
     """
-    tier = {
-        "mmr": mmr,
-        "maintenance_amount": maintenance_amount,
-        "max_leverage": max_leverage,
-        "taker": taker,
-    }
+    own = asdict(tier)
     with shell.plain_errors():
         if cases:
-            given = [venue, mode, wallet, as_of, option, *tier.values()]
+            given = [venue, mode, wallet, as_of, option, *own.values()]
             failed = _cases(file, as_json, quiet, any(each is not None for each in given))
         else:
             options = parse.assignments(option or [], "--option")
-            verdicts = _verdicts(file, (venue, mode, as_of), _wallets(wallet or []), tier, options)
+            verdicts = _verdicts(file, (venue, mode, as_of), _wallets(wallet or []), own, options)
             failed = _show_positions(file, verdicts, as_json, quiet)
         raise typer.Exit(1 if failed else 0)
 
