@@ -67,28 +67,30 @@ def write_parquet(frame: pd.DataFrame, symbol: str, path: Path) -> None:
     for name in frame.columns:
         columns[str(name)] = pa.array(frame[name], from_pandas=False)
     table = pa.table(columns).replace_schema_metadata({_META: _meta(frame, symbol).encode()})
-    _replace(path, lambda file: pq.write_table(table, file, compression="zstd"))
+    whole(path, lambda file: pq.write_table(table, file, compression="zstd"))
 
 
 def write_csv(frame: pd.DataFrame, symbol: str, path: Path) -> None:
     """Write a canonical frame as CSV and its attrs beside it as JSON, each atomically."""
     meta = _meta(frame, symbol)
-    _replace(path.with_suffix(META_SUFFIX), lambda file: file.write_text(meta, encoding="utf-8"))
-    _replace(path, lambda file: frame.to_csv(file))
+    whole(path.with_suffix(META_SUFFIX), lambda file: file.write_text(meta, encoding="utf-8"))
+    whole(path, lambda file: frame.to_csv(file))
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write under a temporary name in the same folder, then move it into place."""
+def whole(path: Path, write: Callable[[Path], object]) -> Path:
+    """Let `write` fill a file beside `path`, then move it into place: all of it, or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
-    temporary = Path(name)
+    beside = Path(name)
     try:
-        write(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        write(beside)
+        beside.chmod(0o644)
+        beside.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
+    return path
 
 
 def _meta(frame: pd.DataFrame, symbol: str) -> str:

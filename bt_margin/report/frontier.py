@@ -40,19 +40,7 @@ _TONES = "".join(
 def page(result: Survival) -> str:
     """The whole page as text."""
     title = f"{result.title}: what survives {result.horizon:g} days"
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{style.policy(style.EARLY)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(title)}</title><link rel='icon' href='data:,'>",
-            f"<script>{style.EARLY}</script><style>{style.styles()}{_STYLE}</style></head><body><main>",
-            *_body(result, title),
-            "</main></body></html>",
-            "",
-        ]
-    )
+    return style.document(title, _STYLE, "<main>", *_body(result, title), "</main>")
 
 
 def fragment(result: Survival) -> str:

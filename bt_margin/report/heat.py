@@ -213,25 +213,18 @@ def page(result: Sweep, value: str = "total_return") -> str:
     sections = "".join(_section(result, name) for name in order)
     title = f"{result.job.strategy.__name__}: {n.plural(len(result.cells), 'cell')}"
     badge = "<span class='badge'>SYNTHETIC market</span>" if result.synthetic else ""
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{style.policy(style.EARLY)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(title)}</title><link rel='icon' href='data:,'>",
-            f"<script>{style.EARLY}</script><style>{style.styles()}{_STYLE}</style></head><body><main>",
-            f"<header class='top'><div><h1>{escape(title)}{badge}</h1>"
-            f"<p class='span'>{escape(_span(result))}</p></div></header>",
-            f"<p class='verdict'>{escape(verdict(result))}</p>",
-            sections,
-            _best(result),
-            _failed(result),
-            markup.sentences("engines", "How it was computed", [result.check]),
-            markup.stamp({"stamp": _stamp(result), "settings": {}}),
-            "</main></body></html>",
-            "",
-        ]
+    return style.document(
+        title,
+        _STYLE,
+        f"<main><header class='top'><div><h1>{escape(title)}{badge}</h1>"
+        f"<p class='span'>{escape(_span(result))}</p></div></header>",
+        f"<p class='verdict'>{escape(verdict(result))}</p>",
+        sections,
+        _best(result),
+        _failed(result),
+        markup.sentences("engines", "How it was computed", [result.check]),
+        markup.stamp({"stamp": _stamp(result), "settings": {}}),
+        "</main>",
     )
 
 

@@ -69,21 +69,9 @@ def fragment(found: Stress) -> str:
 
 def page(found: Stress) -> str:
     """The whole page as text."""
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{style.policy(style.EARLY)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(title(found))}</title><link rel='icon' href='data:,'>",
-            f"<script>{style.EARLY}</script>",
-            f"<style>{style.styles()}{stress_figures.STYLE}.sf{{display:block;margin:8px 0 4px}}</style>",
-            "</head><body><a class='skip' href='#numbers'>Skip to the numbers</a><main>",
-            *_body(found),
-            "</main></body></html>",
-            "",
-        ]
-    )
+    own = f"{stress_figures.STYLE}.sf{{display:block;margin:8px 0 4px}}"
+    skip = "<a class='skip' href='#numbers'>Skip to the numbers</a><main>"
+    return style.document(title(found), own, skip, *_body(found), "</main>")
 
 
 def _body(found: Stress) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import cache
+from html import escape
 from importlib.resources import files
 
 from bt_margin.report.series import DASHES
@@ -64,6 +65,23 @@ def policy(*scripts: str) -> str:
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def document(title: str, own: str, *body: str) -> str:
+    """A whole page without scripts of its own: the house's styles, then its ``own``; ``body`` is markup."""
+    return "\n".join(
+        [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy(EARLY)}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{escape(title)}</title><link rel='icon' href='data:,'>",
+            f"<script>{EARLY}</script><style>{styles()}{own}</style></head><body>",
+            *body,
+            "</body></html>",
+            "",
+        ]
     )
 
 

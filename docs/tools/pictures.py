@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from sheet import Sheet
+from sheet import Scale, Sheet
 
 import bt_margin as btm
 
@@ -65,10 +65,7 @@ def bar() -> Sheet:
         "Funding due at the open, the gap, then either the fast lane or a walk along three straight legs on "
         "which a stop, a funding stamp or a liquidation happens where the price gets there; the close.",
     )  # fmt: skip
-
-    def at(s: float, price: float) -> tuple[float, float]:
-        return 90 + 520 * s, 330 - (price - 89) * 17
-
+    at = Scale(90, 520, 330 + 89 * 17, 17)
     for x, words in ((30, "1 due"), (90, "2 gap"), (300, "4 walk"), (610, "5 close")):
         sheet.text(x, 34, words, "title")
     path = [at(0, 100), at(0.33, 90), at(0.75, 104), at(1, 98)]
@@ -127,9 +124,7 @@ def paths() -> Sheet:
 def _one_path(
     sheet: Sheet, left: float, title: str, prices: list[float], share: float, end: float, dies: bool
 ) -> None:
-    def at(leg: float, price: float) -> tuple[float, float]:
-        return left + 20 + 110 * leg, 300 - (price - 89) * 15
-
+    at = Scale(left + 20, 110, 300 + 89 * 15, 15)
     price = example().liquidation_price("X") or 0.0
     sheet.text(left, 34, title, "title")
     sheet.line([at(0, price), at(3, price)], "badline")
@@ -155,10 +150,7 @@ def liquidation() -> Sheet:
     )  # fmt: skip
     account = example()
     died, broke = account.liquidation_price("X") or 0.0, account.bankruptcy_price("X") or 0.0
-
-    def at(price: float, money: float) -> tuple[float, float]:
-        return 70 + (price - 88) * 55, 320 - (money + 1) * 20
-
+    at = Scale(70 - 88 * 55, 55, 300, 20)
     sheet.line([at(88, 0), at(101, 0)])
     sheet.text(*at(101, -2.0), "mark price of X", "quiet", "end")
     sheet.text(70, 40, "long 1 at 100 with a margin of 10", "title")
@@ -185,10 +177,7 @@ def tiers() -> Sheet:
         "of each tier makes the pieces meet, so nothing jumps at an edge.",
     )  # fmt: skip
     rows = [(50, 0.01, 0.0), (150, 0.025, 0.75), (250, 0.05, 4.5)]
-
-    def at(notional: float, money: float) -> tuple[float, float]:
-        return 80 + notional * 2.9, 300 - money * 28
-
+    at = Scale(80, 2.9, 300, 28)
     sheet.line([at(0, 9), at(0, 0), at(260, 0)])
     sheet.text(*at(0, 9.4), "maintenance", "quiet")
     sheet.text(*at(258, -0.75), "notional, thousands", "quiet", "end")
@@ -212,10 +201,7 @@ def funding() -> Sheet:
         "A position that is open at a settlement pays or receives; one that opens after a stamp and "
         "closes before the next has nothing to do with it.",
     )  # fmt: skip
-
-    def x(hour: float) -> float:
-        return 60 + hour * 34
-
+    x = Scale(60, 34).x
     for hour in range(24):
         sheet.box(x(hour) + 2, 196, 30, 18, radius=3)
     for hour in (0, 8, 16, 24):
@@ -238,10 +224,7 @@ def orders() -> Sheet:
         "Of an equity of 1,000, positions hold 400 as initial margin and a resting order reserves 150; 450 "
         "is free. An order that needs 300 is accepted, one that needs 600 is refused.",
     )  # fmt: skip
-
-    def x(money: float) -> float:
-        return 60 + money * 0.68
-
+    x = Scale(60, 0.68).x
     sheet.text(60, 34, "equity 1,000", "title")
     parts = (
         (0, 400, "cool", "blue", "initial margin of positions 400"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from html import escape
 
 STYLE = """
@@ -32,6 +33,29 @@ def plain(number: float) -> str:
     ('3', '2.3')
     """
     return f"{number:.1f}".removesuffix(".0")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Where values stand on a sheet: across from the left, up from below.
+
+    >>> at = Scale(left=60, across=34, bottom=300, up=10)
+    >>> at(2, 5), at.x(2)
+    ((128.0, 250.0), 128.0)
+    """
+
+    left: float
+    across: float  # points per unit
+    bottom: float = 0.0
+    up: float = 0.0
+
+    def __call__(self, across: float, up: float) -> tuple[float, float]:
+        """The point of two values."""
+        return self.x(across), float(self.bottom - up * self.up)
+
+    def x(self, across: float) -> float:
+        """The distance from the left of one value."""
+        return float(self.left + across * self.across)
 
 
 class Sheet:

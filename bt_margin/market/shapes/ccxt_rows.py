@@ -212,7 +212,7 @@ def _candles(path: Path, asked: Asked, times: Times, columns: list[Values]) -> P
         )
     timeframe = timeframe_from(times, asked.timeframe, timeframe_of(path) or None, where)
     frame, notes = bars(times, columns, where, kind, timeframe)
-    return Piece(_symbol(path, asked, None), kind, timeframe, frame, "ccxt", notes)
+    return Piece(agreed_symbol(path, asked, None), kind, timeframe, frame, "ccxt", notes)
 
 
 def _settlements(
@@ -225,10 +225,11 @@ def _settlements(
             message(f"the file holds funding, not {asked.kind}", where=where, todo=todo)
         )
     frame, notes = funding(times, rates, marks, where)
-    return Piece(_symbol(path, asked, symbol), "funding", "", frame, "ccxt", notes)
+    return Piece(agreed_symbol(path, asked, symbol), "funding", "", frame, "ccxt", notes)
 
 
-def _symbol(path: Path, asked: Asked, inside: str | None) -> str:
+def agreed_symbol(path: Path, asked: Asked, inside: str | None) -> str:
+    """The symbol asked for, inside the file, or told by its name. :raises InputError: they disagree."""
     if inside and asked.symbol and inside != asked.symbol:
         found, todo = f"{inside} and {asked.symbol}", "leave --symbol out, or correct it"
         raise InputError(message("file and --symbol disagree", found, None, str(path), todo))

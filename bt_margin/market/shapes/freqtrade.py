@@ -39,7 +39,8 @@ from bt_margin.market.shapes.piece import (
     to_ms,
     untold,
 )
-from bt_margin.market.shapes.raw import no_room, whole
+from bt_margin.market.shapes.raw import no_room
+from bt_margin.market.storage import whole
 
 COLUMNS = ("date", *BAR_COLUMNS)
 SUFFIXES = (".feather", ".parquet", ".json.gz", ".json")

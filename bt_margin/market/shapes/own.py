@@ -17,7 +17,7 @@ from bt_margin.market.frames import FUNDING, LAST, MARK, validate_frame
 from bt_margin.market.kinds import BAR_COLUMNS
 from bt_margin.market.names import split_name, timeframe_of, unified_symbol
 from bt_margin.market.shapes.arrow import check_parquet
-from bt_margin.market.shapes.ccxt_rows import symbol_in
+from bt_margin.market.shapes.ccxt_rows import agreed_symbol
 from bt_margin.market.shapes.piece import (
     Asked,
     Piece,
@@ -29,11 +29,10 @@ from bt_margin.market.shapes.piece import (
     funding,
     timeframe_from,
     to_ms,
-    untold,
 )
-from bt_margin.market.shapes.raw import MOST_BYTES, no_room, whole
+from bt_margin.market.shapes.raw import MOST_BYTES, no_room
 from bt_margin.market.split import place_funding, tells_all
-from bt_margin.market.storage import read_meta, read_table
+from bt_margin.market.storage import read_meta, read_table, whole
 
 _SPLIT_RATES = (FUNDING, "fundingrate", "rate")
 
@@ -212,10 +211,4 @@ def _symbol(path: Path, asked: Asked) -> str:
     """The symbol saved in the file, else the name's where it tells without doubt, else the one asked."""
     saved = read_meta(path).get("symbol")
     inside = saved if isinstance(saved, str) and saved else None
-    if inside and asked.symbol and inside != asked.symbol:
-        found, todo = f"{inside} and {asked.symbol}", "leave --symbol out, or correct it"
-        raise InputError(message("file and --symbol disagree", found, None, str(path), todo))
-    symbol = asked.symbol or inside or symbol_in(path, asked.exchange)
-    if symbol is None:
-        raise untold("symbol", str(path), "symbol", "BTC/USDT:USDT, BTC/USDT and the like")
-    return symbol
+    return agreed_symbol(path, asked, inside)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +21,7 @@ import numpy.typing as npt
 
 from bt_margin.errors import message
 from bt_margin.market.shapes.piece import Times, Values, dates_ms, epoch_ms, fault
+from bt_margin.market.storage import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -251,22 +250,6 @@ def whole_numbers(values: Sequence[Any], where: str) -> Times:
             place = f"{where}, row {row + 1}"
             raise fault("time is not a whole number", repr(value), "epoch milliseconds", place)
     return epoch_ms(np.array([int(value) for value in values], dtype=np.int64), where)
-
-
-def whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Let `write` fill a file beside `path`, then move it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    beside = Path(name)
-    try:
-        write(beside)
-        beside.chmod(0o644)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    return path
 
 
 def write_bytes(path: Path, data: bytes) -> Path:
