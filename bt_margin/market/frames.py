@@ -26,6 +26,8 @@ FUNDING = "funding_rate"
 CANONICAL = (*REQUIRED, *MARK, FUNDING)
 TIME_COLUMNS = ("timestamp", "datetime", "date")
 
+_MOST_NAMES, _MOST_LETTERS = 20, 40  # of the columns in a message
+
 _ZONE = (
     'say which zone they are in, e.g. frame.tz_localize("UTC") for an index or '
     'frame["timestamp"].dt.tz_localize("UTC") for a column; in a file: 2024-01-01T00:00:00Z'
@@ -107,7 +109,10 @@ def to_utc(times: pd.Index | pd.Series, where: str) -> pd.DatetimeIndex:
         raise _fault("a time is missing", f"NaT in row {int(np.argmax(missing))}", None, where)
     if stamps.tz is None:
         raise _fault("the times have no time zone", "naive times", "UTC or zoned", where, _ZONE)
-    return plain_index(stamps.tz_convert("UTC"))
+    try:
+        return plain_index(stamps.tz_convert("UTC"))
+    except (ValueError, OverflowError) as error:
+        raise _fault("a time is out of range", str(error), "1677 to 2262", where) from error
 
 
 def plain_index(stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:
@@ -174,7 +179,9 @@ def _time_to_index(frame: pd.DataFrame, where: str) -> pd.DataFrame:
 
 def _check_columns(frame: pd.DataFrame, where: str) -> None:
     missing = [name for name in REQUIRED if name not in frame.columns]
-    found = ", ".join(str(name) for name in frame.columns) or "none"
+    names = [str(name)[:_MOST_LETTERS] for name in frame.columns[:_MOST_NAMES]]
+    more = f" and {len(frame.columns) - _MOST_NAMES} more" * (len(frame.columns) > _MOST_NAMES)
+    found = f"{', '.join(names)}{more}" or "none"
     if missing:
         todo = "add a volume column of zeros if you have none" if missing == ["volume"] else None
         what = f"missing columns {', '.join(missing)}"

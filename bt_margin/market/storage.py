@@ -32,20 +32,31 @@ def read_table(path: Path) -> pd.DataFrame:
         raise DataError(message("unknown file", path.suffix, ", ".join(SUFFIXES), str(path)))
     try:
         if path.suffix == ".parquet":
-            frame: pd.DataFrame = pq.read_table(path).to_pandas()
+            from bt_margin.market.shapes.arrow import read_texts_too
+
+            frame = read_texts_too(path)
         else:
             frame = _read_csv(path)
         frame.attrs = _attrs(read_meta(path))
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        text = " ".join(str(error).split())
+    except DataError:
+        raise
+    except (
+        OSError, ValueError, KeyError, TypeError, MemoryError, RecursionError, pa.ArrowException,
+    ) as error:  # fmt: skip
+        text = " ".join(str(error).split()) or type(error).__name__
         raise DataError(message("file cannot be read", text, where=str(path))) from error
     return frame
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
     """A CSV file with a header line; a first column without a name holds the times."""
-    whole = min(path.stat().st_size + 1, 2**31 - 1)  # types are judged on all rows, not the first
-    table = csv.read_csv(path, read_options=csv.ReadOptions(block_size=whole))
+    from bt_margin.market.shapes.arrow import check_columns
+    from bt_margin.market.shapes.raw import content, first_line
+
+    data = content(path)  # types are judged on all rows, not the first: one block
+    check_columns(len(first_line(data)), str(path))
+    block = csv.ReadOptions(block_size=len(data) + 1)
+    table = csv.read_csv(pa.BufferReader(data), read_options=block)
     frame: pd.DataFrame = table.to_pandas()
     return frame.rename(columns={"": "timestamp"})
 
@@ -57,7 +68,10 @@ def read_meta(path: Path) -> dict[str, Any]:
     else:
         beside = path.with_suffix(META_SUFFIX)
         raw = beside.read_bytes() if beside.is_file() else None
-    meta = json.loads(raw) if raw else {}
+    try:
+        meta = json.loads(raw) if raw else {}
+    except RecursionError as error:
+        raise ValueError("what is noted beside the numbers is nested too deep") from error
     return meta if isinstance(meta, dict) else {}
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAGIC = b"ARROW1"
-MOST_CELLS = 1 << 28  # of a Parquet file: 2 GB as numbers
+MOST_CELLS = 1 << 27  # of a Parquet file: 1 GB as numbers, 23 years of minutes
+MOST_COLUMNS = 1_000
 _RECORD_BATCH = 3  # MessageHeader.RecordBatch; 2 is a dictionary
 
 
@@ -87,6 +88,7 @@ def check_parquet(path: Path, *, plain: bool = False) -> list[str]:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise fault("file cannot be read", error, where=str(path)) from error
     check_rows(meta.num_rows, str(path))
+    check_columns(meta.num_columns, str(path))
     if plain:
         _plain(schema, path)
     cells = meta.num_rows * len(schema)
@@ -99,6 +101,57 @@ def check_parquet(path: Path, *, plain: bool = False) -> list[str]:
         found, most = f"{size:,} bytes unpacked", f"{MOST_BYTES:,} bytes"
         raise fault("file is too big", found, most, str(path), "cut it into several files")
     return list(schema.names)
+
+
+def check_columns(count: int, where: str) -> None:
+    """Refuse a table of more columns than any has that holds a market."""
+    if count > MOST_COLUMNS:
+        raise fault("too many columns", f"{count:,}", f"{MOST_COLUMNS:,}", where)
+
+
+def read_texts_too(path: Path) -> pd.DataFrame:
+    """A whole Parquet file within bounds: numbers, times and texts, with what pandas noted of it.
+
+    A text that stands in a million rows is kept once in a file; it is written out only where all of them
+    have room.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    check_parquet(path)
+    schema = pq.read_schema(path)
+    for field in schema:
+        if pa.types.is_nested(field.type):
+            allowed = "numbers, times, texts"
+            raise fault(f"column {field.name} is a table itself", field.type, allowed, str(path))
+    texts = [field.name for field in schema if _is_text(field.type)]
+    table = pq.read_table(path, read_dictionary=texts)
+    for place, field in enumerate(schema):
+        if field.name in texts:
+            written = _written_out(table.column(place), path).cast(field.type)
+            table = table.set_column(place, pa.field(field.name, field.type), written)
+    return table.to_pandas()
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as t
+
+    return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_binary(kind))
+
+
+def _written_out(column: Any, path: Path) -> Any:
+    """A column of texts without its dictionary; `DataError` when it would be too big."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    size = 0
+    for chunk in column.chunks:
+        lengths = compute.binary_length(chunk.dictionary).take(chunk.indices)
+        size += compute.sum(lengths).as_py() or 0
+    if size > MOST_BYTES:
+        found, most = f"{size:,} bytes of text", f"{MOST_BYTES:,} bytes"
+        raise fault("file is too big", found, most, str(path), "cut it into several files")
+    return column.cast(column.type.value_type)
 
 
 def unpacked(source: Any) -> tuple[int, int]:

@@ -30,6 +30,7 @@ MOST_BYTES = 1 << 30  # of text, unpacked: about 15 million bars
 MOST_JSON = 1 << 28  # JSON takes ten times its size in memory
 MOST_ROWS = 20_000_000  # 38 years of minutes
 _HEAD = 1 << 16
+_PIECE = 1 << 24
 _TEXT = (".csv", ".json", ".txt")
 _ROW = re.compile(r"(?:In CSV column #(\d+): |CSV parse error: )Row #(\d+): (.*)", re.DOTALL)
 _WHOLE = re.compile(r"[+-]?\d+")
@@ -47,11 +48,15 @@ def content(path: Path, most: int = MOST_BYTES) -> bytes:
 
     Raises `DataError` when there is more than `most`, or the file is missing or damaged.
     """
+    data = bytearray()
     with _opened(path, most) as file:
-        data = file.read(most + 1)
+        while len(data) <= most and (
+            piece := file.read(_PIECE)
+        ):  # room for what comes, not for `most`
+            data += piece
     if len(data) > most:
         raise _too_big(path, f"more than {most:,} bytes", most)
-    return data.removeprefix(b"\xef\xbb\xbf")
+    return bytes(data).removeprefix(b"\xef\xbb\xbf")
 
 
 def head(path: Path) -> bytes:
