@@ -46,6 +46,8 @@ from bt_margin.studies.write import atomic, atomic_text
 FORMAT = 1
 META, ARRAYS, OUTCOME = "bundle.json", "bundle.npz", "result.json"
 LONGEST = 50_000_000  # numbers in one array of a file that is believed
+MOST = 1 << 27  # numbers in all of them: 1 GB
+MOST_META = 1 << 28  # bytes of the JSON beside them
 _LISTS = ("scenarios", "symbols", "waterfalls", "markers", "fidelity", "approximations")
 _TABLES = ("headline", "months", "tables", "definitions", "stamp", "settings")
 
@@ -89,7 +91,7 @@ def load(folder: str | Path) -> Bundle:
     """
     place = Path(folder)
     meta = _read_meta(place / META)
-    arrays = _read_arrays(place / ARRAYS)
+    arrays = _read_arrays(place / ARRAYS, meta.get("bars"))
     _check(meta, arrays, place)
     return Bundle(meta, arrays)
 
@@ -111,6 +113,8 @@ def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def _read_meta(path: Path) -> dict[str, Any]:
     try:
+        if path.stat().st_size > MOST_META:
+            raise _damaged(path, f"it has {path.stat().st_size:,} bytes, more than {MOST_META:,}")
         meta = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
@@ -119,7 +123,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; give another folder") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, f"it is no JSON ({error})") from None
     if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
         raise _damaged(path, "it has no format")
@@ -131,13 +135,17 @@ def _read_meta(path: Path) -> dict[str, Any]:
     return meta
 
 
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def _read_arrays(path: Path, bars: Any) -> dict[str, NDArray[Any]]:
+    """The arrays, each a number per bar; one of another length is not read."""
     found: dict[str, NDArray[Any]] = {}
     try:
         with zipfile.ZipFile(path) as packed:
-            for name in packed.namelist():
+            names = packed.namelist()
+            if isinstance(bars, int) and bars * len(names) > MOST:
+                raise ValueError(f"{len(names):,} arrays of {bars:,} numbers, more than {MOST:,}")
+            for name in names:
                 with packed.open(name) as content:
-                    found[name.removesuffix(".npy")] = _one_array(content, name)
+                    found[name.removesuffix(".npy")] = _one_array(content, name, bars)
     except FileNotFoundError:
         raise InputError(f"there is no {path.name} in {path.parent} beside {META}") from None
     except OSError as error:
@@ -147,7 +155,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _one_array(content: Any, name: str) -> NDArray[Any]:
+def _one_array(content: Any, name: str, bars: Any) -> NDArray[Any]:
     """One array, its header judged before its numbers are read."""
     version = np.lib.format.read_magic(content)
     if version != (1, 0):
@@ -155,6 +163,8 @@ def _one_array(content: Any, name: str) -> NDArray[Any]:
     shape, _, kind = np.lib.format.read_array_header_1_0(content)
     if len(shape) != 1 or kind not in (np.dtype("<f8"), np.dtype("<i8")) or shape[0] > LONGEST:
         raise ValueError(f"{name} holds {kind} of shape {shape}, not a row of float64 or int64")
+    if shape != (bars,):
+        raise ValueError(f"{META} tells of {bars} bars, {name} has {shape[0]}")
     raw = content.read(shape[0] * 8 + 1)
     if len(raw) != shape[0] * 8:
         raise ValueError(f"{name} holds {len(raw)} bytes, not {shape[0] * 8}")
@@ -166,13 +176,8 @@ def _check(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], place: P
     for name, kind in [*((n, list) for n in _LISTS), *((n, dict) for n in _TABLES)]:
         if not isinstance(meta.get(name), kind):
             raise _damaged(place / META, f"{name!r} is missing or no {kind.__name__}")
-    bars = meta.get("bars")
-    lengths = {len(values) for values in arrays.values()}
-    if "time" not in arrays or lengths != {bars}:
-        raise _damaged(
-            place / ARRAYS, f"{META} tells of {bars} bars, the arrays have {sorted(lengths)}"
-        )
-    wanted = [f"s{i}.equity" for i in range(len(meta["scenarios"]))]
+    wanted = ["time"]
+    wanted += [f"s{i}.equity" for i in range(len(meta["scenarios"]))]
     wanted += [f"y{j}.close" for j in range(len(meta["symbols"]))]
     missing = [name for name in wanted if name not in arrays]
     if missing:

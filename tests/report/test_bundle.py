@@ -304,6 +304,14 @@ def boasting(folder: Path) -> None:
         packed.writestr("time.npy", magic + head)
 
 
+def crowded(folder: Path) -> None:
+    """Arrays of zeros, which take no room in a zip."""
+    edited(lambda meta: meta.update(bars=40_000_000))(folder)
+    with zipfile.ZipFile(folder / ARRAYS, "w") as packed:
+        for name in ("time", "one", "two", "three"):
+            packed.writestr(f"{name}.npy", b"")
+
+
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no meta": (lambda f: (f / META).unlink(), "there is no bundle.json"),
     "no arrays": (lambda f: (f / ARRAYS).unlink(), "there is no bundle.npz"),
@@ -321,7 +329,10 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "objects": (repacked(evil=np.array([{}], dtype=object)), "evil.npy holds object"),
     "two dimensions": (repacked(flat=np.zeros((12, 2))), "flat.npy holds float64 of shape"),
     "another length": (repacked(short=np.zeros(5)), "tells of 12 bars"),
-    "no time": (repacked(time=None), "the arrays have"),
+    "no time": (repacked(time=None), "the array time is missing"),
+    "nested": (lambda f: (f / META).write_text("[" * 100_000, encoding="utf-8"), "no JSON"),
+    "a list of bars": (edited(lambda m: m.update(bars=[12])), "tells of \\[12\\] bars"),
+    "bars in great number": (crowded, "numbers, more than"),
     "boasting": (boasting, "time.npy holds"),
 }
 

@@ -21,6 +21,7 @@ else:
     import tomli as tomllib
 
 MOST_BYTES = 1_000_000
+MOST_DOTS = 100  # in a line of TOML: a dotted key is a table for each of its parts
 SECRETS = ("apiKey", "secret", "password", "token", "privateKey", "walletAddress", "uid", "login")
 _PROXIES = (
     "proxy proxies proxyUrl httpProxy httpsProxy socksProxy http_proxy https_proxy socks_proxy"
@@ -42,7 +43,7 @@ def read_options(path: str | os.PathLike[str]) -> dict[str, Any]:
         )
     text = _text(file)
     try:
-        found = json.loads(text) if suffix == ".json" else tomllib.loads(text)
+        found = json.loads(text) if suffix == ".json" else tomllib.loads(_flat(text))
     except json.JSONDecodeError as error:
         raise _unreadable(file, f"{error.msg} in line {error.lineno}") from None
     except tomllib.TOMLDecodeError as error:
@@ -97,6 +98,13 @@ def _text(file: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise _unreadable(file, "bytes that are not UTF-8") from None
+
+
+def _flat(text: str) -> str:
+    """The same TOML. :raises ValueError: a key of so many parts that reading it takes gigabytes."""
+    if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
+        raise ValueError
+    return text
 
 
 def _place(text: str) -> str:

@@ -130,7 +130,8 @@ def read_texts_too(path: Path) -> pd.DataFrame:
         if field.name in texts:
             written = _written_out(table.column(place), path).cast(field.type)
             table = table.set_column(place, pa.field(field.name, field.type), written)
-    return table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
 
 
 def _is_text(kind: Any) -> bool:
@@ -141,7 +142,6 @@ def _is_text(kind: Any) -> bool:
 
 def _written_out(column: Any, path: Path) -> Any:
     """A column of texts without its dictionary; `DataError` when it would be too big."""
-    import pyarrow as pa
     from pyarrow import compute
 
     size = 0

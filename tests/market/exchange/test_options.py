@@ -41,6 +41,7 @@ BROKEN = {
     "c.json": ("[" * 100_000, "not valid JSON"),
     "a.toml": ('secret = "hunter2\n', "not valid TOML"),
     "b.toml": ("hunter2 hunter2\n", "not valid TOML"),
+    "c.toml": (f"{'a.' * 50_000}a = 1\n", "not valid TOML"),  # a table for each of its parts
     "a.yaml": ("secret: hunter2", "unknown kind"),
 }
 
