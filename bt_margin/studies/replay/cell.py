@@ -5,6 +5,7 @@ from __future__ import annotations
 from bt_margin.studies.replay.account import equity_of
 from bt_margin.studies.replay.bar import due_early, step
 from bt_margin.studies.replay.compile import compiled, entry
+from bt_margin.studies.replay.handles import handle
 from bt_margin.studies.replay.layout import (
     BAR,
     CASH,
@@ -107,10 +108,10 @@ def asks_at(w: World, st: State, t: int) -> bool:
     return st.counts[INTENT] < w.tape.shape[1] and int(w.tape[T_BAR, st.counts[INTENT]]) == t
 
 
-@entry
-def play(
+@compiled
+def live(
     w: World, r: Rules, c: Cell, st: State, twin: State, equity: Floats, recording: int
-) -> int:
+) -> int:  # fmt: skip
     """The whole history of one account; equity at the close of every bar. Returns its status."""
     begin(r, c, st, recording)
     t, bars = 0, len(w.start)
@@ -132,3 +133,11 @@ def play(
             send(w, r, st, t, equity)
         t += 1
     return int(st.counts[STATUS])
+
+
+@entry
+def play(
+    w: World, r: Rules, c: Cell, st: State, twin: State, equity: Floats, recording: int
+) -> int:
+    """:func:`live`, called from Python."""
+    return live(handle(w), handle(r), handle(c), handle(st), handle(twin), equity, recording)

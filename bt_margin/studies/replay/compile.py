@@ -16,11 +16,11 @@ from typing import Any, ParamSpec, TypeVar
 
 import bt_margin.core.flat as formulas
 import bt_margin.core.position as positions
+from bt_margin.studies.replay import linking
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-numba: Any
 try:
     import numba
 except ImportError:
@@ -40,7 +40,13 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     Without counting references, which makes code of arrays in tuples many times shorter (the kernel never
     asks for memory), and to be called from compiled code only.
     """
-    return _made(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, cache=False)
+    if not COMPILED:
+        return function
+    own = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "cache": False}
+    made: Callable[P, R] = linking.without_literals(
+        numba, _made(function, **own, **linking.options(numba))
+    )
+    return made
 
 
 def entry(function: Callable[P, R]) -> Callable[P, R]:
@@ -48,7 +54,7 @@ def entry(function: Callable[P, R]) -> Callable[P, R]:
     return _made(function, nogil=True, cache=True)
 
 
-def _made(function: Callable[P, R], **options: bool) -> Callable[P, R]:
+def _made(function: Callable[P, R], **options: Any) -> Callable[P, R]:
     if not COMPILED:
         return function
     before = numba.config.CACHE_DIR
