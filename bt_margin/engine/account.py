@@ -189,6 +189,7 @@ class Account(Cashier):
             if not made.closed:
                 return Fill(0.0, 0.0, 0.0, 0.0, 0.0, p.size, p.entry, None, refusal)
             made = self.plan(symbol, made.closed, price, chosen, order if order is not None else -1)
+        cost = self.opening_cost(p, made.opened, price) if made.opened else 0.0
         event = self.commit(
             p,
             made,
@@ -200,7 +201,7 @@ class Account(Cashier):
         )
         return Fill(
             made.opened, made.closed, made.realised, made.closing_fee, made.opening_fee,
-            p.size, p.entry, event, refusal,
+            p.size, p.entry, event, refusal, cost,
         )  # fmt: skip
 
     # -- settings -------------------------------------------------------------------------------

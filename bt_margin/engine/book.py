@@ -27,6 +27,8 @@ class Fill(NamedTuple):
     entry: float
     event: Event | None
     refusal: Refusal | None
+    opening_cost: float = 0.0
+    """What opening took beside the fee, booked as interest: a borrow's opening fee, price impact."""
 
     @property
     def fee(self) -> float:
@@ -143,7 +145,12 @@ class Book(AccountView):
             self.rejudge(p)
             if before is not None and before is not p.pool:
                 self._rejudge(before)
-        if before is not None and not before.positions and before.balance < 0:
+        if (
+            before is not None
+            and before.balance < 0
+            and not before.positions
+            and not before.coins()
+        ):
             # the fund bears it at once: the event tells what is left, the shortfall what was missing
             borne = -before.balance if before is home else 0.0  # an isolated one counts as 0
             facts |= {"balance": 0.0, "equity": self.solvent_equity() + borne}

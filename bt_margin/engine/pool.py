@@ -263,6 +263,10 @@ class Pool:
         equity, need = self.equity(), self.maintenance()
         return equity < need if self.strict else equity <= need
 
+    def coins(self) -> bool:
+        """Whether any coin is pledged that could be sold."""
+        return any(pledge.vault.balance > 0 for pledge in self.pledges)
+
     def legs_beside(self, p: Position) -> list[Leg]:
         """Pledged coins whose price is this position's mark; their value now is in :meth:`backing`."""
         found = [pledge.leg(p) for pledge in self.pledges]

@@ -323,7 +323,7 @@ class AccountView(ABC):
         """What :meth:`check_order` would say; nothing is written."""
         p = self.position(symbol)
         one = self.orders.price_in(self, p, size, price)
-        return self._judge(p, one, price, reduce_only, fee)
+        return self._judge(p, one, price, reduce_only or p.against(size), fee)
 
     def _judge(
         self, p: Position, one: Reserved, price: float, reduce_only: bool, fee: FeeRule | None

@@ -74,6 +74,8 @@ class Actions(Base):
                 for name in names:
                     getattr(trial, what)(name, setting)
             except Refused as refused:
+                if refused.event is None:  # nothing the venue has: no matter of this account
+                    raise
                 raise type(refused)(
                     str(refused), event=self._told_of(refused, name), code=refused.code,
                     found=refused.found, allowed=refused.allowed,

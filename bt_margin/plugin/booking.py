@@ -149,6 +149,7 @@ class Booking(Base):
         held = self.held(quote)
         rate = self.told_rate(quote, price)
         closing_fee = (fill.closing_fee + self._funding_share(quote, fill)) * rate
+        self.d_credit[self.credit_key(quote)] += fill.opening_cost  # interest of what was opened
         order.execute(
             dtcoc or data.datetime[ago], opened + closed, price,
             closed, self._paid(comminfo, -closed, before or price), closing_fee,

@@ -150,3 +150,26 @@ def test_a_copy_to_try_things_on_leaves_the_coins_alone() -> None:
     assert twin.vault["BTC"].balance < 1.0
     assert a.vault["BTC"].balance == 1.0
     assert a.position(BTC).mark == 50_000.0 == a.cross.pledges[0].now()
+
+
+def test_a_closing_tells_the_debt_that_coins_are_sold_for() -> None:
+    """The liquidation leaves the pool owing, the conversion pays: neither tells what is not so yet."""
+    a = account()
+    a.fill(ETH, 400.0, 1_000.0)
+    a.mark(ETH, 880.0)
+    closed, sold = (next(e for e in a.events if e.kind == k) for k in ("liquidation", "conversion"))
+    assert closed.balance == pytest.approx(1_000 + closed.realised)
+    assert closed.equity == pytest.approx(a.rate("BTC") + closed.balance)
+    assert (sold.cause, sold.balance) == (closed.id, 0.0)
+    assert sold.equity == pytest.approx(a.equity())
+    assert a.equity() == pytest.approx(closed.equity - sold.size * -1 * 50_000 * DISCOUNT)
+
+
+def test_a_pool_whose_coins_are_gone_tells_what_the_fund_left() -> None:
+    a = account()
+    a.withdraw(1.0, "BTC")
+    a.fill(ETH, 9.0, 1_000.0)
+    a.mark(ETH, 800.0)
+    closed, short = (next(e for e in a.events if e.kind == k) for k in ("liquidation", "shortfall"))
+    assert (closed.balance, closed.equity) == (0.0, 0.0)
+    assert short.amount == pytest.approx(800.0)

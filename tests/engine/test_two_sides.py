@@ -42,6 +42,15 @@ def test_both_sides_are_held_and_know_each_other() -> None:
     assert a.initial() == 25_000 / 10  # margin for both
 
 
+def test_what_is_against_a_side_is_judged_as_it_is_checked() -> None:
+    """It can only reduce, so it needs no margin: a verdict says so before the order does."""
+    a = both()
+    for name, size in ((LONG, -1e6), (SHORT, 1e6)):
+        assert a.verdict(name, size, 100.0) is None
+        assert a.check_order(1, name, size, 100.0) is None
+    assert a.verdict(LONG, 1e6, 100.0) is not None
+
+
 def test_one_mark_moves_both() -> None:
     a = both()
     a.mark(LONG, 110.0)

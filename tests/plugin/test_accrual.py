@@ -110,3 +110,22 @@ def test_a_liquidation_by_what_accrues_comes_in_its_own_bar() -> None:
     s = run(plan, "10min", 10, margin_mode="isolated", funding=series)
     (fell,) = kinds(s, "liquidation")
     assert pd.Timestamp(fell.time, unit="ms").strftime("%H:%M") == "08:50"
+
+
+@pytest.mark.parametrize("int2pnl", [True, False])
+def test_what_opening_costs_beside_the_fee_is_the_trades_as_all_interest_is(int2pnl: bool) -> None:
+    """Kraken's opening fee of borrowed dollars, 0.025 % of the cost, and of borrowed bitcoin, 0.01 %."""
+    name = "BTC/USD"
+    broker = btm.MarginBroker(venue="krakenspot", cash=10_000.0, leverage=3, debug=True)
+    broker.p.int2pnl = int2pnl
+    frame = bars([50_000.0] * 6, start="2026-06-01 08:00", freq="15min")
+    plan = {
+        1: lambda s: s.buy(size=0.1), 2: lambda s: s.sell(size=0.3), 4: lambda s: s.close()
+    }  # fmt: skip
+    s = act(broker, {name: frame}, plan)
+    paid = [0.1 * 50_000 * 0.00025, 0.2 * 50_000 * 0.0001]
+    assert -broker.account.ledger.totals["interest"] == pytest.approx(sum(paid))
+    long, short = (trade for trades in s._trades[s.data].values() for trade in trades)
+    fees = [0.2 * 50_000 * 0.004, 0.4 * 50_000 * 0.004]
+    for trade, fee, cost in zip((long, short), fees, paid, strict=True):
+        assert trade.commission == pytest.approx(fee + (cost if int2pnl else 0.0))

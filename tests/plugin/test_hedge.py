@@ -12,7 +12,13 @@ import pytest
 from plugin.stage import BTC, Actor, Listener, act, bars, broker_of, kinds, venue
 
 import bt_margin as btm
-from bt_margin.errors import InputError, LeverageRefused, MarginRefused, UnknownSymbol
+from bt_margin.errors import (
+    InputError,
+    LeverageRefused,
+    MarginModeRefused,
+    MarginRefused,
+    UnknownSymbol,
+)
 from bt_margin.plugin.sides import HELPED, SHORT_TRADEID
 
 TWO = ("AAA/USDT:USDT", "BBB/USDT:USDT")
@@ -287,6 +293,15 @@ def test_a_crash_takes_the_long_at_the_formulas_price(mode: str) -> None:
     assert [e.price for e in fell] == pytest.approx([price] * len(fell))
     assert [e for _, kind, e in s.told if kind == "liquidation"] == fell
     s.broker.account.audit()
+
+
+def test_a_mode_the_venue_has_not_is_refused_with_sides_as_without() -> None:
+    def switch(s: Any) -> None:
+        with pytest.raises(MarginModeRefused, match="has no isolated margin"):
+            s.broker.set_margin_mode("isolated", s.data)
+
+    plan = {0: switch, 1: both(), 2: switch}
+    run(plan, [100] * 4, venue=replace(hedging(), modes=("cross",)))
 
 
 def test_a_symbols_leverage_holds_for_both_sides_or_for_neither() -> None:
