@@ -98,6 +98,23 @@ def test_lone_values_between_gaps_are_settlements(minutes: int, filler: float) -
     assert all(s.rate == settlement(s.time) for s in stamps)
 
 
+def test_a_hole_between_zeros_is_no_settlement() -> None:
+    times = [START + HOUR * i for i in range(24)]
+    rates = [0.0001 if i % 8 == 0 else NAN if i == 3 else 0.0 for i in range(24)]
+    stamps = carried(times, rates, 8 * HOUR)
+    assert [((s.time - START) // HOUR, s.rate) for s in stamps] == [(i, 0.0001) for i in (0, 8, 16)]
+
+
+@pytest.mark.parametrize(("rows", "due"), [([2, 3, 9, 10], [2, 3, 9, 10]), ([2, 3, 4, 5, 9], [8])])
+def test_values_are_settlements_while_at_most_half_of_them_follow_on_another(
+    rows: list[int], due: list[int]
+) -> None:
+    """Two of four do; three of five do: that is a repeated rate with holes."""
+    times = [START + HOUR * i for i in range(16)]
+    rates = [0.0001 if i in rows else NAN for i in range(16)]
+    assert [(s.time - START) // HOUR for s in carried(times, rates, 8 * HOUR)] == due
+
+
 def test_a_venue_that_switches_from_eight_to_four_hours_is_charged_at_both() -> None:
     """trap 48: lone values count where they stand, whatever the usual interval."""
     times = [START + HOUR * i for i in range(48)]

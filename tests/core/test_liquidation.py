@@ -293,6 +293,31 @@ def test_legs_without_size_are_ignored() -> None:
     assert liquidation_price([empty, full], 10) == liquidation_price([full], 10)
 
 
+@pytest.mark.parametrize(
+    ("size", "balance", "mmr", "found"),
+    [
+        (1, 10, 0, 90),
+        (-1, 10, 0, 110),
+        (Fraction(-1, 2), 10, 0, 120),
+        (1, 99, 0, 1),
+        (1, Fraction(199, 2), 0, Fraction(1, 2)),
+        (-1, -99, 0, 1),
+        (-1, Fraction(-199, 2), 0, Fraction(1, 2)),
+        (1, 100, 0, None),
+        (-1, -100, 0, None),
+        (1, 200, 1, None),
+        (1, 50, 1, None),
+        (1, 200, Fraction(1, 10), None),
+    ],
+    ids=str,
+)
+def test_the_closed_form_has_a_price_wherever_it_is_above_zero(
+    size: Fraction, balance: Fraction, mmr: Fraction, found: Fraction | None
+) -> None:
+    """Entry 100: also where the slope or what is needed is one or next to nothing; None at 0 or below."""
+    assert liquidation_price_at(PAIR, size, 100, balance, mmr) == found
+
+
 def test_legs_of_two_symbols_are_refused() -> None:
     legs = [Leg(Contract(name), 1, 100, TierTable.flat(0.01)) for name in ("A", "B")]
     with pytest.raises(InputError, match="several contracts: found A, B"):
