@@ -114,6 +114,17 @@ def test_a_fill_of_nothing_is_no_event(size: float) -> None:
     assert len(d.account.events) == before
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_refused_fill_says_why_and_books_nothing(mode: str) -> None:
+    d = desk(mode=mode, taker_fee=0.001)
+    d.fill(2)
+    before = d.account.snapshot()
+    fill = d.fill(300)
+    assert fill.refusal is not None
+    assert fill == (0, 0, 0, 0, 0, 2, 100, None, fill.refusal)
+    assert d.account.snapshot() == before
+
+
 def test_reduce_only_closes_what_is_there_and_no_more() -> None:
     d = desk()
     d.fill(2)

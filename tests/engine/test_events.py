@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from engine.bench import desk
+from engine.bench import desk, near
 
 from bt_margin.engine.events import KINDS, Event
 
@@ -51,6 +51,13 @@ def test_balance_is_that_of_the_pool_and_equity_that_of_the_account_afterwards()
     event = d.fill(5).event
     assert (event.pool, event.balance) == (f"isolated:{d.symbol}", 50.0)
     assert event.equity == d.account.equity() == 995.0
+
+
+def test_what_a_flat_wallet_still_holds_is_in_the_event_however_little() -> None:
+    d = desk()
+    d.fill(90)
+    event = d.fill(-90, 0.88895).event
+    assert (event.balance, event.equity) == (near(0.55), near(0.55))
 
 
 def test_an_event_may_carry_its_own_time() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stories.world import A, B, account
 
+from bt_margin.engine.account import Account
 from bt_margin.engine.orders import Reservations, Reserved
 
 BTC = "BTC/USDT:USDT"
@@ -141,6 +142,87 @@ def test_the_cap_of_the_leverage_counts_position_and_orders_of_one_side() -> Non
     assert (refusal.reason, refusal.found, refusal.allowed) == ("leverage_cap", 2_100, 2_000)
     assert a.check_order(4, A, -30, 100) is None
     assert a.check_order(5, A, -11, 100) is not None
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_cap_takes_a_position_of_a_fraction_on_the_other_side_off_too(side: int) -> None:
+    """0.1 held at 10,000: 0.3 the other way leave 2,000, which is the cap."""
+    d = desk(leverage=40, tiers=[(2_000, 0.005, 0.0, 50), (None, 0.01, 10.0, 20)])
+    a = d.account
+    a.mark(A, 10_000)
+    a.fill(A, 0.1 * side, 10_000)
+    assert a.check_order(1, A, -0.2999 * side, 10_000) is None
+    a.release(1)
+    refusal = a.check_order(1, A, -0.31 * side, 10_000)
+    assert refusal is not None
+    assert (refusal.reason, refusal.found) == ("leverage_cap", near(2_100))
+
+
+# -- rules that do not ask in step with the notional -----------------------------------------------
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("held", [0.0, 0.5])
+def test_two_bids_lock_what_one_of_their_size_locks(held: float, side: int) -> None:
+    """Bybit asks for the fee to close as well: what is locked is that of the position they would make."""
+    locked = []
+    for sizes in ([0.2, 0.1], [0.3]):
+        a = Account("bybit", cash=10_000, leverage=10)
+        a.mark(BTC, 50_000)
+        if held:
+            a.fill(BTC, held * side, 50_000)
+        free = a.available()
+        for ref, size in enumerate(sizes):
+            assert a.check_order(ref, BTC, size * side, 50_000) is None
+        locked.append(free - a.available())
+    assert locked[0] == near(locked[1])
+    assert locked[0] >= 0.3 * 50_000 / 10
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_an_order_for_a_flat_symbol_locks_the_same_in_both_modes(side: int) -> None:
+    free = []
+    for mode in MODES:
+        a = Account("bybit", cash=10_000, leverage=10, margin_mode=mode)
+        a.mark(BTC, 50_000)
+        assert a.check_order(1, BTC, 0.1 * side, 50_000) is None
+        free.append(a.available())
+    assert free[0] == near(free[1])
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_an_isolated_reversal_locks_what_the_new_side_asks_beyond_what_the_old_one_has_now(
+    side: int,
+) -> None:
+    """The profit of the old side counts: it comes back when that is closed."""
+    a = Account("bybit", cash=10_000, leverage=10, margin_mode="isolated")
+    a.mark(BTC, 50_000)
+    a.fill(BTC, 0.1 * side, 50_000)
+    price = 50_000 + 1_000 * side
+    a.mark(BTC, price)
+    p, free = a.position(BTC), a.available()
+    assert p.pool is not None
+    assert a.check_order(1, BTC, -0.5 * side, price) is None
+    assert free - a.available() == near(p.initial_of(-0.4 * side, price) - p.pool.equity())
+
+
+def test_adding_to_an_isolated_position_that_holds_plenty_still_needs_free_margin() -> None:
+    a = Account("bybit", cash=1_000, leverage=10, margin_mode="isolated")
+    a.mark(BTC, 50_000)
+    a.fill(BTC, 0.1, 50_000)
+    a.add_margin(BTC, 400)
+    refusal = a.check_order(1, BTC, 0.05, 50_000)
+    assert refusal is not None
+    assert refusal.reason == "margin"
+    assert (refusal.found > 250, refusal.allowed) == (True, near(a.available()))
+
+
+def test_an_order_for_a_symbol_without_any_price_yet_locks_nothing() -> None:
+    a = Account("bybit", cash=10_000, leverage=10)
+    assert a.check_order(1, BTC, 0.1, 50_000) is None
+    assert a.available() == 10_000
+    a.mark(BTC, 50_000)
+    assert a.available() < 10_000 - 0.1 * 50_000 / 10 + 1e-6
 
 
 def test_an_order_given_again_under_its_reference_replaces_the_old_one() -> None:

@@ -132,6 +132,14 @@ def test_in_cross_nothing_is_posted_and_the_fill_is_marked_to_the_mark() -> None
     assert made.available == near(1_000 - 4 - 0.404 - 40)
 
 
+def test_before_any_mark_a_fill_is_judged_at_its_own_price() -> None:
+    a = account()
+    made = a.plan(A, 5.0, 120.0)
+    assert made.available == near(1_000 - 60)
+    assert a.preview(A, 5.0, 120.0).initial == near(60)
+    assert a.plan(A, 84.0, 120.0).refusal is not None
+
+
 # -- refusals --------------------------------------------------------------------------------------
 
 
@@ -165,6 +173,7 @@ def test_where_the_venue_leaves_the_fee_out_of_the_check_it_is_left_out() -> Non
     one.mark(A, 100)
     assert one.plan(A, 100.0, 100.0).refusal is None
     assert one.plan(A, 100.1, 100.0).refusal is not None
+    assert one.preview(A, 1.0, 100.0).affordable_size == near(100)
 
 
 def test_the_cap_of_the_leverage_counts_the_whole_position_at_the_mark() -> None:

@@ -186,6 +186,17 @@ def test_an_unknown_mode_is_an_error() -> None:
         desk().account.set_margin_mode(A, unknown)
 
 
+def test_where_one_mode_holds_for_the_account_a_symbol_has_no_other() -> None:
+    one = Account("bybit", cash=10_000, symbols={BTC: {"margin_mode": "isolated"}})
+    with pytest.raises(MarginModeRefused, match="BTC/USDT:USDT cannot be isolated beside cross"):
+        one.mark(BTC, 50_000)
+    two = Account("bybit", cash=10_000)
+    two.mark(BTC, 50_000)
+    two.set_default_mode("isolated")
+    with pytest.raises(MarginModeRefused, match="one margin mode for the whole account"):
+        two.mark("ETH/USDT:USDT", 2_000)
+
+
 def test_binance_refuses_to_switch_with_an_open_position() -> None:
     a = binance("2024-06-01", leverage=10)
     a.fill(BTC, -1.5, 50_000)

@@ -21,6 +21,8 @@ from stories.world import START, A, B, account, generic
 import bt_margin as btm
 from bt_margin.core.funding import FundingStamp
 from bt_margin.core.tiers import TierSchedule, TierTable
+from bt_margin.engine import bound
+from bt_margin.engine.bound import Pending
 from bt_margin.engine.quote import Quote
 from bt_margin.engine.resting import Leg, Resting
 from bt_margin.engine.step import NoOrders, Stepper
@@ -278,6 +280,35 @@ def test_the_bound_sees_what_an_isolated_order_takes_from_the_cross_pool() -> No
     candles = {A: (100.0, 100.0, 90.0, 95.0), B: (100.0,) * 4}
     live(a, candles, [Resting(1, B, 18, "market")])
     assert [e.symbol for e in a.events if e.kind == "liquidation"] == [A]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_bound_sees_marks_that_leave_the_last_price_behind(side: int) -> None:
+    """95 opened at 100, where the last price stays: the mark goes 12 % against them."""
+    d = desk()
+    far = 100 - 12 * side
+    marks = {A: (100.0, max(100.0, far), min(100.0, far), 100.0)}
+    live(d.account, {A: (100.0,) * 4}, [Resting(1, A, 95 * side, "market")], marks=marks)
+    assert len(d.kinds("liquidation")) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("widest", ["order", "last", "mark"])
+def test_the_bound_takes_the_widest_reach_of_order_last_and_mark(widest: str, kind: str) -> None:
+    d = desk(kind, "isolated")
+    low, high = d.price * 0.8, d.price * 1.2
+    calm, wild = (d.price,) * 4, (d.price, high, low, d.price)
+    quote = Quote(d.p).set(
+        START, START + HOUR, wild if widest == "last" else calm, wild if widest == "mark" else calm
+    )
+    reach = (high, low) if widest == "order" else (d.price, d.price)
+    entry = Pending(quote, 2 * d.unit, *reach, 0.0)
+    contract = d.p.contract
+    notionals = [contract.notional(2 * d.unit, x) for x in (low, high)]
+    drift, need, posted = bound._reach(entry)
+    assert drift == near(contract.pnl(2 * d.unit, low, high))
+    assert (need, posted) == near((0.005 * max(notionals), max(notionals) / 10))
+    assert bound.posted_least(entry) == near(min(notionals) / 10)
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -338,6 +338,19 @@ def test_finer_bars_replace_the_guess_of_which_extreme_came_first() -> None:
     assert not d.kinds("liquidation")
 
 
+def test_a_bar_without_finer_bars_of_its_own_is_a_guess() -> None:
+    """Finer bars of another hour say nothing about this one."""
+    from bt_margin.engine.quote import Detail, SubBar
+
+    for first, guessed in ((START, []), (START + HOUR, [(A, START, START + HOUR)])):
+        d = desk(mode="isolated")
+        d.fill(10)
+        finer = Detail([SubBar(first, (100, 100, 80, 90), None)], HOUR)
+        stepper, _ = live(d.account, {A: (100, 100, 80, 90)}, detail={A: finer})
+        assert stepper.guessed == guessed
+        assert len(d.kinds("liquidation")) == 1
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_just_enough_may_be_taken_several_times_on_the_way_down(mode: str) -> None:
     """The pool is cut to its target at each crossing and is never in breach afterwards."""

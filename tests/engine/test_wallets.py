@@ -18,10 +18,11 @@ def account(**own: Any) -> Account:
         "generic", maintenance_rate=0.01, taker_fee=0.001, maker_fee=0.0, liquidation_fee=0.0,
         funding_interval="8h", residual="trader", currency="USD",
     )  # fmt: skip
-    given: dict[str, Any] = {"cash": {"BTC": 0.5, "ETH": 10.0}, "leverage": 5, "debug": True}
-    made = Account(flat, **(given | own))
+    given: dict[str, Any] = {"cash": {"BTC": 0.5, "ETH": 10.0}, "leverage": 5, "debug": True} | own
+    made = Account(flat, **given)
     made.mark(BTC, 40_000.0)
-    made.mark(ETH, 2_000.0)
+    if "ETH" in given["cash"]:
+        made.mark(ETH, 2_000.0)
     return made
 
 
@@ -31,6 +32,18 @@ def test_the_account_is_the_sum_of_its_wallets_at_the_marks() -> None:
     assert a.equity() == a.wallet() == 0.5 * 40_000 + 10 * 2_000
     a.mark(ETH, 2_500.0)
     assert a.equity() == 20_000 + 25_000
+
+
+@pytest.mark.parametrize("cash", [{"BTC": 0.5}, {"BTC": 0.5, "ETH": 10.0}])
+def test_equity_and_what_is_available_are_those_of_all_wallets(cash: dict[str, float]) -> None:
+    a = account(cash=cash)
+    a.fill(BTC, 20_000.0, 40_000.0)
+    a.mark(BTC, 50_000.0)
+    free = sum(a.available(home) * a.rate(coin) for coin, home in a.wallets.items())
+    assert a.figures() == pytest.approx((a.equity(), free))
+    assert a.equity() == pytest.approx(
+        sum(p.equity() * a.rate(p.currency) for p in a.pools.values())
+    )
 
 
 def test_a_position_is_paid_and_margined_in_its_own_coin() -> None:
@@ -44,6 +57,17 @@ def test_a_position_is_paid_and_margined_in_its_own_coin() -> None:
     refused = a.fill(BTC, 100_000.0, 40_000.0)
     assert refused.refusal is not None
     assert refused.refusal.reason == "margin"
+
+
+@pytest.mark.parametrize("mode", ["cross", "isolated"])
+def test_the_risk_of_the_account_is_that_of_its_coins_in_one_currency(mode: Any) -> None:
+    """1 BTC and 5 ETH of notional: a fifth is margin, a hundredth maintenance."""
+    a = account(margin_mode=mode)
+    a.fill(BTC, 40_000.0, 40_000.0)
+    a.fill(ETH, -10_000.0, 2_000.0)
+    assert a.initial() == pytest.approx(0.2 * 40_000 + 1.0 * 2_000)
+    assert a.maintenance() == pytest.approx(0.01 * 40_000 + 0.05 * 2_000)
+    assert a.risk().maintenance == a.maintenance()
 
 
 @pytest.mark.parametrize("mode", ["cross", "isolated"])
