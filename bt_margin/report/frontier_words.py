@@ -66,7 +66,8 @@ def verdict(result: Survival) -> str:
 
 def _worth(result: Survival, what: str) -> str:
     """What the modes were paid at the riskiest rung that was run everywhere."""
-    common = [value for value in result.complete if value in set(result.rungs[result.variable])]
+    known = result.rungs.groupby(result.variable)["median_return"].count()
+    common = [value for value in result.shown if known.get(value, 0) == len(result.modes)]
     if not common or len(result.modes) < 2:
         return ""
     at = common[-1]
@@ -103,7 +104,7 @@ def rung_table(result: Survival) -> list[list[str]]:
     head = [result.variable, "mode", "liquidated", "95 % interval", "median return",
             "median return on margin"]  # fmt: skip
     rows = [head]
-    for value in result.complete:
+    for value in result.shown:
         own = result.rungs[result.rungs[result.variable] == value]
         for _, row in own.iterrows():
             rows.append(

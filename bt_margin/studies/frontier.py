@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from bt_margin.studies.survival_curves import Blocks, curve, share
-from bt_margin.studies.survival_work import Edge, Plan
+from bt_margin.studies.survival_curves import Blocks, Floats, curve, share
+from bt_margin.studies.survival_work import TO_FAILURE, Plan
+
+if TYPE_CHECKING:
+    from bt_margin.studies.survival_search import Found
 
 #: Columns of the frontier -> what they mean: one row per start and mode.
 FRONTIER: Mapping[str, str] = {
@@ -31,32 +34,27 @@ RUNGS: Mapping[str, str] = {
     "low": "lower end of its 95 % interval (bootstrap of blocks as long as the horizon)",
     "high": "upper end",
     "computed": "starts at which the rung itself was run; at the others its fate lies between its neighbours",
-    "median_return": "median return, where it was run for every start",
-    "median_return_on_margin": "median profit over mean initial margin in use, where run for every start",
+    "median_return": "median return, where it was run to the end for every start",
+    "median_return_on_margin": "median profit over mean initial margin in use, likewise",
 }
 
 
-def frontier_frame(found: Sequence[tuple[Mapping[str, Any], Edge]], plan: Plan) -> pd.DataFrame:
-    """One row per start and mode, from the rows of its runs and its edge."""
-    rows = []
-    for settings, edge in found:
-        window, runs = settings["window"], settings["rows"]
-        own = {run[plan.variable]: run for run in runs}
-        value = plan.ladder[edge.highest] if edge.highest >= 0 else math.nan
-        best = own.get(value, {})
-        rows.append(
-            {
-                "start": window.start,
-                "margin_mode": settings["margin_mode"],
-                "highest": value,
-                "safe": plan.ladder[edge.safe] if edge.safe >= 0 else math.nan,
-                "monotone": edge.monotone,
-                "whole": window.whole,
-                "runs": len(runs),
-                "total_return": best.get("total_return", math.nan),
-                "return_on_margin": best.get("return_on_margin", math.nan),
-            }
-        )
+def frontier_frame(found: Sequence[Found], plan: Plan) -> pd.DataFrame:
+    """One row per start and mode."""
+    rows = [
+        {
+            "start": one.window.start,
+            "margin_mode": one.mode,
+            "highest": plan.ladder[one.edge.highest] if one.edge.highest >= 0 else math.nan,
+            "safe": plan.ladder[one.edge.safe] if one.edge.safe >= 0 else math.nan,
+            "monotone": one.edge.monotone,
+            "whole": one.window.whole,
+            "runs": len(one.columns["start"]) if one.columns else 0,
+            "total_return": one.best.get("total_return", math.nan),
+            "return_on_margin": one.best.get("return_on_margin", math.nan),
+        }
+        for one in found
+    ]
     return timed(pd.DataFrame(rows, columns=list(FRONTIER)))
 
 
@@ -75,11 +73,11 @@ def rungs_frame(runs: pd.DataFrame, plan: Plan, blocks: Blocks) -> pd.DataFrame:
     """
     rows = []
     for mode, own in runs[runs["whole"]].groupby("margin_mode", sort=True):
-        fates = np.array([fate for _, fate in _fates(own, plan)])
+        fates = fates_of(own, plan)
         for place, value in enumerate(plan.ladder):
             here = own[own[plan.variable] == value]
             middle, low, high = share(1.0 - fates[:, place], blocks)
-            complete = len(here) == len(fates)
+            complete = len(here) == len(fates) and not (here["engine"] == TO_FAILURE).any()
             rows.append(
                 {
                     "margin_mode": mode,
@@ -98,14 +96,18 @@ def rungs_frame(runs: pd.DataFrame, plan: Plan, blocks: Blocks) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["margin_mode", plan.variable, *RUNGS])
 
 
-def _fates(runs: pd.DataFrame, plan: Plan) -> Iterator[tuple[Any, list[float]]]:
-    """For each start in order the fate of every rung: 1.0 survives, 0.0 does not."""
+def fates_of(runs: pd.DataFrame, plan: Plan) -> Floats:
+    """The fate of every rung from every start, 1.0 survives: ndarray of shape (starts, rungs).
+
+    Of rungs that were not run :func:`between`, for all starts at once.
+    """
+    starts, rows = np.unique(runs["start"].to_numpy(), return_inverse=True)
     places = {value: place for place, value in enumerate(plan.ladder)}
-    for start, own in runs.groupby("start", sort=True):
-        known = dict(
-            zip((places[v] for v in own[plan.variable]), own["survived"].astype(float), strict=True)
-        )
-        yield start, between(known, len(plan.ladder))
+    known: Floats = np.full((len(starts), len(plan.ladder)), np.nan)
+    known[rows, [places[value] for value in runs[plan.variable]]] = runs["survived"].astype(float)
+    below = pd.DataFrame(known.T).ffill().to_numpy(dtype=float).T
+    above = pd.DataFrame(known.T).bfill().to_numpy(dtype=float).T
+    return np.asarray(np.nan_to_num(np.fmin(below, above), nan=0.0), dtype=float)
 
 
 def between(known: Mapping[int, float], size: int) -> list[float]:

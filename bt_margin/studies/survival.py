@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import platform
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bt_margin._version import __version__
-from bt_margin.errors import InputError, message
-from bt_margin.plugin import assemble
+from bt_margin.errors import InputError
 from bt_margin.plugin.late import JOINS
 from bt_margin.studies.backends import Crew, check, each
-from bt_margin.studies.cells import Cell, Job, Outcome, check_settings
+from bt_margin.studies.cells import Cell, Job, Outcome
 from bt_margin.studies.frontier import frontier_frame, timed
-from bt_margin.studies.run import as_frames, plain
 from bt_margin.studies.starts import AUTO, DAY, WarmUp, Window, span, warmed, windows
+from bt_margin.studies.survival_check import broken, sample, sentence, verify
+from bt_margin.studies.survival_notes import engines, notes, stamp_of
+from bt_margin.studies.survival_plan import job_of, plan_of
 from bt_margin.studies.survival_result import Survival
-from bt_margin.studies.survival_work import BISECT, COLUMNS, METHODS, Plan, probes_of, search
-from bt_margin.studies.sweep_store import data_digest
-from bt_margin.venues import venue as make_venue
+from bt_margin.studies.survival_search import READS, Found, look, search
+from bt_margin.studies.survival_work import BISECT, COLUMNS, EITHER, FULL, REPLAY, Plan
+from bt_margin.studies.sweep import ReplayDiffers
 
 Progress = Callable[[str, float], None]
-LEVERAGES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 PROBES = 4
 LABEL = "survival"
-_FEW = 10.0  # windows that do not overlap: below, intervals say little
 
 
 def survival(
@@ -47,6 +44,7 @@ def survival(
     params: Mapping[str, Any] | None = None,
     method: str = BISECT,
     probes: int | Sequence[float] = PROBES,
+    engine: str = EITHER,
     loss: float | None = None,
     begin: str = JOINS,
     warm_up: int | str = AUTO,
@@ -74,216 +72,164 @@ def survival(
     neighbours are run to verify; ``method="grid"`` runs every rung. The result says where a riskier rung
     survived what a safer one did not.
 
+    ``engine="full"`` runs backtrader for each of these. ``"auto"`` records the orders of each start once,
+    proves under very different accounts that they do not depend on the account, and replays them at *every*
+    rung, whatever the ``method``; only what cannot be replayed exactly is run in full, as the method says. A
+    sample from all over the history is always run in full besides and compared; if anything differs,
+    everything is. A strategy that obeys its account (does something else after a liquidation) is replayed up
+    to its failure: fate and days are then known at every rung, the other numbers at the probes (with
+    ``"grid"`` at every rung), which are run in full. ``"replay"`` does the same and is refused where nothing
+    can be replayed. The frontier is the same wherever both engines know it.
+
     Before each start the strategy is given ``warm_up`` bars (``"auto"``: what its indicators need,
     :func:`bt_margin.studies.starts.warmed`), in which no order leaves it. ``begin="joins"``: it lives through
     them, and trades from the start on as it would in the whole history; ``"fresh"``: its ``next`` is first
-    called at the start. All runs are in the full engine; ``backend``, ``workers`` and ``address`` as in
-    ``sweep``, ``progress`` is called with a label and the share done.
+    called at the start. ``backend``, ``workers`` and ``address`` as in ``sweep``, ``progress`` is called with
+    a label and the share done.
 
-    :raises InputError: what cannot be meant, or what every run raised.
+    :raises InputError: what cannot be meant, what every run raised, or a refused replay.
     :raises DataError: too little data.
     """
     began = time.perf_counter()
-    plan = _plan(leverages, wallets, method, probes, begin, loss)
-    job, chosen = _job(strategy, data, params, plan, modes, common)
+    plan = plan_of(leverages, wallets, method, probes, begin, loss, engine)
+    job, chosen = job_of(strategy, data, params, plan, modes, common)
     crew = Crew(backend, workers, address)
     check(crew)
     reach = span(horizon, "horizon")
-    sample = Cell(0, {"margin_mode": chosen[0], plan.variable: plan.ladder[0]})
-    warm = warmed(job, sample, warm_up, begin)
-    found = windows(job.data, starts, reach, warm)
-    done = _done(job, found, chosen, plan, crew, progress)
-    stamp = _stamp(job, crew, time.perf_counter() - began, command)
-    return _result(job, plan, warm, done, stamp, reach / DAY)
+    sample_ = Cell(0, {"margin_mode": chosen[0], plan.variable: plan.ladder[0]})
+    warm = warmed(job, sample_, warm_up, begin)
+    study = _Study(job, plan, chosen, windows(job.data, starts, reach, warm), crew, progress)
+    done, said = study.done()
+    stamp = stamp_of(job, crew, time.perf_counter() - began, command)
+    return _result(study, done, said, warm, stamp, reach / DAY)
 
 
-def _plan(
-    leverages: Iterable[float] | None,
-    wallets: Iterable[float] | None,
-    method: str,
-    probes: int | Sequence[float],
-    begin: str,
-    loss: float | None,
-) -> Plan:
-    """What is searched, and how. :raises InputError: both or nothing of it, or values that cannot be."""
-    if leverages is not None and wallets is not None:
-        raise InputError(
-            "leverages= and wallets= both say what is searched; give one, and the other as leverage= or cash="
-        )
-    if method not in METHODS:
-        raise InputError(
-            message("method", repr(method), ", ".join(METHODS), None, "say one of them")
-        )
-    if loss is not None and not 0.0 < loss <= 1.0:
-        raise InputError(message("loss", loss, "a share of the wallet above 0, at most 1"))
-    variable = "leverage" if wallets is None else "cash"
-    given = wallets if wallets is not None else LEVERAGES if leverages is None else leverages
-    values = sorted({float(each) for each in given}, reverse=variable == "cash")
-    if not values or not all(value > 0.0 and np.isfinite(value) for value in values):
-        what = "wallets" if variable == "cash" else "leverages"
-        raise InputError(message(what, values, "positive numbers, at least one"))
-    places = _probes(probes, values)
-    return Plan(variable, tuple(values), places, method, begin, loss)
+class _Done(NamedTuple):
+    """Every start in every mode, in order; what workers died of, and what was learned on the way.
+
+    ``reasons`` why runs were not replayed, ``reacts`` whether the strategy was seen to obey its account,
+    ``wrong`` where replay and full run differ.
+    """
+
+    found: list[Found]
+    lost: list[str]
+    reasons: Counter[str]
+    reacts: bool
+    wrong: str
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """One row per run, the starts in ms."""
+        parts = [one.columns for one in self.found if one.columns]
+        columns = {
+            name: np.concatenate([part[name] for part in parts]) for name in COLUMNS if parts
+        }
+        return pd.DataFrame(columns, columns=list(COLUMNS))
 
 
-def _probes(probes: int | Sequence[float], values: Sequence[float]) -> tuple[int, ...]:
-    """The places run for every start. :raises InputError: a number below 2, or a value not searched."""
-    if isinstance(probes, int):
-        if probes < 2:
-            raise InputError(
-                message("probes", probes, "a number from 2 on, or values that are searched")
-            )
-        return probes_of(values, probes)
-    own = sorted({float(each) for each in probes})
-    lost = [each for each in own if each not in values]
-    if lost or not own:
-        raise InputError(message("probes", lost or own, "values that are searched"))
-    return tuple(sorted(values.index(each) for each in own))
+class _Study(NamedTuple):
+    """What is studied, by whom."""
 
+    job: Job
+    plan: Plan
+    modes: Sequence[str]
+    windows: Sequence[Window]
+    crew: Crew
+    progress: Progress | None
 
-def _job(
-    strategy: Any,
-    data: Any,
-    params: Mapping[str, Any] | None,
-    plan: Plan,
-    modes: Sequence[str] | None,
-    common: Mapping[str, Any],
-) -> tuple[Job, list[str]]:
-    """What all runs share, and the modes. :raises InputError: what they cannot be given."""
-    if assemble.is_cerebro(strategy) or not assemble.is_strategy(strategy):
-        todo = "give the class and its data, so that the data can be cut at each start"
-        raise InputError(
-            message("strategy", repr(strategy), "a subclass of backtrader.Strategy", None, todo)
-        )
-    for name in (plan.variable, "margin_mode"):
-        if name in common:
-            searched = "modes=[...]" if name == "margin_mode" else f"{name}s or wallets"
-            raise InputError(f"{name}={common[name]!r} given, but it is searched; say {searched}")
-    if common.get("venue") is None:
-        raise InputError('no venue given; say whose rules apply, e.g. venue="binance"')
-    assemble.check_params(strategy, params or {})
-    standing = {"cash": 10_000.0} if plan.variable == "leverage" else {"leverage": 10.0}
-    job = Job(strategy, as_frames(data), dict(params or {}), {**standing, **common})
-    check_settings(list(common), job)
-    return job, _modes(modes, common)
+    def done(self) -> tuple[_Done, list[str]]:
+        """Every window searched, and what there is to say about the engines.
 
+        :raises InputError: what every run raised, or ``engine="replay"`` where nothing can be replayed.
+        """
+        if self.plan.engine == FULL:
+            return self._full("")
+        seen = look(self.job, self.windows, self.modes, self.plan)
+        if seen.reason:
+            return self._full(seen.reason)
+        plan = replace(self.plan, obedient=seen.reacts)
+        done = self._searched(plan)
+        if (
+            done.reacts and not plan.obedient
+        ):  # from some starts only: then no start shows that it does not
+            plan = replace(plan, obedient=True)
+            done = self._searched(plan)
+        reads = next((reason for reason in done.reasons if READS in reason), "")
+        if reads:
+            return self._full(reads)
+        told, differs = (broken(done.wrong), True) if done.wrong else self._checked(done, plan)
+        if not differs:
+            reason = done.reasons.most_common(1)[0][0] if done.reasons else ""
+            return done, [*engines(done.runs, reason), told]
+        warnings.warn(told, ReplayDiffers, stacklevel=4)
+        done = self._searched(replace(plan, engine=FULL))
+        return done, [*engines(done.runs, ""), told]
 
-def _modes(modes: Sequence[str] | None, common: Mapping[str, Any]) -> list[str]:
-    """The modes to study: those given, else the venue's. :raises InputError: the venue lacks one."""
-    rules = common["venue"]
-    rules = make_venue(rules, as_of=common.get("as_of")) if isinstance(rules, str) else rules
-    chosen = list(rules.modes if modes is None else [modes] if isinstance(modes, str) else modes)
-    lost = [each for each in chosen if each not in rules.modes]
-    if lost or not chosen:
-        raise InputError(message("modes", lost or chosen, ", ".join(rules.modes), rules.name))
-    return list(dict.fromkeys(chosen))
+    def _full(self, why: str) -> tuple[_Done, list[str]]:
+        """Every window in full. :raises InputError: that was not asked for."""
+        if self.plan.engine == REPLAY:
+            raise InputError(f"engine='replay' cannot be used here: {why}; take engine='auto'")
+        done = self._searched(replace(self.plan, engine=FULL))
+        return done, engines(done.runs, why)
 
+    def _searched(self, plan: Plan) -> _Done:
+        """Every window, by one engine or by both. :raises InputError: what every run raised."""
+        together = [tuple(self.modes)] if plan.engine != FULL else [(mode,) for mode in self.modes]
+        cells = [
+            Cell(number, {"window": window, "modes": modes})
+            for number, (window, modes) in enumerate((w, m) for w in self.windows for m in together)
+        ]
+        outcomes: dict[int, Outcome] = {}
+        for outcome in each(self.job, cells, self.crew, work=partial(search, plan=plan)):
+            outcomes[outcome.cell.number] = outcome
+            if self.progress is not None:
+                self.progress(LABEL, len(outcomes) / len(cells))
+        rows = [outcomes[cell.number].row for cell in cells]
+        found = [one for row in rows for one in row.get("found", ())]
+        lost = [outcome.error for outcome in outcomes.values() if outcome.error]
+        wrong = next((row["wrong"] for row in rows if row.get("wrong")), "")
+        reasons = Counter(row["reason"] for row in rows if row.get("reason"))
+        raised = [*lost, *(text for one in found for text in one.columns.get("error", ()))]
+        if raised and all(raised):
+            raise InputError(f"every run failed; the first with {raised[0]}")
+        reacts = any(row.get("reacts") for row in rows)
+        return _Done(found, lost, reasons, reacts, wrong)
 
-Done = list[tuple[Window, str, Outcome]]
-
-
-def _done(
-    job: Job,
-    found: Sequence[Window],
-    modes: Sequence[str],
-    plan: Plan,
-    crew: Crew,
-    progress: Progress | None,
-) -> Done:
-    """Every window in every mode, searched, in order. :raises InputError: what every run raised."""
-    units = [(window, mode) for window in found for mode in modes]
-    cells = [
-        Cell(number, {"window": window, "margin_mode": mode})
-        for number, (window, mode) in enumerate(units)
-    ]
-    outcomes: dict[int, Outcome] = {}
-    for outcome in each(job, cells, crew, work=partial(search, plan=plan)):
-        outcomes[outcome.cell.number] = outcome
-        if progress is not None:
-            progress(LABEL, len(outcomes) / len(cells))
-    done = [(*unit, outcomes[number]) for number, unit in enumerate(units)]
-    wrong = [outcome.error for _, _, outcome in done if outcome.error]
-    wrong += [row["error"] for _, _, outcome in done for row in outcome.row.get("rows", ())]
-    if wrong and all(wrong):
-        raise InputError(f"every run failed; the first with {wrong[0]}")
-    return done
+    def _checked(self, done: _Done, plan: Plan) -> tuple[str, bool]:
+        """A sample of what was replayed against full runs: what was found, and whether anything differs."""
+        chosen = sample(done.runs, self.windows)
+        cells = [
+            Cell(window.number, {"window": window, "rows": chosen.rows[window.number]})
+            for window in self.windows
+            if window.number in chosen.rows
+        ]
+        work = partial(verify, plan=plan)
+        outcomes = list(each(self.job, cells, self.crew, work=work))
+        return sentence(chosen, sorted(outcomes, key=lambda one: one.cell.number))
 
 
 def _result(
-    job: Job, plan: Plan, warm: WarmUp, done: Done, stamp: Mapping[str, Any], horizon: float
+    study: _Study,
+    done: _Done,
+    said: Sequence[str],
+    warm: WarmUp,
+    stamp: Mapping[str, Any],
+    horizon: float,
 ) -> Survival:
     """The tables of what was searched, and what to know about them."""
-    searched = [(w, mode, outcome.row) for w, mode, outcome in done if "rows" in outcome.row]
-    runs = pd.DataFrame(
-        [run for _, _, row in searched for run in row["rows"]], columns=list(COLUMNS)
-    )
-    found = [
-        ({"window": window, "margin_mode": mode, "rows": row["rows"]}, row["edge"])
-        for window, mode, row in searched
-    ]
-    begins = sorted({window.start for window, _, _ in done})
+    runs = done.runs
+    begins = sorted({window.start for window in study.windows})
     spacing = float(np.median(np.diff(begins))) / DAY if len(begins) > 1 else horizon
+    counts = {str(name): int(count) for name, count in runs["engine"].value_counts().items()}
     result = Survival(
-        title=job.strategy.__name__,
-        plan=plan,
+        title=study.job.strategy.__name__,
+        plan=study.plan,
         runs=timed(runs),
-        frontier=frontier_frame(found, plan),
+        frontier=frontier_frame(done.found, study.plan),
         horizon=horizon,
         spacing=spacing,
-        currency=next((str(c) for c in runs["currency"] if isinstance(c, str)), ""),
-        synthetic=any(bool(frame.attrs.get("synthetic")) for frame in job.data.values()),
-        stamp=stamp,
+        currency=next((str(c) for c in runs["currency"] if isinstance(c, str) and c), ""),
+        synthetic=any(bool(frame.attrs.get("synthetic")) for frame in study.job.data.values()),
+        stamp={**stamp, "engine": study.plan.engine, "runs": counts, "check": said[-1]},
     )
-    return replace(result, notes=tuple(_notes(result, warm, len(done) - len(searched))))
-
-
-def _notes(result: Survival, warm: WarmUp, lost: int) -> Iterator[str]:
-    """What to know when reading a survival study."""
-    bars = "all bars before it" if warm.bars is None else plural(warm.bars, "bar")
-    met = "lived through without trading" if warm.begin == JOINS else "for the indicators only"
-    yield f"Before each start: {bars} of warm-up, {met}. The first order fills a bar after the start."
-    if result.independent < _FEW:
-        yield (
-            f"The windows overlap: the history holds {result.independent:.1f} of them side by side, and "
-            "intervals from so few say little."
-        )
-    mixed = int((~result.frontier["monotone"].astype(bool)).sum())
-    if mixed:
-        yield (
-            f"At {mixed} of {plural(len(result.frontier), 'start and mode', 'starts and modes')} a riskier "
-            f"{'wallet' if result.variable == 'cash' else 'leverage'} survived what a safer one did not "
-            "(column monotone)."
-        )
-    if result.plan.method == BISECT:
-        yield (
-            "Rungs between two that were run and agree were not run themselves; "
-            'method="grid" runs every one.'
-        )
-    failed = int((result.runs["error"] != "").sum())
-    if failed or lost:
-        yield f"{plural(failed + lost, 'run')} raised an error and counts as not surviving (column error)."
-
-
-def _stamp(job: Job, crew: Crew, seconds: float, command: str) -> dict[str, Any]:
-    """How the study was made: enough to make it again."""
-    return {
-        "strategy": job.strategy.__name__,
-        "params": dict(job.params),
-        "settings": {name: plain(value) for name, value in job.common.items()},
-        "bt_margin": __version__,
-        **{name: metadata.version(name) for name in ("backtrader", "numpy", "pandas", "joblib")},
-        "python": platform.python_version(),
-        "data": {symbol: data_digest(frame) for symbol, frame in job.data.items()},
-        "backend": crew.backend,
-        "seconds": round(seconds, 3),
-        "command": command or " ".join(sys.argv[:1]),
-    }
-
-
-def plural(number: int, one: str, many: str = "") -> str:
-    """A number with its noun.
-
-    >>> plural(1, "bar"), plural(1200, "bar")
-    ('1 bar', '1,200 bars')
-    """
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return replace(result, notes=tuple(notes(result, warm, said, len(done.lost))))

@@ -9,6 +9,7 @@ of ninety days; intervals are as wide as that makes them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -35,15 +36,22 @@ class Blocks:
         >>> Blocks(2, draws=3).weights(4).sum(axis=1).tolist()
         [4.0, 4.0, 4.0]
         """
-        length = min(max(self.length, 1), max(count, 1))
-        luck = np.random.default_rng(self.seed)
-        many = -(-count // length)
-        found = np.zeros((self.draws, count))
-        for row in found:
-            begins = luck.integers(0, count, many) if count else np.zeros(0, dtype=int)
-            places = (begins[:, None] + np.arange(length)).ravel()[:count] % max(count, 1)
-            row += np.bincount(places, minlength=count)
-        return found
+        return _drawn(self, count)
+
+
+@lru_cache(maxsize=4)
+def _drawn(blocks: Blocks, count: int) -> Floats:
+    """:meth:`Blocks.weights`, kept: every rung of a study asks for the same."""
+    length = min(max(blocks.length, 1), max(count, 1))
+    luck = np.random.default_rng(blocks.seed)
+    many = -(-count // length)
+    found = np.zeros((blocks.draws, count))
+    for row in found:
+        begins = luck.integers(0, count, many) if count else np.zeros(0, dtype=int)
+        places = (begins[:, None] + np.arange(length)).ravel()[:count] % max(count, 1)
+        row += np.bincount(places, minlength=count)
+    found.flags.writeable = False
+    return found
 
 
 def kaplan_meier(days: Floats, failed: NDArray[np.bool_], weights: Floats | None = None) -> Floats:

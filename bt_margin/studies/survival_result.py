@@ -17,6 +17,8 @@ from bt_margin.studies.survival_curves import Blocks
 from bt_margin.studies.survival_work import GRID, Plan
 from bt_margin.studies.write import atomic_text, drop_stale, staged, write_tables
 
+_MANY = 8  # rungs in a table
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Survival:
@@ -61,8 +63,16 @@ class Survival:
 
     @property
     def complete(self) -> list[float]:
-        """The rungs that were run for every start: those that have curves."""
+        """The rungs whose fate is known from every start and in every mode: those that have curves."""
         return complete_rungs(self.runs, self.plan)
+
+    @property
+    def shown(self) -> list[float]:
+        """The rungs that tables and charts show: the complete ones, of many those among the probes."""
+        own, probes = self.complete, {self.plan.ladder[place] for place in self.plan.probes}
+        if len(own) <= _MANY:
+            return own
+        return [value for value in own if value in probes] or own[:: -(-len(own) // _MANY)]
 
     def curve(self, mode: str, value: float) -> pd.DataFrame:
         """The probability of liquidation by day at one rung, with its 95 % interval.

@@ -1,4 +1,4 @@
-"""What is done for one start and margin mode: run the strategy at some rungs of the ladder, find the edge.
+"""The ladder of a survival study: what a run at one rung says, and how the edge of survival is found.
 
 The *ladder* is what is searched, from the safest rung to the riskiest: leverages upward, or wallets downward.
 Survival need not be monotone along it: at low leverage an order may be refused and a loss be missed, and a
@@ -14,17 +14,22 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bt_margin.studies.cells import DAY, Cell, Job, Outcome, run_cell, told
+from bt_margin.studies.cells import DAY, Cell, Job, run_cell, told
 from bt_margin.studies.result import Run
-from bt_margin.studies.starts import Window, from_start
+from bt_margin.studies.starts import Window
 from bt_margin.studies.tracks import milliseconds
 
 BISECT, GRID = "bisect", "grid"
 METHODS = (BISECT, GRID)
+EITHER, REPLAY, FULL = "auto", "replay", "full"
+ENGINES = (EITHER, REPLAY, FULL)
+#: What a row says of itself that was replayed up to its failure, and not beyond.
+TO_FAILURE = "replay to failure"
 #: Column -> what it means: one row per start, mode and rung that was computed.
 COLUMNS: Mapping[str, str] = {
     "start": "the bar from which on the strategy traded (UTC)",
@@ -44,7 +49,8 @@ COLUMNS: Mapping[str, str] = {
     "return_on_margin": "profit over the mean initial margin in use (missing: there was none)",
     "fills": "orders filled, in whole or in part",
     "rejected_orders": "orders the account could not carry",
-    "engine": "what computed it",
+    "engine": 'what computed it: "full", "replay", or "replay to failure" (of a strategy that obeys its '
+    "account: the numbers of the whole run are missing)",
     "seconds": "how long it took",
     "error": "what the run raised (nothing: it did not)",
 }
@@ -57,7 +63,8 @@ class Plan:
     ``variable`` what the rungs are (``"leverage"`` or ``"cash"``), ``ladder`` their values from the safest to
     the riskiest, ``probes`` the places on it that are run for every start, ``method`` one of
     :data:`METHODS`; ``loss`` the share of the wallet whose loss is a failure as well (``None``: only
-    liquidations are); ``begin`` how the strategy meets its warm-up.
+    liquidations are); ``begin`` how the strategy meets its warm-up; ``engine`` one of :data:`ENGINES`;
+    ``obedient`` whether the strategy is known to obey its account, whatever a single start shows.
     """
 
     variable: str
@@ -66,6 +73,8 @@ class Plan:
     method: str
     begin: str
     loss: float | None = None
+    engine: str = FULL
+    obedient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,28 +92,6 @@ class Edge:
     def monotone(self) -> bool:
         """Whether no rung that was run survives above one that fails."""
         return self.highest == self.safe
-
-
-def search(cell: Cell, job: Job, plan: Plan) -> Outcome:
-    """All runs of one window and mode, in the row's ``rows``, and the ``edge`` found.
-
-    The cell's settings are ``window`` and ``margin_mode``.
-    """
-    window, mode = cell.settings["window"], cell.settings["margin_mode"]
-    own = from_start(job, window, plan.begin)
-    rows: dict[int, dict[str, Any]] = {}
-
-    def failed(rung: int) -> bool:
-        if rung not in rows:
-            settings = {"margin_mode": mode, plan.variable: plan.ladder[rung]}
-            rows[rung] = once(Cell(cell.number, settings), own, window, plan.loss)
-        return not rows[rung]["survived"]
-
-    wanted = range(len(plan.ladder)) if plan.method == GRID else plan.probes
-    for rung in wanted:
-        failed(rung)
-    edge = find_edge(failed, rows, len(plan.ladder), plan.method)
-    return Outcome(cell, {"rows": [rows[k] for k in sorted(rows)], "edge": edge, "error": ""})
 
 
 def find_edge(
@@ -149,44 +136,82 @@ def _last_survivor(
     return low, min((k for k in known if k > low), default=size)
 
 
-def once(cell: Cell, job: Job, window: Window, loss: float | None) -> dict[str, Any]:
-    """One run of one window in the full engine, as a row of :data:`COLUMNS`."""
-    began = time.perf_counter()
+def blank(cell: Cell, job: Job, window: Window) -> dict[str, Any]:
+    """A row of :data:`COLUMNS` before anything is known: its settings, every number missing."""
     settings = {**job.common, **cell.settings}
     row: dict[str, Any] = {**dict.fromkeys(COLUMNS, math.nan), "currency": ""}
     row |= {"start": window.start, "margin_mode": settings["margin_mode"], "whole": window.whole}
-    row |= {"leverage": settings["leverage"], "cash": settings["cash"], "error": ""}
+    return row | {"leverage": settings["leverage"], "cash": settings["cash"], "error": ""}
+
+
+def once(cell: Cell, job: Job, window: Window, loss: float | None) -> dict[str, Any]:
+    """One run of one window in the full engine, as a row of :data:`COLUMNS`."""
+    began = time.perf_counter()
+    row = blank(cell, job, window)
     try:
-        row |= outcome(run_cell(cell, job), window, loss)
+        row |= judged(lived(run_cell(cell, job), window), window, loss)
     except Exception as error:
         row |= {"error": told(error), "survived": False}
-    return row | {"engine": "full", "seconds": time.perf_counter() - began}
+    return row | {"engine": FULL, "seconds": time.perf_counter() - began}
 
 
-def outcome(run: Run, window: Window, loss: float | None) -> dict[str, Any]:
-    """What a run says about survival: the numbers of :data:`COLUMNS` from the start on."""
+class Lived(NamedTuple):
+    """What an account went through, whoever computed it.
+
+    ``times`` UTC ms of the bars and ``equity`` at their closes, the warm-up included; ``died`` the time of
+    the first liquidation; ``margin`` the mean initial margin in use from the start on; the rest are counts.
+    """
+
+    times: NDArray[np.int64]
+    equity: NDArray[Any]
+    cash: float
+    currency: str
+    died: int | None
+    margin: float
+    liquidations: int
+    fills: int
+    rejected: int
+
+
+def lived(run: Run, window: Window) -> Lived:
+    """A full run as its account went through it."""
     times = milliseconds(run.equity.index)
-    first = int(np.searchsorted(times, window.start))
-    equity = run.equity.to_numpy(dtype=float)[first:]
     kinds = [event.kind for event in run.broker.events]
     died = next((e.time for e in run.broker.events if e.kind == "liquidation"), None)
-    sunk = _sunk(equity, times[first:], run.cash, loss)
-    failure = min((moment for moment in (died, sunk) if moment is not None), default=None)
-    margin = float(run.bars["margin"].to_numpy(dtype=float)[first:].mean()) if len(equity) else 0.0
-    profit = run.final - run.cash
+    used = run.bars["margin"].to_numpy(dtype=float)[int(np.searchsorted(times, window.start)) :]
+    margin = float(used.mean()) if len(used) else 0.0
+    count = (kinds.count(kind) for kind in ("liquidation", "fill", "rejected"))
+    equity = run.equity.to_numpy(dtype=float)
+    return Lived(times, equity, run.cash, run.currency, died, margin, *count)
+
+
+def judged(one: Lived, window: Window, loss: float | None) -> dict[str, Any]:
+    """What an account says about survival: the numbers of :data:`COLUMNS` from the start on."""
+    first = int(np.searchsorted(one.times, window.start))
+    equity = one.equity[first:]
+    final = float(one.equity[-1]) if len(one.equity) else one.cash
+    profit = final - one.cash
     return {
-        "currency": run.currency,
-        "survived": failure is None,
-        "days": ((window.until if failure is None else failure) - window.start) / DAY,
-        "liquidations": kinds.count("liquidation"),
-        "final_equity": run.final,
-        "total_return": profit / run.cash,
-        "lowest": float(equity.min()) / run.cash if len(equity) else 1.0,
-        "average_margin": margin,
-        "return_on_margin": profit / margin if margin > 0.0 else math.nan,
-        "fills": kinds.count("fill"),
-        "rejected_orders": kinds.count("rejected"),
+        "currency": one.currency,
+        **fate(one, window, loss),
+        "liquidations": one.liquidations,
+        "final_equity": final,
+        "total_return": profit / one.cash,
+        "lowest": float(equity.min()) / one.cash if len(equity) else 1.0,
+        "average_margin": one.margin,
+        "return_on_margin": profit / one.margin if one.margin > 0.0 else math.nan,
+        "fills": one.fills,
+        "rejected_orders": one.rejected,
     }
+
+
+def fate(one: Lived, window: Window, loss: float | None) -> dict[str, Any]:
+    """Whether an account survived, and how many days."""
+    first = int(np.searchsorted(one.times, window.start))
+    sunk = _sunk(one.equity[first:], one.times[first:], one.cash, loss)
+    failure = min((moment for moment in (one.died, sunk) if moment is not None), default=None)
+    days = ((window.until if failure is None else failure) - window.start) / DAY
+    return {"survived": failure is None, "days": days}
 
 
 def _sunk(equity: Any, times: Any, cash: float, loss: float | None) -> int | None:

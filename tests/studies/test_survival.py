@@ -24,7 +24,12 @@ from bt_margin.studies.survival_result import Survival
 from bt_margin.studies.survival_work import COLUMNS, Edge, find_edge, probes_of
 
 HOUR = 3_600_000
-COMMON: dict[str, Any] = {"venue": flat_venue(), "cash": 1_000.0, "backend": "serial"}
+COMMON: dict[str, Any] = {
+    "venue": flat_venue(),
+    "cash": 1_000.0,
+    "backend": "serial",
+    "engine": "full",
+}
 
 
 class Crossing(bt.Strategy):
@@ -266,7 +271,9 @@ def test_isolated_falls_where_its_margin_is_smaller_than_the_fall_and_cross_neve
     hold: Survival,
 ) -> None:
     edges = hold.frontier.set_index(["start", "margin_mode"])["highest"]
-    through = pd.to_datetime(["2025-01-02 00:00", "2025-01-02 12:00"], utc=True)  # it falls at 16:00
+    through = pd.to_datetime(
+        ["2025-01-02 00:00", "2025-01-02 12:00"], utc=True
+    )  # it falls at 16:00
     for start in hold.frontier["start"].unique():
         assert edges[start, "cross"] == 20.0  # a third of the wallet is lost at most
         # 1/L − 12.5 % > 0.5 % · 0.875  ⇔  L < 7.7: six lives, eight does not

@@ -1,0 +1,229 @@
+"""One start of a survival study on the replay kernel: the tape proved once, every rung and mode played.
+
+A row is made of what the kernel tells: the equity at every close, and every event. Rows of a strategy that
+obeys its account end where the account first says no. Where that is the failure asked for, the fate and the
+days to it are those of the whole run, and no other number is known; where it is a refused order, nothing is.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_margin.errors import InputError
+from bt_margin.studies.cells import Cell, Job, given
+from bt_margin.studies.replay import Replay
+from bt_margin.studies.replay.entry import MOST_EVENTS, Ready, played
+from bt_margin.studies.replay.layout import (
+    DONE,
+    E_ALLOWED,
+    E_FOUND,
+    E_KIND,
+    E_SIZE,
+    E_SYMBOL,
+    E_TIME,
+    EVENTS,
+    FILL,
+    INVERSE,
+    LIQUIDATION,
+    MULTIPLIER,
+    P_MARK_CLOSE,
+    REJECTED,
+    RULES,
+    START_LEVERAGE,
+    SURPRISE,
+    SURPRISED,
+    TOO_MANY_EVENTS,
+    TRADE,
+    State,
+    World,
+)
+from bt_margin.studies.replay.market import Unfit
+from bt_margin.studies.replay.terms import venue_of
+from bt_margin.studies.starts import Window
+from bt_margin.studies.survival_work import (
+    REPLAY,
+    TO_FAILURE,
+    Lived,
+    blank,
+    fate,
+    judged,
+)
+
+Floats = NDArray[np.float64]
+_FEW_EVENTS = 4096  # room for the events of one cell; more is made where that is too little
+_REACTED = "not a poor one"  # what a proof says where an account's refusals made a difference
+_DUST = 1e-9  # of the largest size: what sums of sizes leave of a closed position
+
+
+class Played(NamedTuple):
+    """A cell after its replay: up to bar ``last`` (the last of all, or that of the first surprise)."""
+
+    ready: Ready
+    state: State
+    equity: NDArray[Any]
+    last: int
+    whole: bool
+
+
+@dataclass
+class Player:
+    """The replay of one start: ``job`` as it is cut for the window.
+
+    ``obedient``: the strategy is known to obey its account, so that no replay goes on after a refusal or a
+    liquidation. ``reacts``: it was seen to in this window.
+    """
+
+    job: Job
+    window: Window
+    loss: float | None
+    obedient: bool = False
+    room: int = _FEW_EVENTS
+    reacts: bool = False
+    replay: Replay = field(init=False)
+
+    def __post_init__(self) -> None:
+        common = {**self.job.common, "venue": self.venue}  # built once, not for every cell
+        self.replay = Replay(replace(self.job, common=common))
+
+    def row(self, cell: Cell) -> dict[str, Any] | str:
+        """A cell as a row of ``survival_work.COLUMNS``, or why it has to be run in full."""
+        began = time.perf_counter()
+        found = self.played(cell)
+        if isinstance(found, str):
+            return found
+        own = self.lived(found)
+        told: dict[str, Any] = {"engine": REPLAY, "error": ""}
+        if found.whole:
+            told |= judged(own, self.window, self.loss)
+        else:
+            told |= {"engine": TO_FAILURE, "currency": own.currency}
+            told |= fate(own, self.window, self.loss)
+            if told["survived"]:
+                return "the strategy obeys its account, which refused an order"
+        return blank(cell, self.job, self.window) | told | {"seconds": time.perf_counter() - began}
+
+    def played(self, cell: Cell) -> Played | str:
+        """A cell through the kernel, its events kept; or why not."""
+        try:
+            if not all(rule.plain for _, rule in self.venue.margin):
+                return f"the initial margin of {self.venue.title}"
+            ready = self._begun(self.replay.ready(cell))
+        except InputError as why:
+            return str(why)
+        status, state, equity = played(ready, self.room)
+        while status == TOO_MANY_EVENTS and self.room < MOST_EVENTS:
+            self.room *= 16
+            status, state, equity = played(ready, self.room)
+        if status == DONE:
+            return Played(ready, state, equity, len(equity) - 1, True)
+        if status == SURPRISED:
+            return Played(ready, state, equity, int(state.counts[SURPRISE]), False)
+        return "more orders or events than the kernel has room for, or a price that cannot be"
+
+    def _begun(self, ready: Ready) -> Ready:
+        """A cell without what the strategy asked for before the start: those orders are held back.
+
+        :raises Unfit: an order it gave to the broker itself, which is not held back.
+        """
+        known = self._worlds.get(id(ready.proof))
+        if known is None:
+            proof = ready.proof
+            start = int(np.searchsorted(proof.market.times, self.window.start))
+            if any(one.bar < start and one.verb == TRADE for one in proof.intents):
+                raise Unfit("an order was given to the broker before the start")
+            intents = tuple(one for one in proof.intents if one.bar >= start)
+            early = len(intents) < len(proof.intents)
+            world = proof.market.world(intents) if early else ready.world
+            known = self._worlds[id(proof)] = world
+            self.reacts = self.reacts or _REACTED in proof.told
+        own = ready.own._replace(obedient=1) if self.obedient else ready.own
+        return ready._replace(world=known, own=own)
+
+    @cached_property
+    def _worlds(self) -> dict[int, World]:
+        return {}
+
+    def lived(self, one: Played) -> Lived:
+        """What the account went through, as far as the replay knows it."""
+        events = self.events(one)
+        kinds = events[:, E_KIND]
+        died = events[kinds == LIQUIDATION, E_TIME]
+        return Lived(
+            one.ready.proof.market.times[: one.last + 1],
+            one.equity[: one.last + 1],
+            one.ready.own.cash,
+            self.currency,
+            int(died[0]) if len(died) else None,
+            self._mean_margin(one, events) if one.whole else 0.0,
+            len(died),
+            int(np.count_nonzero(kinds == FILL)),
+            int(np.count_nonzero(kinds == REJECTED)),
+        )
+
+    def events(self, one: Played) -> NDArray[Any]:
+        """The events up to the last bar that is known."""
+        events = one.state.events[: one.state.counts[EVENTS]]
+        known: NDArray[Any] = events[events[:, E_TIME] <= one.ready.proof.market.times[one.last]]
+        return known
+
+    @cached_property
+    def venue(self) -> Any:
+        """Whose rules apply."""
+        return venue_of(given(Cell(0, {}), self.job).broker)
+
+    @cached_property
+    def currency(self) -> str:
+        """What the account's money is in."""
+        return str(self.venue.contract(next(iter(self.job.data))).settle)
+
+    def _mean_margin(self, one: Played, events: NDArray[Any]) -> float:
+        """Mean initial margin at the closes from the start on: notional at the mark over leverage.
+
+        Between two events a size and a leverage stand, so a stretch needs the sum of its closes alone.
+        """
+        times = one.ready.proof.market.times
+        first = int(np.searchsorted(times, self.window.start))
+        if first >= len(times):
+            return 0.0
+        total = 0.0
+        for s, facts in enumerate(one.ready.rules.sym):
+            moving = np.isin(events[:, E_KIND], (FILL, LIQUIDATION, RULES))
+            own = events[moving & (events[:, E_SYMBOL] == s)]
+            if not len(own):
+                continue
+            sums = self._sums(one.ready, s, first, bool(facts[INVERSE]))
+            bars = np.append(np.searchsorted(times, own[:, E_TIME]), len(times))
+            stretches = sums[bars[1:]] - sums[bars[:-1]]
+            total += float(np.sum(_units(own, facts) * stretches))
+        return total / (len(times) - first)
+
+    def _sums(self, ready: Ready, s: int, first: int, inverse: bool) -> Floats:
+        """Sums of a symbol's closing marks (inverse: of their reciprocals) from the start to each bar."""
+        if s not in self._closes:
+            closes = ready.world.prices[P_MARK_CLOSE, s]
+            held = np.zeros(len(closes) + 1)
+            known = closes > 0.0
+            known[:first] = False
+            held[1:][known] = 1.0 / closes[known] if inverse else closes[known]
+            self._closes[s] = np.cumsum(held)
+        return self._closes[s]
+
+    @cached_property
+    def _closes(self) -> dict[int, Floats]:
+        return {}
+
+
+def _units(events: NDArray[Any], facts: Any) -> Floats:
+    """|size| · multiplier / leverage after each event of a symbol."""
+    rules = events[:, E_KIND] == RULES
+    sizes = np.abs(np.cumsum(np.where(rules, 0.0, events[:, E_SIZE])))
+    sizes[sizes <= _DUST * sizes.max()] = 0.0
+    least = np.where(rules, np.minimum(events[:, E_FOUND], events[:, E_ALLOWED]), np.inf)
+    leverage = np.minimum.accumulate(np.minimum(least, facts[START_LEVERAGE]))
+    return np.asarray(sizes * facts[MULTIPLIER] / leverage, dtype=float)
