@@ -318,6 +318,25 @@ def test_the_closed_form_has_a_price_wherever_it_is_above_zero(
     assert liquidation_price_at(PAIR, size, 100, balance, mmr) == found
 
 
+@given(legs_of_any_kind, amounts, rates, quantities, amounts, amounts)
+def test_the_closed_form_counts_fees_and_the_rest_of_the_pool_alike(
+    leg: Leg,
+    balance: Fraction,
+    fee_rate: Fraction,
+    reserve: Fraction,
+    demand: Fraction,
+    gain: Fraction,
+) -> None:
+    contract, size, entry, _ = leg
+    table = TierTable.flat(Fraction(1, 20))
+    pool = {"other_maintenance": demand, "other_unrealised": gain}
+    pool |= {"fee_rate": fee_rate, "fee_reserve": reserve}
+    found = liquidation_price_at(contract, size, entry, balance, Fraction(1, 20), **pool)
+    assume(found is not None)
+    rest = balance - reserve - demand + gain
+    assert health(Leg(contract, size, entry, table), rest, found, fee_rate) == 0
+
+
 def test_legs_of_two_symbols_are_refused() -> None:
     legs = [Leg(Contract(name), 1, 100, TierTable.flat(0.01)) for name in ("A", "B")]
     with pytest.raises(InputError, match="several contracts: found A, B"):

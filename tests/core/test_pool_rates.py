@@ -31,6 +31,7 @@ def test_the_interval_rate_is_rounded_down_to_whole_ppm(
 
 def test_an_empty_pool_charges_nothing_and_the_fee_is_per_million() -> None:
     assert rates.interval_borrow_rate(100, 5, 0) == 0
+    assert rates.interval_borrow_rate(1, 10**30 - 1, 10**15) == 10**15 - 1  # of integers, exactly
     assert rates.interval_borrow_fee(F(-40), 233) == F(932, 100_000)
 
 

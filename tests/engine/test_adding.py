@@ -32,6 +32,13 @@ def test_an_addition_short_of_it_is_refused_with_both_numbers() -> None:
     assert not a.preview(BTC, 0.01, 28_300.0).accepted
 
 
+def test_it_is_asked_at_the_mark_whatever_the_price_of_the_addition() -> None:
+    for price in (28_000.0, 28_300.0, 28_600.0):
+        refused = account(1_700.0).fill(BTC, 0.01, price).refusal
+        assert refused is not None
+        assert refused.found == pytest.approx(0.05 * 28_300 * 1.01)
+
+
 def test_margin_added_first_makes_room() -> None:
     a = account(1_700.0)
     a.add_margin(BTC, 500.0)

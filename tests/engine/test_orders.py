@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stories.world import A, B, account
 
 from bt_margin.engine.account import Account
-from bt_margin.engine.orders import Reservations, Reserved
+from bt_margin.engine.orders import Reservations, Reserved, fee_counts
 
 BTC = "BTC/USDT:USDT"
 
@@ -187,6 +187,7 @@ def test_an_order_for_a_flat_symbol_locks_the_same_in_both_modes(side: int) -> N
         a.mark(BTC, 50_000)
         assert a.check_order(1, BTC, 0.1 * side, 50_000) is None
         free.append(a.available())
+        assert free[-1] == near(10_000 - a.position(BTC).initial_of(0.1 * side, 50_000))
     assert free[0] == near(free[1])
 
 
@@ -217,12 +218,43 @@ def test_adding_to_an_isolated_position_that_holds_plenty_still_needs_free_margi
     assert (refusal.found > 250, refusal.allowed) == (True, near(a.available()))
 
 
-def test_an_order_for_a_symbol_without_any_price_yet_locks_nothing() -> None:
-    a = Account("bybit", cash=10_000, leverage=10)
-    assert a.check_order(1, BTC, 0.1, 50_000) is None
+@pytest.mark.parametrize("side", SIDES)
+def test_adding_to_an_isolated_position_is_judged_at_the_mark_and_not_at_the_orders_price(
+    side: int,
+) -> None:
+    """At the price of the order, 18 % away, the position would have nothing left."""
+    a = Account("bybit", cash=10_000, leverage=10, margin_mode="isolated")
+    a.mark(BTC, 50_000)
+    a.fill(BTC, 0.1 * side, 50_000)
+    a.mark(BTC, 50_000 - 3_000 * side)
+    assert a.check_order(1, BTC, 0.01 * side, 50_000 - 9_000 * side) is None
+
+
+@pytest.mark.parametrize("venue", ["bybit", "okx"])
+def test_an_order_for_a_symbol_without_any_price_yet_locks_nothing(venue: str) -> None:
+    a = Account(venue, cash=10_000, leverage=10)
+    lots = 1.0 / a.position(BTC).multiplier
+    assert a.check_order(1, BTC, 0.1 * lots, 50_000) is None
     assert a.available() == 10_000
     a.mark(BTC, 50_000)
-    assert a.available() < 10_000 - 0.1 * 50_000 / 10 + 1e-6
+    assert a.available() <= 10_000 - 0.1 * 50_000 / 10
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_what_opening_costs_is_part_of_the_check_of_an_order(side: int) -> None:
+    """Kraken spot takes a fee for opening on margin: 2,500 at 5x and what the fees take are not there."""
+    a = Account("krakenspot", cash=10_000, leverage=5)
+    a.mark("BTC/USD", 50_000)
+    size, p = 0.99 * side, a.position("BTC/USD")
+    cost = a.opening_cost(p, size, 50_000)
+    assert cost > 1
+    fee = a.venue_fee(p, "taker")(abs(size), 50_000) if fee_counts(a, p) else 0.0
+    a.withdraw(a.available() - 0.99 * 50_000 / 5 - fee - cost / 2)
+    refusal = a.check_order(1, "BTC/USD", size, 50_000)
+    assert refusal is not None
+    assert refusal.found == near(0.99 * 50_000 / 5 + fee + cost)
+    a.deposit(cost / 2 * 1.000001)
+    assert a.check_order(1, "BTC/USD", size, 50_000) is None
 
 
 def test_an_order_given_again_under_its_reference_replaces_the_old_one() -> None:

@@ -82,6 +82,8 @@ def test_an_account_valued_in_a_coin_counts_another_coin_in_that_coin() -> None:
     assert a.currency == "BTC"
     a.mark("ETH/USD:ETH", 3_000.0)
     assert a.equity() == pytest.approx(0.5)  # before the first mark of BTC
+    assert a.position("BTC/USD:BTC").mark == 0.0
+    assert a.equity() == pytest.approx(0.5)  # known by now, and still without one
     a.mark("BTC/USD:BTC", 60_000.0)
     assert a.equity() == pytest.approx(0.5 + 10 * 3_000 / 60_000)
 

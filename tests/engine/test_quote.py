@@ -7,7 +7,7 @@ from engine.bench import HOUR, desk, near
 from stories.world import START
 
 from bt_margin.core.funding import FundingStamp
-from bt_margin.engine.quote import NEVER, Detail, Quote, SubBar, legs_of
+from bt_margin.engine.quote import NEVER, Detail, Quote, SubBar, finer_marks, legs_of
 from bt_margin.engine.resting import Leg
 
 BAR = (100.0, 110.0, 90.0, 105.0)
@@ -98,6 +98,19 @@ def test_finer_bars_without_marks_stay_within_the_marks_of_the_coarse_bar() -> N
     assert min(m for leg in legs for m in leg[4:]) == 92
     assert max(m for leg in legs for m in leg[4:]) == 108
     assert min(p for leg in legs for p in leg[2:4]) == 60
+
+
+def test_the_basis_runs_straight_from_open_to_close() -> None:
+    """Mark less last: + 2 at the open, − 2 at the close."""
+    coarse = quote().set(START, START + HOUR, (100, 110, 90, 100), (102, 112, 85, 98))
+    calm = (100, 101, 99, 100)
+    bars = [
+        SubBar(START + i * MINUTES, last, None)
+        for i, last in enumerate([calm, calm, (100, 110, 99, 100), (100, 101, 90, 100)])
+    ]
+    assert finer_marks(coarse, bars) == [
+        (102, 103, 101, 102), (101, 102, 100, 101), (100, 112, 99, 100), (99, 100, 85, 99),
+    ]  # fmt: skip
 
 
 def test_holes_between_finer_bars_are_crossed_at_the_price_before_them() -> None:

@@ -10,7 +10,7 @@ from stories.world import HOUR, START, A, B, account
 
 from bt_margin.engine.quote import Quote
 from bt_margin.engine.resting import Leg, Resting
-from bt_margin.engine.scout import Scout, choose_roads
+from bt_margin.engine.scout import Intrabar, Scout, _beats, choose_roads
 
 LEG = Leg(0.0, 1.0, 100.0, 100.0, 100.0, 100.0)
 #: an isolated 10x long falls at 90.45; the take-profit is at 105
@@ -102,6 +102,28 @@ def test_without_liquidation_the_path_with_less_equity_is_adverse(side: int) -> 
     good, bad = (105, 94) if side > 0 else (95, 106)
     assert roads(d.account, candles, "adverse", orders) == [good]
     assert roads(d.account, candles, "favourable", orders) == [bad]
+
+
+def test_a_liquidation_is_worse_than_any_loss_without_one() -> None:
+    """Low first 10 long at 1.5x fall, − 665; high first they are turned and 20 short lose 1,180 in peace."""
+    for died in (True, False):
+        d = desk(mode="isolated", leverage=1.5, cash=3.0)
+        d.fill(10)
+        turned = Resting(1, A, -30, "limit", 101.0)
+        intrabar: Intrabar = "adverse" if died else "favourable"
+        live(d.account, {A: (100, 160, 20, 160)}, [turned], intrabar=intrabar)
+        assert bool(d.kinds("liquidation")) is died
+        assert d.account.equity() == near(2_335.00838 if died else 1_830, abs=1e-4)
+
+
+def test_less_than_float_noise_between_two_paths_is_a_tie() -> None:
+    policies: tuple[Intrabar, ...] = ("adverse", "favourable")
+    for intrabar in policies:
+        for more in (1e-10, -1e-10):
+            assert not _beats((0, 1_000.0 + more), (0, 1_000.0), intrabar)
+        assert _beats((0, 1_000.1), (0, 1_000.0), intrabar) is (intrabar == "favourable")
+        assert _beats((0, 999.9), (0, 1_000.0), intrabar) is (intrabar == "adverse")
+        assert _beats((-1, 1_000.0), (0, 1_000.0), intrabar) is (intrabar == "adverse")
 
 
 def test_a_tie_takes_the_extreme_that_hurts_first_or_last() -> None:

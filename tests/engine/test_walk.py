@@ -125,6 +125,21 @@ def test_funding_and_the_crossing_at_one_moment_the_funding_is_first() -> None:
     assert not d.kinds("liquidation")
 
 
+@pytest.mark.parametrize("names", [(A, B), (B, A)])
+def test_settlements_of_one_moment_come_in_the_order_of_the_symbols(names: tuple[str, str]) -> None:
+    """In a walked bar as in a quiet one."""
+    for low in (99.0, 88.0):
+        a = account()
+        for s in names:
+            a.mark(s, 100)
+            a.fill(s, 40, 100)
+        stamps = [FundingStamp(START + HOUR // 2, 0.001)]
+        candles = dict.fromkeys(names, (100.0, 100.0, low, 100.0))
+        stepper, _ = live(a, candles, stamps=dict.fromkeys(names, stamps))
+        assert stepper.walked == (low == 88)
+        assert [e.symbol for e in a.events if e.kind == "funding"] == list(names)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("side", SIDES)
 def test_funding_alone_liquidates_inside_the_bar(kind: str, side: int) -> None:

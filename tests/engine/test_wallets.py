@@ -34,6 +34,24 @@ def test_the_account_is_the_sum_of_its_wallets_at_the_marks() -> None:
     assert a.equity() == 20_000 + 25_000
 
 
+@pytest.mark.parametrize(
+    ("currency", "quote", "worth"),
+    [("EUR", "EUR", 20_000), ("USD", "USDT", 20_000), ("EUR", "USD", 0)],
+)
+def test_a_coin_counts_at_its_mark_where_that_is_in_the_accounts_currency(
+    currency: str, quote: str, worth: float
+) -> None:
+    """One dollar is as good as another; a mark in any other currency says nothing about the account's."""
+    flat = btm.venue(
+        "generic", maintenance_rate=0.01, taker_fee=0.001, maker_fee=0.0, liquidation_fee=0.0,
+        funding_interval="8h", residual="trader", currency=currency,
+    )  # fmt: skip
+    a = Account(flat, cash={"BTC": 0.5}, leverage=5)
+    a.mark(f"BTC/{quote}:BTC", 40_000.0)
+    assert a.currency == currency
+    assert a.equity() == worth
+
+
 @pytest.mark.parametrize("cash", [{"BTC": 0.5}, {"BTC": 0.5, "ETH": 10.0}])
 def test_equity_and_what_is_available_are_those_of_all_wallets(cash: dict[str, float]) -> None:
     a = account(cash=cash)
