@@ -47,7 +47,8 @@ def risky_pools(account: Account, pending: Sequence[Pending], read: Sequence[Quo
 def _risky(account: Account, pending: Sequence[Pending], read: Sequence[Quote]) -> set[str]:
     """The definition, which :func:`_breaching_alone` shortens for the most frequent case."""
     asked = {p.quote.position.symbol: p for p in pending if p.size}
-    named = {account.pool_key(p.quote.position) for p in pending if p.walk or _stamped(p)}
+    walked = [p for p in pending if p.walk or _stamped(p) or _unlike(p)]
+    named = {account.pool_key(p.quote.position) for p in walked}
     if account.venue.shared is not None or _rivals(account, list(asked.values())):
         named |= {account.pool_key(p.quote.position) for p in asked.values()}
     return named | _breaching(account, asked, read)
@@ -94,6 +95,12 @@ def _breaching_alone(account: Account, entry: Pending) -> set[str]:
     equity, need = account.cross.worst()
     drift, more, _ = _reach(entry)
     return set() if equity - (drift + entry.fee) > need + more else {account.cross.key}
+
+
+def _unlike(entry: Pending) -> bool:
+    """Orders of which some may fill and some not, where what is asked is not in step with the size."""
+    p = entry.quote.position
+    return entry.orders > 1 and not p.plain and p.margin_mode == "isolated"
 
 
 def _stamped(entry: Pending) -> bool:

@@ -207,7 +207,7 @@ def _planned(
         fee = p.contract.notional(size, price) * rate
         left = pool.equity() + p.contract.pnl(-size, p.mark, price)
         if last:
-            left = pool.balance + realised
+            left = pool.backing() + realised  # coins that are pledged pay as well
         keeps = last and account.venue.liquidation_at(account.time).residual == "fund"
         fee = max(0.0, left if keeps else min(fee, left))
     return Plan(0.0, c.closed, c.size, c.entry, realised, fee, 0.0, 0.0, 0.0, 0.0, None)

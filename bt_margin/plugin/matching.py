@@ -52,7 +52,7 @@ class Matching:
             if reach is None:
                 continue
             size, high, low, walk = reach
-            walk = walk or self.broker.posts_by_price(quote)
+            walk = walk or self.broker.posts_by_price(quote) or self._in_parts(quote)
             fee = abs(self.broker.fee_of(order, size, high))
             old, count = found.get(quote.symbol), 1
             inside = order.exectype not in (Order.Market, Order.Historical)
@@ -62,6 +62,14 @@ class Matching:
                 count, inside = 1 + old.orders, inside or old.inside
             found[quote.symbol] = Pending(quote, size, high, low, fee, walk, count, inside)
         return tuple(found.values())
+
+    def _in_parts(self, quote: Instrument) -> bool:
+        """Whether a filler may open less than the order asks for, where a part is not a small whole.
+
+        A requirement with a fixed amount in it does not shrink with the part.
+        """
+        p = quote.position
+        return self.broker.p.filler is not None and not p.plain and p.margin_mode == "isolated"
 
     def _reach(self, order: Any, quote: Instrument) -> tuple[float, float, float, bool] | None:
         """Unsigned size, highest and lowest fill price, walk wanted; None if it cannot fill now."""

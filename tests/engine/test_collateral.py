@@ -173,3 +173,18 @@ def test_a_pool_whose_coins_are_gone_tells_what_the_fund_left() -> None:
     closed, short = (next(e for e in a.events if e.kind == k) for k in ("liquidation", "shortfall"))
     assert (closed.balance, closed.equity) == (0.0, 0.0)
     assert short.amount == pytest.approx(800.0)
+
+
+def test_coins_pay_the_fee_of_a_liquidation_as_the_wallet_would() -> None:
+    flat = btm.venue(
+        "generic", maintenance_rate=RATE, taker_fee=0.0, maker_fee=0.0, liquidation_fee=0.001,
+        funding_interval="8h", residual="trader",
+    )  # fmt: skip
+    dear = replace(flat, collateral={"BTC": ((ALWAYS, RATIO),)}, conversion=Conversion(DISCOUNT))
+    a = Account(dear, cash=1_000, leverage=10, collateral={"BTC": 1.0}, debug=True)
+    a.mark(BTC, 50_000.0)
+    a.fill(ETH, 400.0, 1_000.0)
+    a.mark(ETH, 881.0)
+    closed = next(e for e in a.events if e.kind == "liquidation")
+    assert closed.fee == pytest.approx(400 * 881.0 * 0.001)
+    assert closed.balance == pytest.approx(1_000 - 400 * 119.0 - closed.fee)

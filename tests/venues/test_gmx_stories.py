@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import backtrader as bt
 import pytest
+from plugin.stage import act, bars, kinds
 from stories.world import buy, flat, frame, play
 
 import bt_margin as btm
@@ -465,3 +467,33 @@ def test_closing_most_of_a_position_does_not_leave_a_rest_that_is_liquidated(
     assert shown.equity == pytest.approx(pool.equity())
     desk.bar(-1, -1, -1)
     assert [e for e in desk.account.events if e.kind == "liquidation"] == []
+
+
+# -- parts of orders -----------------------------------------------------------------------------------
+
+
+def parts(opening: Any, filler: Any = None) -> Any:
+    """An opening whose part is no small whole: 1 USD must remain of however little, in a bar that falls."""
+    broker = btm.MarginBroker(
+        venue="gmx_v2", margin_mode="isolated", leverage=20, cash=1_000.0, debug=True
+    )
+    broker.p.filler = filler
+    prices = [(100.0, 100.5, 99.5, 100.0)] * 3 + [(100.0, 100.5, 98.0, 99.0)] * 2
+    return act(broker, {"SOL/USDC:USDC": bars(prices)}, {2: opening})
+
+
+def test_a_part_that_a_filler_opens_lives_by_what_it_asks_for_itself() -> None:
+    s = parts(lambda s: s.buy(size=5.0), bt.broker.fillers.FixedSize(size=0.05))
+    first = kinds(s, "fill")[0]
+    closed = kinds(s, "liquidation")[0]
+    assert (first.size, first.time) == (0.05, closed.time)
+
+
+def test_the_one_order_of_a_group_that_fills_lives_by_what_it_asks_for_itself() -> None:
+    def group(s: Any) -> None:
+        small = s.buy(size=0.05)
+        s.buy(size=50.0, exectype=bt.Order.Limit, price=99.8, oco=small)
+
+    s = parts(group)
+    (first,), (closed,) = kinds(s, "fill"), kinds(s, "liquidation")
+    assert (first.size, first.time) == (0.05, closed.time)
