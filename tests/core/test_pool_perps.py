@@ -200,6 +200,11 @@ def test_a_capped_profit_is_its_share_of_the_capped_pool(
         assert found == pnl
 
 
+def test_a_pool_without_value_caps_no_profit() -> None:
+    """The contract scales a profit only where what the pool may pay is above zero."""
+    assert pool.capped_pnl(100, 1_000, 0, 0.9) == 100
+
+
 # -- fees and units --------------------------------------------------------------------------------
 
 

@@ -90,6 +90,16 @@ def test_other_spellings_of_a_symbol_are_one_position() -> None:
 # -- time and rules --------------------------------------------------------------------------------
 
 
+def test_a_feed_that_stands_for_a_contract_keeps_its_name() -> None:
+    feed = "BTC/USDT:USDT"
+    a = btm.Account(btm.venue("hyperliquid").standing_for([feed]), cash=10_000, leverage=10)
+    a.mark(feed, 50_000)
+    event = a.fill(feed, 0.1, 50_000).event
+    assert event is not None
+    assert (event.symbol, list(a.positions), a.positions[feed].symbol) == (feed, [feed], feed)
+    assert a.positions[feed].contract.symbol == "BTC/USDC:USDC"
+
+
 def test_the_clock_does_not_go_back() -> None:
     a = account()
     a.clock(5)

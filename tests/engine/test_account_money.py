@@ -8,6 +8,7 @@ import pytest
 from engine.bench import KINDS, MODES, SIDES, desk, near
 from stories.world import A, B, account
 
+from bt_margin.engine.account import Account
 from bt_margin.errors import (
     CashError,
     DataError,
@@ -232,6 +233,22 @@ def test_isolated_positions_pay_from_their_own_margin() -> None:
     d.fill(4)
     d.account.fund(A, 0.01)
     assert (d.posted, d.account.cross.balance) == (36, 960)
+
+
+@pytest.mark.parametrize(("left", "posted"), [(100.0, 0.0), (0.5, 4.5), (0.0, 5.0)])
+def test_bybit_takes_an_isolated_positions_funding_from_the_wallet_while_that_has_any(
+    left: float, posted: float
+) -> None:
+    a = Account("bybit", cash=10_000, leverage=10, margin_mode="isolated")
+    a.mark("BTC/USDT:USDT", 50_000)
+    a.fill("BTC/USDT:USDT", 0.1, 50_000)
+    a.withdraw(a.available() - left)
+    pool = a.position("BTC/USDT:USDT").pool
+    assert pool is not None
+    before = pool.balance
+    a.fund("BTC/USDT:USDT", 0.001)
+    assert before - pool.balance == near(posted)
+    assert a.wallet() - pool.balance == near(left - (5 - posted))
 
 
 def test_a_flat_position_pays_no_funding() -> None:

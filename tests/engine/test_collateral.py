@@ -48,6 +48,13 @@ def test_the_value_counts_in_full_as_equity_and_in_part_as_margin() -> None:
     assert (a.equity(), a.available()) == (41_000, 1_000 + RATIO * 40_000)
 
 
+def test_events_tell_the_equity_with_coins_counted_in_full() -> None:
+    a = account()
+    event = a.fill(BTC, 5.0, 50_000.0).event
+    assert event is not None
+    assert event.equity == a.equity() == a.solvent_equity() == 51_000
+
+
 def test_the_liquidation_price_moves_with_the_coin() -> None:
     a = account()
     a.fill(BTC, 5.0, 50_000.0)
@@ -97,6 +104,16 @@ def test_a_debt_is_paid_with_coins_at_a_discount_and_to_the_cent() -> None:
     a.audit()
 
 
+def test_however_small_a_debt_that_is_due_is_paid() -> None:
+    a = Account(rules(conversion=Conversion(DISCOUNT)), 1_000, leverage=10, collateral={"BTC": 1.0})
+    a.mark(BTC, 50_000.0)
+    a.fill(BTC, 1.0, 50_000.0)
+    a.fill(BTC, -1.0, 48_999.5)
+    (sale,) = [e for e in a.events if e.kind == "conversion"]
+    assert sale.amount == pytest.approx(0.5)
+    assert a.cross.balance == 0.0
+
+
 def test_coins_that_are_not_enough_leave_the_rest_to_the_fund() -> None:
     a = account()
     a.fill(BTC, 9.0, 50_000.0)
@@ -112,6 +129,7 @@ def test_a_small_debt_stands_until_it_grows() -> None:
     a.fill(BTC, 1.0, 50_000.0)
     a.fill(BTC, -1.0, 47_000.0)
     assert a.cross.balance == -2_000.0
+    assert (a.transferable(), a.available() > 0) == (0.0, True)
     assert a.vault["BTC"].balance == 1.0
     a.fill(BTC, 1.0, 47_000.0)
     a.fill(BTC, -1.0, 38_000.0)  # −11,000: beyond what may stand
@@ -146,6 +164,9 @@ def test_a_copy_to_try_things_on_leaves_the_coins_alone() -> None:
     a = account()
     a.fill(BTC, 5.0, 50_000.0)
     twin = a.fork()
+    twin.mark(BTC, 49_000.0)
+    assert twin.equity() == 1_000 + 49_000 - 5_000
+    assert a.equity() == 1_000 + 50_000
     twin.mark(BTC, 30_000.0)
     assert twin.vault["BTC"].balance < 1.0
     assert a.vault["BTC"].balance == 1.0

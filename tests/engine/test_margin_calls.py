@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 from engine.bench import HOUR, KINDS, MODES, Desk, desk, near
-from stories.world import START, A, B, account
+from stories.world import START, A, B, account, generic
 
+import bt_margin as btm
+from bt_margin.core.tiers import TierSchedule, TierTable
 from bt_margin.engine.margin_calls import RELEASE
 from bt_margin.engine.quote import Quote
 from bt_margin.engine.step import NoOrders, Stepper
@@ -85,6 +88,21 @@ def test_without_equity_the_ratio_is_infinite() -> None:
     d.p.pool.balance = -1.0
     d.account.call_margins()
     assert d.account.events[-1].found == float("inf")
+
+
+def test_a_rising_notional_whose_tier_asks_more_than_the_threshold_is_called() -> None:
+    """1,000 long at 1x asks 30 %, 3,000 ask 43 %: the better price is the worse ratio, whatever else is known."""
+    steep = TierTable.of([(1_000, 0.3, 0, 3), (None, 0.5, None, 1)])
+    venue = dataclasses.replace(generic(), schedules={A: TierSchedule(((0, steep),))})
+    for others in ((), (B,)):
+        a = btm.Account(venue, 1_000, leverage=1, margin_calls=(0.4,), debug=True)
+        for s in (A, *others):
+            a.mark(s, 100)
+        a.fill(A, 10, 100)
+        q = Quote(a.position(A)).set(START, START + HOUR, (100.0, 300.0, 100.0, 300.0))
+        Stepper(a).step(START, [q], NoOrders())
+        (event,) = [e for e in a.events if e.kind == "margin_call"]
+        assert event.found == near(1_300 / 3_000)
 
 
 def test_each_pool_is_called_for_itself() -> None:

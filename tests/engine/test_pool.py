@@ -130,6 +130,12 @@ def test_the_corner_of_a_stepped_table_looks_at_the_tier_above() -> None:
     assert (equity, need) == (-100, near(0.3 * 400 - 100))
 
 
+def test_a_side_is_the_sign_of_the_size_however_small() -> None:
+    sizes = (0.001, 1.0, -0.001, -1.0, 0.0)
+    sides = [held(Contract(A), size, 100.0).side for size in sizes]
+    assert sides == ["long", "long", "short", "short", None]
+
+
 def test_positions_and_pools_can_be_read() -> None:
     d: Any = desk()
     d.fill(-3)

@@ -265,6 +265,15 @@ def test_a_losing_position_is_isolated_with_enough_to_stand_on() -> None:
     assert d.account.available() == near(1_000 - 688)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_exactly_there_suffices_to_isolate(kind: str) -> None:
+    d = desk(kind)
+    d.fill(100)
+    assert d.account.available() == near(0)
+    d.account.set_margin_mode(d.symbol, "isolated")
+    assert d.posted == near(d.account.equity())
+
+
 def test_isolating_more_than_is_available_is_refused() -> None:
     a = account(leverage=10)
     a.mark(A, 100)

@@ -105,6 +105,24 @@ def test_stamps_that_find_nobody_are_used_up() -> None:
     assert not d.kinds("funding")
 
 
+def test_stamps_of_a_flat_symbol_beside_an_open_one_are_used_up() -> None:
+    """What is opened at the close does not pay for what came before."""
+    a = account()
+    quotes = []
+    for s in (A, B):
+        a.mark(s, 100)
+        stamps = [FundingStamp(START + HOUR // 2, 0.01)] if s == B else []
+        quotes.append(Quote(a.position(s), stamps).set(START, START + HOUR, CALM))
+    a.fill(A, 1, 100)
+    stepper = Stepper(a)
+    stepper.step(START, quotes, NoOrders())
+    a.fill(B, 1, 100)
+    for q in quotes:
+        q.set(START + HOUR, START + 2 * HOUR, CALM)
+    stepper.step(START + HOUR, quotes, NoOrders())
+    assert not [e for e in a.events if e.kind == "funding"]
+
+
 def test_funding_at_the_open_may_liquidate_at_the_open() -> None:
     d = desk(mode="isolated")
     d.fill(10)
@@ -268,6 +286,13 @@ def test_the_bound_sees_the_maintenance_of_what_orders_open() -> None:
     """95 bought at 100: at 89.9 equity is 40.5, which is above nothing and below 42.7."""
     d = desk()
     live(d.account, {A: (100, 100, 89.9, 95)}, [Resting(1, A, 95, "market")])
+    assert len(d.kinds("liquidation")) == 1
+
+
+def test_the_bound_counts_nothing_left_as_a_breach() -> None:
+    """20 bought at 100 and a low of 50 take exactly the 1,000 there are; nothing is asked."""
+    d = desk(maintenance_rate=0.0)
+    live(d.account, {A: (100, 100, 50, 95)}, [Resting(1, A, 20, "market")])
     assert len(d.kinds("liquidation")) == 1
 
 
