@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 from engine.bench import desk, near
 
+import bt_margin as btm
 from bt_margin.engine.events import KINDS, Event
 
 
@@ -33,6 +36,22 @@ def test_two_events_do_not_share_their_info() -> None:
 
 def test_kinds_are_unique() -> None:
     assert len(set(KINDS)) == len(KINDS) == 22
+
+
+def recorded() -> set[str]:
+    """The kinds named where the project records or commits an event."""
+    found = set()
+    package = Path(btm.__file__).parent
+    for file in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                place = {"record": 0, "commit": 3}.get(node.func.attr, len(node.args))
+                found |= {x.value for x in node.args[place : place + 1] if isinstance(x, ast.Constant)}
+    return found
+
+
+def test_kinds_are_those_that_are_recorded() -> None:
+    assert recorded() == set(KINDS)
 
 
 def test_the_id_is_the_place_in_the_record_and_every_kind_is_a_known_one() -> None:

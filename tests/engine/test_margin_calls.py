@@ -91,7 +91,7 @@ def test_without_equity_the_ratio_is_infinite() -> None:
 
 
 def test_a_rising_notional_whose_tier_asks_more_than_the_threshold_is_called() -> None:
-    """1,000 long at 1x asks 30 %, 3,000 ask 43 %: the better price is the worse ratio, whatever else is known."""
+    """1,000 long at 1x are asked 30 %, 3,000 43 %: the better price is the worse ratio."""
     steep = TierTable.of([(1_000, 0.3, 0, 3), (None, 0.5, None, 1)])
     venue = dataclasses.replace(generic(), schedules={A: TierSchedule(((0, steep),))})
     for others in ((), (B,)):
