@@ -74,9 +74,23 @@ def test_wallets_are_searched_downwards(strategy: str) -> None:
     assert {row["cash"] for row in found["rungs"]} == {500.0, 1000.0, 1500.0}
 
 
+def test_both_engines_find_the_same_frontier(strategy: str) -> None:
+    found = {}
+    for engine in ("auto", "replay", "full"):
+        words = [*MARKET, *STUDY, "--method", "grid", "--engine", engine, "--json"]
+        found[engine] = json.loads(said(strategy, *words))
+    full = pd.DataFrame(found["full"]["frontier"])
+    for engine in ("auto", "replay"):
+        pd.testing.assert_frame_equal(pd.DataFrame(found[engine]["frontier"]), full, rtol=1e-9)
+    used = {engine: {run["engine"] for run in told["runs"]} for engine, told in found.items()}
+    assert used["full"] == {"full"}
+    assert "replay" in used["auto"] & used["replay"]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (["--engine", "fast"], "engine"),
         (["--leverages", "five"], "not a number"),
         (["--leverages", "5", "--wallets", "100"], "give one"),
         (["--horizon", "long"], "a length of time"),

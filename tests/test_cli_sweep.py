@@ -188,3 +188,27 @@ def test_ctrl_c_leaves_a_store_that_the_same_command_finishes(tmp_path: Path) ->
     rows = json.loads(finished.stdout)["rows"]
     assert [row["cell"] for row in rows] == list(range(12))
     assert log.read_text().count("\n") == 12
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (
+            ["--grid", "leverage=-1,0"],
+            2,
+            "none of 2 cells came to its end; 1 failed: LeverageError: leverage",
+        ),
+        (["--grid", "leverage=2", "--margin-mode", "both"], 2, "margin_mode"),
+        (
+            ["--grid", "params.exposure=many"],
+            1,
+            "none of 1 cells came to its end; 1 failed: TypeError",
+        ),
+    ],
+)
+def test_a_sweep_without_a_single_result_is_a_failure(
+    strategy: str, words: list[str], code: int, told: str
+) -> None:
+    text = said(strategy, *MARKET, "--backend", "serial", *words, "--quiet", code=code)
+    (line,) = [line for line in text.splitlines() if line.startswith("bt-margin: error")]
+    assert told in line

@@ -36,10 +36,12 @@ def literal(text: str) -> Any:
 
     >>> literal("[1, 2]"), literal("BTC/USDT:USDT")
     ([1, 2], 'BTC/USDT:USDT')
+    >>> literal("{[]: 1}"), literal("-" * 9_999 + "1")[:3]
+    ('{[]: 1}', '---')
     """
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # nested too deep
         return text
 
 

@@ -83,6 +83,10 @@ def plain_errors() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
+    except OSError as error:
+        if error.filename is None:
+            fail(f"{type(error).__name__}: {error}{_place(error)}", 1)
+        fail(f"{error.filename}: {error.strerror}", 2)
     except Exception as error:
         fail(f"{type(error).__name__}: {error}{_place(error)}", 1)
 

@@ -59,10 +59,23 @@ class Source:
                     missing_marks=self.missing_marks,
                 )
             )
+        for what, given in self._of_files().items():
+            if given is not None:
+                todo = "name files with --data, or an --exchange"
+                raise InputError(message(what, "the sample market", todo=todo))
         from bt_margin.market.synthetic import sample_market
         from bt_margin.studies.pick import pick
 
         return dict(pick(sample_market(), wanted, self.since, self.until))
+
+    def _of_files(self) -> dict[str, str | None]:
+        """The options that choose among files and say what they lack; the sample is whole."""
+        return {
+            "--timeframe": self.timeframe,
+            "--source": self.source,
+            "--missing-funding": self.missing_funding,
+            "--missing-marks": self.missing_marks,
+        }
 
     def _of_a_store(self) -> list[str]:
         """The options that mean something only with ``--exchange``, as far as they were typed."""

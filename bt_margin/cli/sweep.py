@@ -135,8 +135,9 @@ Value = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """The options that say who works, as they were typed."""
+    """The options that say what works and who, as they were typed."""
 
+    engine: Engine = "auto"
     backend: Backend = "loky"
     workers: Workers = None
     address: Address = ""
@@ -157,7 +158,6 @@ def sweep(
     draw: Draw = None,
     draws: Draws = None,
     seed: Seed = 0,
-    engine: Engine = "auto",
     crew: Crew,
     kept: Kept = None,
     market: Market,
@@ -189,12 +189,11 @@ def sweep(
         }
         own = _common({**account, "intrabar": intrabar}, {**varied, **drawn})
         own |= _rules(market, rules, {**varied, **drawn})
-        how = {"engine": engine, **asdict(crew)}
         points = {"grid": varied, "draws": draws, "distributions": drawn or None, "seed": seed}
         study = {
             "params": parse.assignments(set_ or [], "--set"),
             "store": kept,
-            **how,
+            **asdict(crew),
             **points,
             **own,
         }
@@ -204,6 +203,20 @@ def sweep(
 
         show = partial(_show, value=value)
         tell_study(result, output, document, verdict, show, how={"value": value})
+        _end(result)
+
+
+def _end(result: Sweep) -> None:
+    """One line where every cell raised: exit code 2 where what was asked for is at fault, else 1."""
+    from bt_margin.errors import BtMarginError
+
+    told = result.failed["error"].value_counts()
+    if len(result.failed) == len(result.frame):
+        known = vars(sys.modules[BtMarginError.__module__])
+        kinds = [known.get(text.partition(":")[0], Exception) for text in told.index]
+        asked = all(issubclass(kind, BtMarginError) for kind in kinds)
+        none = f"none of {len(result.frame):,} cells came to its end"
+        shell.fail(f"{none}; {told.iloc[0]:,} failed: {told.index[0]}", 1 + asked)
 
 
 def _common(given: Mapping[str, Any], varied: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def _moment(text: str | None, name: str) -> pd.Timestamp | None:
     if text is None:
         return None
     try:
-        moment = pd.Timestamp(text)
+        moment = pd.Timestamp(text).as_unit("ns")  # a year that no bar can have is no time here
     except ValueError as error:
         raise InputError(f"{name} {text!r} is not a time; write it like 2025-10-01") from error
     if pd.isna(moment):
