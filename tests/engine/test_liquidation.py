@@ -106,6 +106,7 @@ def test_a_gap_beyond_bankruptcy_is_closed_at_the_mark_and_what_is_missing_is_a_
     assert event.fee == 0
     assert short.amount == near(-event.realised - balance)
     assert short.amount > 0
+    assert (event.balance, event.equity) == (0.0, near(spare))
     assert (short.cause, event.cause) == (event.id, d.kinds("breach")[0].id)
     assert d.account.equity() == near(spare)
     assert d.account.ledger.totals["insurance"] == near(short.amount)
@@ -310,6 +311,21 @@ def test_funding_behind_a_breach_is_named_as_its_cause() -> None:
     d.account.fund(A, 0.001)
     d.mark(0.9)
     assert d.kinds("breach")[0].cause is None
+
+
+@pytest.mark.parametrize("last", [0.0, 0.0001])
+def test_of_several_settlements_the_one_without_which_it_would_have_lived_is_the_cause(
+    last: float,
+) -> None:
+    """5.50 are left where 4.53 are needed: the first takes 1.20, the second next to nothing."""
+    d = desk(mode="isolated")
+    d.fill(10)
+    d.p.move(90.55)
+    first = d.account.book_funding(A, 1.2 / 905.5)
+    assert d.account.book_funding(A, last) is not None
+    d.account.liquidate(d.p.pool)
+    assert first is not None
+    assert d.kinds("breach")[0].cause == first.id
 
 
 def test_a_fresh_copy_may_be_liquidated_without_a_history() -> None:
