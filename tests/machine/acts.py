@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import backtrader as bt
-from machine.story import MARKETS, Act
+from machine.story import Act, Story
 
 from bt_margin.errors import Refused
 
@@ -26,6 +27,12 @@ class Aim(NamedTuple):
     away: float
     pick: int
     share: float
+    side: str | None
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What an order or question says of its side."""
+        return {} if self.side is None else {"position_side": self.side}
 
     def share_of(self, whole: float) -> float:
         """A part of something, never nothing."""
@@ -48,15 +55,24 @@ def aim(s: Any, act: Act) -> Aim | None:
     position = s.broker.instrument(data).position
     price = data.close[0]
     if not price > 0.0:  # a bar without prices
-        price = position.mark or MARKETS[s.p.story.setup.venue][position.symbol]
-    worth = position.multiplier / price if position.inverse else position.multiplier * price
-    room = max(s.broker.getcash(), 0.02 * s.p.story.cash) * position.leverage / worth
+        price = position.mark or s.p.story.setup.place.markets[position.symbol]
+    home, worth = s.broker.account.home(position), position.contract.notional(1.0, price)
+    least = 0.02 * s.p.story.wallet(home.currency)
+    room = max(s.broker.account.available(home), least) * position.leverage / worth
     size = max(abs(act.share) * room, 1e-4)
     if act.pick % 4 == 3 and size >= 1.0:
         size = int(size)  # whole sizes stay whole
-    sign = 1 if act.share >= 0 else -1
-    send = s.buy if sign > 0 else s.sell
-    return Aim(data, price, sign, size, send, act.away, act.pick, act.share)
+    sign, side = (1 if act.share >= 0 else -1), side_of(s.p.story, act)
+    info = {} if side is None else {"position_side": side}
+    send = partial(s.buy if sign > 0 else s.sell, **info)
+    return Aim(data, price, sign, size, send, act.away, act.pick, act.share, side)
+
+
+def side_of(story: Story, act: Act) -> str | None:
+    """The side of a symbol an act is for where sides are held: mostly its own, now and then none."""
+    if not story.setup.hedge or act.pick == 5:
+        return None
+    return "long" if (act.share >= 0) != (act.pick in (2, 6)) else "short"
 
 
 # -- orders ---------------------------------------------------------------------------------------------
@@ -107,6 +123,7 @@ def trail_limit(s: Any, a: Aim) -> Any:
 
 def bracket(s: Any, a: Aim) -> Any:
     send, by = (s.buy_bracket if a.sign > 0 else s.sell_bracket), abs(a.away)
+    send = partial(send, **a.info)
     kind = (Order.Limit, Order.Market, Order.Stop)[a.pick % 3]
     orders = send(
         data=a.data, size=a.size, exectype=kind, price=a.price * (1 - a.sign * a.away / 2),
@@ -136,10 +153,10 @@ def reduce_only(s: Any, a: Aim) -> Any:
 
 def exits(s: Any, a: Aim) -> Any:
     """Stop and limit around what is held, as scripts protect a position."""
-    held = s.getposition(a.data).size
+    held = s.broker.getposition(a.data, a.side).size
     if not held:
         return None
-    send, up = (s.sell if held > 0 else s.buy), (1 if held > 0 else -1)
+    send, up = partial(s.sell if held > 0 else s.buy, **a.info), (1 if held > 0 else -1)
     by = abs(a.away) + 0.001
     one = send(
         a.data, size=abs(held), exectype=Order.Stop, price=a.price * (1 - up * by), **marked(a)
@@ -152,19 +169,19 @@ def exits(s: Any, a: Aim) -> Any:
 
 
 def close(s: Any, a: Aim) -> Any:
-    return s.close(a.data)
+    return s.close(a.data, **a.info)
 
 
 def target_size(s: Any, a: Aim) -> Any:
-    return s.order_target_size(a.data, target=a.sign * a.size)
+    return s.order_target_size(a.data, target=a.sign * a.size, **a.info)
 
 
 def target_value(s: Any, a: Aim) -> Any:
-    return s.order_target_value(a.data, target=a.sign * 0.5 * a.size * a.price)
+    return s.order_target_value(a.data, target=a.sign * 0.5 * a.size * a.price, **a.info)
 
 
 def target_percent(s: Any, a: Aim) -> Any:
-    return s.order_target_percent(a.data, target=a.sign * (a.pick + a.away))
+    return s.order_target_percent(a.data, target=a.sign * (a.pick + a.away), **a.info)
 
 
 def absurd(s: Any, a: Aim) -> Any:
@@ -195,7 +212,8 @@ def cancel_all(s: Any, a: Aim) -> None:
 
 
 def leverage(s: Any, a: Aim) -> None:
-    s.broker.set_leverage((1, 2, 5, 10, 20, 50, 125, 7.5)[a.pick], a.data)
+    step = s.broker.account.venue.leverage_step or 0.0
+    s.broker.set_leverage((1, 2, 5, 10, 20, 50, 125, 7.5 if step < 0.5 else 7)[a.pick], a.data)
 
 
 def margin_mode(s: Any, a: Aim) -> None:
@@ -203,19 +221,44 @@ def margin_mode(s: Any, a: Aim) -> None:
 
 
 def add_margin(s: Any, a: Aim) -> None:
-    s.broker.add_margin(a.data, a.share_of(s.broker.getcash()))
+    s.broker.add_margin(a.data, a.share_of(max(0.0, home(s, a)[1])), held_side(s, a))
 
 
 def reduce_margin(s: Any, a: Aim) -> None:
-    s.broker.reduce_margin(a.data, a.share_of(0.05 * s.p.story.cash))
+    side = held_side(s, a)
+    pool = s.broker.account.risk(s.broker.side_of(home(s, a)[0], side))
+    s.broker.reduce_margin(a.data, a.share_of(0.25 * max(0.0, pool.equity)), side)
+
+
+def held_side(s: Any, a: Aim) -> str | None:
+    """The side an act is for, but none of a symbol that is held one way."""
+    return None if s.broker.instrument(a.data).position.size else a.side
+
+
+def home(s: Any, a: Aim) -> tuple[str, float]:
+    """The symbol, and what is free in the wallet that it is margined from."""
+    quote = s.broker.instrument(a.data)
+    return quote.symbol, s.broker.account.available(s.broker.account.home(quote.position))
+
+
+def wallet(s: Any, a: Aim) -> tuple[str | None, float, float]:
+    """One of the wallets and pledged coins: its name (None: the only one), what it began with, what is in."""
+    given = s.p.story.setup.place.wallets
+    unit, began = list(given.items())[a.pick % len(given)]
+    account = s.broker.account
+    pool = account.vault.get(unit) or account.wallets.get(unit) or account.cross
+    free = s.broker.getcash() if unit == "" else pool.balance
+    return unit or None, began, max(0.0, free)
 
 
 def deposit(s: Any, a: Aim) -> None:
-    s.broker.add_cash(a.share_of(0.2 * s.p.story.cash))
+    unit, began, _ = wallet(s, a)
+    s.broker.add_cash(a.share_of(0.2 * began), unit)
 
 
 def withdraw(s: Any, a: Aim) -> None:
-    s.broker.add_cash(-a.share_of(0.8 * s.broker.getcash()))
+    unit, _, held = wallet(s, a)
+    s.broker.add_cash(-a.share_of(0.8 * held), unit)
 
 
 def preview(s: Any, a: Aim) -> None:
@@ -254,7 +297,8 @@ def do(s: Any, act: Act) -> None:
         return
     s.life.done[act.name] += 1
     if s.broker.account.dead and act.pick == 0:
-        s.broker.add_cash(s.p.story.cash)  # sooner or later somebody pays in
+        for unit, began in s.p.story.setup.place.wallets.items():
+            s.broker.add_cash(began, unit or None)  # sooner or later somebody pays in
     with suppress(Refused):
         sent = globals()[act.name](s, found)
         s.mine += [o for o in (sent if isinstance(sent, list) else [sent]) if o is not None]

@@ -16,7 +16,8 @@ from machine.witness import ALIKE, ENDED, NAIVE
 
 from bt_margin.engine.account import Account
 from bt_margin.engine.book import Book
-from bt_margin.engine.pool import Pool
+from bt_margin.engine.cashier import Cashier
+from bt_margin.engine.pool import Pool, Position
 from bt_margin.engine.reading import AccountView
 from bt_margin.engine.step import Stepper
 from bt_margin.plugin.admission import Admission
@@ -24,6 +25,7 @@ from bt_margin.plugin.booking import Booking
 from bt_margin.plugin.broker import MarginBroker
 from bt_margin.plugin.forced import Forced
 from bt_margin.plugin.notices import Notices
+from bt_margin.venues.policies import FullClose
 
 COUNT = itertools.count(1)
 
@@ -246,14 +248,67 @@ def give_up(*anything: Any) -> None:
 
 
 def by_chance(was: Any, self: Any, amount: float, *rest: Any) -> Any:
-    """A deposit is worth more each time that anybody makes one."""
-    return was(self, amount + 0.01 * next(COUNT), *rest)
+    """What is paid in at first is worth more each time that anybody does it."""
+    first = not self.ledger.totals["deposit"]
+    return was(self, amount + 0.01 * next(COUNT) * first, *rest)
 
 
 def dearer_fees(was: Any, self: Any, *found: Any) -> Any:
     """Fees are half as high again."""
     rule = was(self, *found)
     return lambda size, price: 1.5 * rule(size, price) + 1e-4 * abs(size) * price
+
+
+def hopeful(was: Any, self: Any) -> tuple[float, float]:
+    """Half of what must be kept counts when it is looked whether a bar is harmless."""
+    equity, need = was(self)
+    return equity + 0.5 * need, 0.5 * need
+
+
+def stricter(was: Any, self: Any) -> float:
+    """Pools are asked for half as much again."""
+    return 1.5 * float(was(self))
+
+
+def in_halves(was: Any, self: Any, breach: Any) -> Any:
+    """Who closes whole positions closes halves of them."""
+    return tuple(one._replace(fraction=0.5 * one.fraction) for one in was(self, breach))
+
+
+def of_closings(change: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The plan of every liquidation is another."""
+
+    def damage(
+        was: Any, self: Any, p: Any, made: Any, price: float, kind: str, *m: Any, **f: Any
+    ) -> Any:
+        return was(self, p, change(made) if kind == "liquidation" else made, price, kind, *m, **f)
+
+    return damage
+
+
+def overcharged(made: Any) -> Any:
+    """Liquidation fees are half as high again."""
+    return made._replace(closing_fee=1.5 * made.closing_fee)
+
+
+def let_off(made: Any) -> Any:
+    """A tenth of the loss is left to the trader."""
+    return made._replace(realised=made.realised + 0.1 * abs(made.realised))
+
+
+def of_its_own(was: Any, self: Any, p: Any, pool: Any, amount: float) -> float:
+    """Each position pays its own funding, whatever the venue says."""
+    return amount
+
+
+def longer(was: Any, self: Any, time: int) -> None:
+    """Interest of an hour is charged again with each bar."""
+    self.carried -= 3_600_000 if self.carried < time else 0
+    was(self, time)
+
+
+def stale(was: Any, self: Any) -> None:
+    """What is asked of a position is not asked again."""
 
 
 BREAKS: dict[str, tuple[type, str, Callable[..., Any]]] = {
@@ -266,6 +321,7 @@ BREAKS: dict[str, tuple[type, str, Callable[..., Any]]] = {
     "open_trades_are_the_position": (Booking, "_note_lot", do_nothing),
     "a_position_is_in_the_pool_of_its_mode": (Book, "attach", into_cross),
     "leverage_is_what_the_table_in_force_allows": (Account, "clock", only_time),
+    "what_is_asked_is_what_the_rules_in_force_say": (Position, "refresh", stale),
     "the_fund_is_its_shares": (MarginBroker, "_move_cash", no_shares),
     "each_balance_is_the_sum_of_its_entries": (Book, "_post", mix_up),
     "each_event_tells_the_balance_it_left": (Book, "record", rounded),
@@ -288,17 +344,38 @@ BREAKS: dict[str, tuple[type, str, Callable[..., Any]]] = {
     "a_position_stands_at_its_last_mark": (Stepper, "step", drift),
     "cash_and_value_are_told": (MarginBroker, "get_fundvalue", richer),
     "the_markets_were_what_they_were": (Account, "fill", elsewhere),
-    "funding_is_paid_once_on_what_was_held": (Account, "book_funding", again),
+    "funding_is_paid_once_on_what_was_held": (Cashier, "book_funding", again),
     "everybody_hears_of_liquidations_and_margin_calls": (Notices, "notify_fund", do_nothing),
     "each_trade_is_told_as_it_opens_and_as_it_closes": (bt.Strategy, "_notify", forget_trades),
     "of_a_group_one_is_filled": (Admission, "_ococheck", do_nothing),
     "a_bracket_has_one_end": (bt.brokers.BackBroker, "_bracketize", children_stay),
     "what_has_run_out_is_not_filled": (bt.Order, "expire", for_ever),
     "a_preview_is_the_fill": (AccountView, "preview", flatter),
+    "no_pool_past_its_published_bound_survives": (Pool, "worst", hopeful),
+    "each_liquidation_began_past_the_published_bound": (Pool, "maintenance", stricter),
+    "parts_are_sold_where_the_venue_sells_parts": (FullClose, "choose", in_halves),
+    "a_liquidation_costs_what_the_venue_says": (Book, "commit", of_closings(overcharged)),
+    "what_is_left_goes_where_the_venue_says": (Book, "commit", of_closings(let_off)),
+    "funding_is_taken_from_where_the_venue_says": (Cashier, "_paid_elsewhere", of_its_own),
+    "what_is_held_costs_what_the_venue_publishes": (Cashier, "accrue", longer),
+    "a_fill_costs_what_the_venue_says_and_averages": (AccountView, "venue_fee", dearer_fees),
     "a_copy_through_pickle_is_the_same": (Account, "fork", generous),
     ENDED: (MarginBroker, "cancel_pool", give_up),
     ALIKE: (Account, "deposit", by_chance),
     NAIVE: (AccountView, "venue_fee", dearer_fees),
+}
+
+
+#: laws of mechanisms, and where the first stories meet them
+WHERE = {
+    "a_bracket_has_one_end": "generic",
+    "an_isolated_pool_never_loses_more_than_was_posted": "generic",
+    "parts_are_sold_where_the_venue_sells_parts": "krakeninverse",
+    "each_liquidation_began_past_the_published_bound": "generic",
+    "funding_is_taken_from_where_the_venue_says": "bybit",
+    "what_is_held_costs_what_the_venue_publishes": "gmx_v1",
+    "a_liquidation_costs_what_the_venue_says": "krakenfutures",
+    "what_is_left_goes_where_the_venue_says": "krakenfutures",
 }
 
 

@@ -14,17 +14,10 @@ from typing import Any, Protocol, TypeVar
 from hypothesis import strategies as st
 from machine.acts import ORDERS, OTHERS
 from machine.life import LOOPS, POLICIES
-from machine.story import MARKETS, STILL, Act, Bar, Move, Setup, Stamp, Story
+from machine.markets import PLACES
+from machine.story import STILL, Act, Bar, Move, Setup, Stamp, Story
 
 T = TypeVar("T")
-#: days on which tables, fees or order rules of the venues change, or just before
-DATES = {
-    "binance": (
-        "2021-03-25", "2022-04-30", "2023-01-29", "2024-01-29", "2024-04-27", "2025-01-30",
-        "2025-11-29", "2026-01-04",
-    ),
-    "binancecoinm": ("2021-07-26", "2023-09-25", "2026-01-04"),
-}  # fmt: skip
 
 
 class Pick(Protocol):
@@ -77,29 +70,36 @@ class Drawn:
 # -- the account ----------------------------------------------------------------------------------------
 
 
-def setup(pick: Pick, bars: int = 50) -> Setup:
+#: twice as often as the others: where a story says every number of its venue itself
+WHERE = ("generic", *(name for name in PLACES if name != "generic"), "inverse", "generic")
+
+
+def setup(pick: Pick, bars: int = 50, venue: str = "") -> Setup:
     """Any account; half of what can be peculiar about it is not, most of the time."""
-    venue = pick.one(("generic", "binance", "inverse", "binancecoinm", "generic", "generic"))
+    venue = venue or pick.one(WHERE)
+    place = PLACES[venue]
+    both = len(place.modes) > 1
     return Setup(
         venue=venue,
-        symbols=pick.one((1, 2, 3)) if len(MARKETS[venue]) > 1 else 1,
-        mode=pick.one(("cross", "isolated")),
-        mixed=pick.chance(0.25),
-        leverage=pick.one((10.0, 3.0, 1.0, 20.0, 20.0, 50.0 if venue != "binance" else 15.0)),
+        symbols=pick.one((1, 2, 3)) if len(place.markets) > place.needs else 1,
+        hedge=place.hedge and pick.chance(0.4),
+        mode=pick.one(place.modes),
+        mixed=pick.chance(0.25) and both and not place.together,
+        leverage=pick.one(place.leverages),
         intrabar=pick.one(("adverse", "favourable", "nearest")),
         top_up=pick.chance(0.25),
         liquidation_slippage=pick.one((0.0, 0.002)),
         calls=pick.one(((0.8,), (0.5, 0.9), ())),
-        start=pick.one(DATES[venue]) if venue in DATES else "2024-01-01",
+        start=pick.one(place.dates) + pick.one(("", "T12:00", "T21:00")),
         **_numbers(pick, venue),
         **_data(pick, bars),
-        **_desk(pick),
+        **_desk(pick, venue),
     )
 
 
 def _numbers(pick: Pick, venue: str) -> dict[str, Any]:
     """The numbers of a venue that has none of its own."""
-    if venue in DATES:
+    if PLACES[venue].venue != "generic":
         return {}
     return {
         "policy": pick.one(range(len(POLICIES))),
@@ -127,7 +127,7 @@ def _data(pick: Pick, bars: int) -> dict[str, Any]:
     }
 
 
-def _desk(pick: Pick) -> dict[str, Any]:
+def _desk(pick: Pick, venue: str) -> dict[str, Any]:
     """What a script sets on its broker."""
     return {
         "company": pick.one((1, 1, 2)),
@@ -142,7 +142,7 @@ def _desk(pick: Pick) -> dict[str, Any]:
         "quick": pick.chance(0.15),
         "fund": pick.chance(0.25),
         "commission": pick.one((0.0, 0.0, 0.0007)),
-        "interest": pick.one((0.0, 0.0, 0.0, 0.5)),
+        "interest": pick.one((0.0, 0.0, 0.0, 0.5)) if PLACES[venue].margins else 0.0,
     }
 
 
@@ -181,7 +181,7 @@ def act(pick: Pick, setup: Setup) -> Act:
     return Act(
         pick.one(OTHERS if pick.chance(0.18) else ORDERS),
         pick.one(range(setup.company)),
-        pick.one(range(max(1, setup.symbols))),
+        pick.one(range(setup.markets)),
         pick.real(-1.2, 1.2),
         pick.real(-0.006, 0.02),
         pick.one(range(8)),
@@ -193,14 +193,14 @@ def stamps(pick: Pick, setup: Setup) -> tuple[Stamp, ...]:
     if not pick.chance(0.12):
         return ()
     when = pick.one((0.0, 0.0, 0.0, 0.5, 0.9))
-    on = pick.one(range(max(1, setup.symbols)))
+    on = pick.one(range(setup.markets))
     return (Stamp(pick.real(-0.004, 0.004), on, when),)
 
 
 def bar(pick: Pick, setup: Setup, levels: list[float]) -> Bar:
     """One moment; ``levels`` is where the prices are, and goes with them."""
     moves = []
-    for on in range(max(1, setup.symbols)):
+    for on in range(setup.markets):
         one = move(pick, levels[on])
         levels[on] += log((1 + one.gap) * (1 + one.body))
         moves.append(one)
@@ -210,12 +210,12 @@ def bar(pick: Pick, setup: Setup, levels: list[float]) -> Bar:
     return Bar(tuple(moves), tuple(acts), stamps(pick, setup))
 
 
-def story(seed: str, longest: int = 3_000) -> Story:
+def story(seed: str, longest: int = 3_000, venue: str = "") -> Story:
     """A story of its own from a seed: most are short, some go on for thousands of bars."""
     pick = Seeded(seed)
     bars = pick.one(tuple(n for n in (40, 150, 400, 1_000, 3_000) if n <= longest) or (longest,))
-    one = setup(pick, bars)
-    levels = [0.0] * max(1, one.symbols)
+    one = setup(pick, bars, venue)
+    levels = [0.0] * one.markets
     return Story(one, tuple(bar(pick, one, levels) for _ in range(bars)), seed)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from machine.acts import Aim, do
 from machine.story import CONTRACT, Story
+from machine.tape import Tape, listening
 
 import bt_margin as btm
 from bt_margin.venues.policies import (
@@ -46,7 +47,7 @@ POLICIES = (
 TIERS = [(20_000, 0.005, 0.0, 100), (60_000, 0.01, 100.0, 50), (None, 0.025, 1_000.0, 20)]
 COIN_TIERS = [(1.0, 0.005, 0.0, 100), (4.0, 0.01, 0.005, 50), (None, 0.025, 0.065, 20)]
 FILLERS: dict[str, Callable[[Story], Any]] = {
-    "size": lambda story: bt.broker.fillers.FixedSize(size=40 if story.coin else 0.5),
+    "size": lambda story: bt.broker.fillers.FixedSize(size=story.plenty[0] / 20),
     "share": lambda story: bt.broker.fillers.FixedBarPerc(perc=30),
     "point": lambda story: bt.broker.fillers.BarPointPerc(minmov=0.5, perc=60),
 }
@@ -55,9 +56,9 @@ COLUMNS = ("open", "high", "low", "close")
 
 def venue_of(story: Story) -> Any:
     """The venue of a story, its policy and numbers put in."""
-    setup = story.setup
-    if setup.venue not in ("generic", "inverse"):
-        return setup.venue
+    setup, place = story.setup, story.setup.place
+    if place.venue != "generic":
+        return btm.venue(place.venue, **place.options)
     policy = POLICIES[setup.policy % len(POLICIES)]
     margin: dict[str, Any] = {"maintenance_rate": 0.01}
     if setup.tiers:
@@ -71,7 +72,7 @@ def venue_of(story: Story) -> Any:
 
 def broker_of(story: Story, **more: Any) -> Any:
     """The broker of a story."""
-    setup = story.setup
+    setup, place = story.setup, story.setup.place
     symbols: dict[str, dict[str, Any]] = {name: {} for name in story.names}
     if setup.venue == "inverse":
         for own in symbols.values():
@@ -92,7 +93,8 @@ def broker_of(story: Story, **more: Any) -> Any:
     if setup.detail:
         given["detail"] = {n: _detail(story, on) for on, n in enumerate(story.names)}
     broker = btm.MarginBroker(
-        venue=venue_of(story), margin_mode=setup.mode, leverage=setup.leverage, cash=story.cash,
+        venue=venue_of(story), margin_mode=setup.mode, leverage=setup.leverage, cash=place.cash,
+        collateral=place.collateral or None, currency=place.currency,
         symbols={n: own for n, own in symbols.items() if own} or None, intrabar=setup.intrabar,
         auto_top_up=setup.top_up, liquidation_slippage=setup.liquidation_slippage,
         margin_calls=setup.calls, timestamps=setup.stamped, delisting=setup.delisting,
@@ -144,7 +146,7 @@ def frame_of(story: Story, on: int) -> pd.DataFrame:
     candles = story.candles[on]
     prices = np.array([candles[bar] or nothing for bar in bars]).reshape(-1, 4)
     frame = pd.DataFrame(prices, _index(story, bars), list(COLUMNS))
-    frame["volume"] = 200.0 if story.coin else 10.0
+    frame["volume"] = story.plenty[on]
     if story.setup.marks == "columns":
         rows = [_own_mark(story, bar, on) or nothing for bar in bars]
         marks = np.array(rows).reshape(-1, 4)
@@ -295,9 +297,7 @@ class Player(bt.Strategy):
             life.passed += 1
             if life.watch is not None:
                 life.watch(self)
-            life.sizes.append(
-                (life.bar, tuple(self.broker.account.position(n).size for n in self.p.story.names))
-            )
+            life.sizes.append((life.bar, {n: p.size for n, p in self.broker.account.book.items()}))
         self.play(opening=False)
         if life.after is not None:
             life.after(self)
@@ -333,9 +333,10 @@ class Life:
     bar: int = 0
     passed: int = 0
     #: per pass the bar and the sizes the symbols had after it
-    sizes: list[tuple[int, tuple[float, ...]]] = field(default_factory=list)
+    sizes: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     groups: list[list[Any]] = field(default_factory=list)
     brackets: list[list[Any]] = field(default_factory=list)
+    tape: Tape = field(default_factory=Tape)
     done: Counter[str] = field(default_factory=Counter)
     previews: list[str] = field(default_factory=list)
 
@@ -350,8 +351,14 @@ class Life:
     def previewed(self, s: Any, a: Aim) -> None:
         """What a preview says is what a fill does, number by number (on a copy of the account)."""
         symbol, price = s.broker.instrument(a.data).symbol, a.price * (1 + a.away * (a.pick % 3))
-        told = s.broker.preview(a.data, a.sign * a.size, price)
         account = s.broker.account
+        if a.side is not None:
+            if account.position(symbol).size:
+                return  # held one way: its sides cannot be held beside it
+            symbol = f"{symbol} {a.side}"
+        told = s.broker.preview(a.data, a.sign * a.size, price, position_side=a.side)
+        if not (told.opened or told.closed):
+            return  # against a side that is not held
         checked = account.verdict(symbol, a.sign * a.size, price)
         copy = account.fork()
         fill = copy.fill(symbol, a.sign * a.size, price)
@@ -368,7 +375,7 @@ class Life:
             "size": (told.size, p.size), "entry": (told.entry, p.entry),
         }  # fmt: skip
         if p.margin_mode == "cross":
-            pairs["available"] = (told.available, copy.available())
+            pairs["available"] = (told.available, copy.available(copy.home(p)))
         if risk is not None:
             pairs["initial"] = (told.initial, risk.initial)
             pairs["maintenance"] = (told.maintenance, risk.maintenance)
@@ -390,9 +397,16 @@ def live(story: Story, watch: Watch | None = None, after: Watch | None = None, *
     )  # fmt: skip
     cerebro.broker = broker = broker_of(story)
     life = Life(story, broker, watch, after)
+    with listening(broker, story) as life.tape:
+        life.strategies = _run(cerebro, life, run)
+    return life
+
+
+def _run(cerebro: Any, life: Life, run: Any) -> Any:
+    """Feeds and strategies put in, and off it goes."""
+    story, setup = life.story, life.story.setup
     for on, name in enumerate(story.names):
         cerebro.adddata(feed_of(story, on), name=name)
     for number in range(setup.company):
         cerebro.addstrategy(Player, story=story, life=life, number=number)
-    life.strategies = cerebro.run(**{**LOOPS[setup.loop], **run})
-    return life
+    return cerebro.run(**{**LOOPS[setup.loop], **run})

@@ -1,5 +1,8 @@
 """The naive account beside the machine: each bar of a story it understands is lived a second time by it.
 
+It follows the neutral venue, dYdX v3 (3 % at the mark, everything taken over, nothing left) and Kraken
+Futures before its sales in parts (1 % of the first level, sold whole, the rest is the trader's).
+
 It is put into the state the account was in before the bar, so that every bar counts on its own and a
 difference cannot hide behind an earlier one. It understands linear contracts, mark = last, liquidation of
 whole pools, market, limit and stop orders; which of several orders of one symbol fills first in a harmless
@@ -11,7 +14,7 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import backtrader as bt
 from machine.grammar import Seeded, act, bar, setup
@@ -21,6 +24,45 @@ from naive import Held, Naive, Order
 from stories.test_twin import chosen, lived, paths
 
 INFINITE = float("inf")
+
+
+class Followed(NamedTuple):
+    """What of a venue's stories the naive account can follow, and the numbers it is told of the venue.
+
+    ``fee`` is what a script's own scheme charges: one rate for makers and takers.
+    """
+
+    symbols: tuple[int, ...] = (1, 2)
+    funded: bool = True
+    start: str = "2024-01-01"
+    rate: float = 0.01
+    fee: float = 0.0
+    liquidation_fee: float = 0.0
+    sale: bool = True
+    nothing_left: bool = False
+
+
+#: of the neutral venue each story says the numbers itself; the funding of Kraken accrues
+FOLLOWED = {
+    "generic": Followed(),
+    "dydx_v3": Followed(start="2023-01-01", rate=0.03, fee=0.0005, sale=False, nothing_left=True),
+    "krakenfutures": Followed((1,), False, fee=0.0005, liquidation_fee=0.0005),
+}
+
+
+def rules_of(story: Story) -> Followed:
+    """The numbers of a story's venue."""
+    setup, found = story.setup, FOLLOWED[story.setup.venue]
+    if setup.venue != "generic":
+        return found
+    policy = POLICIES[setup.policy]
+    sale = policy.settle == "sale"
+    return found._replace(
+        fee=setup.fee, liquidation_fee=setup.liquidation_fee if sale else 0.0, sale=sale,
+        nothing_left=policy.residual == "fund",
+    )  # fmt: skip
+
+
 BARS = 100
 KINDS = {bt.Order.Market: "market", bt.Order.Limit: "limit", bt.Order.Stop: "stop"}
 ORDERS = ("market", "market", "limit", "stop", "limit", "stop", "close", "target_size")
@@ -30,36 +72,42 @@ NEAR = 1e-6
 def naive_story(seed: str) -> Story:
     """A story the naive account can follow."""
     pick = Seeded(seed)
+    venue = pick.one(("generic", "generic", *FOLLOWED))
+    rules = FOLLOWED[venue]
     one = replace(
-        setup(pick), venue="generic", symbols=pick.one((1, 2)), policy=pick.one((0, 1, 2)),
+        setup(pick, venue=venue), symbols=pick.one(rules.symbols), policy=pick.one((0, 1, 2)), hedge=False,
         lot=0.0, maker=1.0, mixed=False, leverage=pick.one((20.0, 10.0, 3.0)), top_up=False,
         liquidation_slippage=0.0, marks="none", feed=pick.one(("PerpData", "PandasData")),
-        step=60, stamped="open", start="2024-01-01", detail=False, delisted=0, late=0, slip=0.0,
+        step=60, stamped="open", start=rules.start, detail=False, delisted=0, late=0, slip=0.0,
         slip_fixed=0.0, slip_out=False, filler="", coc=False, coo=False, checksubmit=True,
-        commission=0.0, interest=0.0, company=1,
+        commission=rules.fee, interest=0.0, company=1,
     )  # fmt: skip
-    levels, bars = [0.0] * one.symbols, []
+    levels, bars = [0.0] * one.markets, []
     for _ in range(BARS):
         found = bar(pick, one, levels)
         moves = tuple(move._replace(kind="") for move in found.moves)
         acts = tuple(
             act(pick, one)._replace(name=pick.one(ORDERS), who=0, on=on)
-            for on in range(one.symbols) if pick.chance(0.3)
+            for on in range(one.markets) if pick.chance(0.3)
         )  # fmt: skip
-        stamps = tuple(stamp._replace(when=0.0) for stamp in found.stamps)
+        stamps = tuple(stamp._replace(when=0.0) for stamp in found.stamps if rules.funded)
         bars.append(found._replace(moves=moves, acts=acts, stamps=stamps))
     return Story(one, tuple(bars), seed)
 
 
 def understood(story: Story) -> bool:
     """Whether the naive account knows everything that a story may bring."""
-    s = story.setup
+    s, rules = story.setup, FOLLOWED.get(story.setup.venue)
+    if rules is None:
+        return False
     strange = (
+        s.hedge, s.symbols not in rules.symbols, not rules.funded and any(b.stamps for b in story.bars),
         s.lot, s.maker != 1.0, s.mixed, s.top_up, s.liquidation_slippage,
         s.marks != "none", s.feed == "Trickle",
-        s.step != 60, s.stamped != "open", s.start != "2024-01-01", s.detail, s.delisted, s.late,
-        s.slip, s.slip_fixed, s.filler, s.coc, s.coo, not s.checksubmit, s.commission, s.interest,
-        s.company > 1, s.venue != "generic", s.policy % len(POLICIES) > 2, s.leverage > 20,
+        s.step != 60, s.stamped != "open", s.start != rules.start, s.detail, s.delisted, s.late,
+        s.slip, s.slip_fixed, s.filler, s.coc, s.coo, not s.checksubmit,
+        s.commission != rules.fee, s.interest,
+        s.company > 1, s.policy % len(POLICIES) > 2, s.leverage > 20,
     )  # fmt: skip
     kinds = {a.name for b in story.bars for a in b.acts}
     moves = {m.kind for b in story.bars for m in b.moves}
@@ -155,7 +203,7 @@ def _agree(
         return False  # of two orders the other one
     dead, died = mine["liquidation"], other["liquidation"]
     assert [x for x, _ in dead] == [x for x, _ in died], (n, dead, died)
-    if POLICIES[story.setup.policy].settle == "sale" and not seen.tied:
+    if rules_of(story).sale and not seen.tied:
         assert _near([p for _, p in dead], [p for _, p in died]), (n, dead, died)
     names = [x for x, _ in mine["fill"]]
     ambiguous = len(names) > len(set(names)) or names != [x for x, _ in other["fill"]]
@@ -176,16 +224,14 @@ def _agree(
 
 
 def _naive(story: Story, before: State) -> Naive:
-    setup = story.setup
-    rows = [(INFINITE, 0.01, 0.0)]
+    setup, rules = story.setup, rules_of(story)
+    rows = [(INFINITE, rules.rate, 0.0)]
     if setup.tiers:
         rows = [(INFINITE if cap is None else cap, rate, cut) for cap, rate, cut, _ in TIERS]
-    policy = POLICIES[setup.policy]
-    takes = policy.settle == "takeover"
     one = Naive(
         before.cash, setup.mode == "isolated", setup.leverage, dict.fromkeys(story.names, rows),
-        setup.fee, 0.0 if takes else setup.liquidation_fee, policy.residual == "fund",
-        marks=dict(before.marks), held=copy.deepcopy(before.held), bars=0,
+        rules.fee, rules.liquidation_fee, rules.nothing_left, marks=dict(before.marks),
+        held=copy.deepcopy(before.held), bars=0,
     )  # fmt: skip
     for each in before.resting:
         order = Order(*each)

@@ -11,14 +11,11 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from machine.markets import PLACES, Place
+
+from bt_margin.venues import venue
+
 MINUTE = 60_000
-#: symbols and first prices per venue
-MARKETS: dict[str, dict[str, float]] = {
-    "generic": {"BTC/USDT:USDT": 40_000.0, "ETH/USDT:USDT": 2_000.0, "X": 100.0},
-    "binance": {"BTC/USDT:USDT": 40_000.0, "ETH/USDT:USDT": 2_000.0, "SOL/USDT:USDT": 100.0},
-    "binancecoinm": {"BTC/USD:BTC": 40_000.0},
-    "inverse": {"BTC/USD:BTC": 40_000.0, "BTC/EUR:BTC": 36_000.0},
-}
 CONTRACT = 100.0
 """What a coin contract is worth in quote currency."""
 
@@ -97,6 +94,7 @@ class Setup:
 
     venue: str = "generic"
     symbols: int = 1
+    hedge: bool = False
     policy: int = 0
     tiers: bool = False
     fee: float = 0.0
@@ -143,6 +141,17 @@ class Setup:
         """Whether a choice is not the plainest."""
         return bool(getattr(self, name) != DEFAULTS[name])
 
+    @property
+    def place(self) -> Place:
+        """The venue and the account at it."""
+        return PLACES[self.venue]
+
+    @property
+    def markets(self) -> int:
+        """How many symbols are traded."""
+        place = self.place
+        return min(len(place.markets), max(1, place.needs, self.symbols))
+
 
 DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Setup)}
 
@@ -158,7 +167,7 @@ class Story:
     @property
     def coin(self) -> bool:
         """Whether contracts are inverse."""
-        return self.setup.venue in ("binancecoinm", "inverse")
+        return all(name.endswith((":BTC", ":ETH")) for name in self.names)
 
     @property
     def feed(self) -> str:
@@ -174,13 +183,46 @@ class Story:
 
     @property
     def cash(self) -> float:
-        """The wallet at the start."""
-        return 1.0 if self.coin else 10_000.0
+        """The size of the account at the start, in what it is told in."""
+        place = self.setup.place
+        if not isinstance(place.cash, dict) and not place.collateral:
+            return float(place.cash)
+        return 40_000.0 if place.currency else 10_000.0
+
+    def wallet(self, currency: str) -> float:
+        """What was paid into a wallet at the start, in its own currency."""
+        cash = self.setup.place.cash
+        return float(cash.get(currency, 0.0) if isinstance(cash, dict) else cash)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The symbols."""
-        return tuple(MARKETS[self.setup.venue])[: max(1, self.setup.symbols)]
+        return tuple(self.setup.place.markets)[: self.setup.markets]
+
+    @cached_property
+    def accounts(self) -> tuple[str, ...]:
+        """What positions can be called: the symbols, and where sides are named their sides."""
+        sides = (" long", " short") if self.setup.hedge else ()
+        return tuple(name + side for name in self.names for side in ("", *sides))
+
+    @cached_property
+    def plenty(self) -> tuple[float, ...]:
+        """What the market of each symbol trades on a bar, in contracts: many times what the account can."""
+        if self.setup.place.venue == "generic":
+            return (200.0 if self.coin else 10.0,) * len(self.names)
+        contracts = [self._contract(name) for name in self.names]
+        firsts = [self.setup.place.markets[name] for name in self.names]
+        each = [one.notional(1.0, price) for one, price in zip(contracts, firsts, strict=True)]
+        if not (self.coin and self.setup.place.currency is None):  # told in what prices are
+            each = [
+                worth * (price if one.kind == "inverse" else 1.0)
+                for worth, one, price in zip(each, contracts, firsts, strict=True)
+            ]
+        return tuple(4.0 * self.cash / worth for worth in each)
+
+    def _contract(self, name: str) -> Any:
+        place = self.setup.place
+        return venue(place.venue, **place.options).contract(name)
 
     @property
     def step(self) -> int:
@@ -228,7 +270,7 @@ class Story:
         return tuple(self._candles(on) for on in range(len(self.names)))
 
     def _candles(self, on: int) -> tuple[Prices | None, ...]:
-        close, found = MARKETS[self.setup.venue][self.names[on]], []
+        close, found = self.setup.place.markets[self.names[on]], []
         for bar in range(len(self.bars)):
             move = self.move(bar, on)
             if move.kind in ("missing", "nan"):

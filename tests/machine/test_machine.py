@@ -13,6 +13,7 @@ import os
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from machine import grammar
 from machine.__main__ import main
 from machine.court import judged
+from machine.formulas import FORMULAS, STRICT
 from machine.grind import grind, tale
+from machine.markets import PLACES
 from machine.shrink import KEPT, keep, shrunk
 from machine.story import Act, Bar, Move, Setup, Stamp, Story
 
+import bt_margin as btm
+
 TESTS = Path(__file__).resolve().parents[1]
-BARS = int(os.environ.get("BT_MARGIN_BARS", "3000"))
+BARS = int(os.environ.get("BT_MARGIN_BARS", "1000"))
 
 
 @st.composite
@@ -90,6 +95,32 @@ def test_seeded_stories_break_no_law(tmp_path: Path) -> None:
     assert tally.followed > 30
     for kind in ("fill", "liquidation", "rejected", "canceled", "funding", "refused", "dead"):
         assert tally.events[kind] > 0, kind
+
+
+def test_every_venue_of_the_registry_has_its_place_and_its_formula() -> None:
+    assert {place.venue for place in PLACES.values()} == set(btm.venues()) == set(FORMULAS)
+    hedged = {name for name in btm.venues() if btm.venue(name, **stated(name)).hedge}
+    assert {place.venue for place in PLACES.values() if place.hedge} == hedged
+    strict = {name for name in btm.venues() if btm.venue(name, **stated(name)).strict}
+    assert strict == set(STRICT)
+
+
+def stated(name: str) -> dict[str, Any]:
+    """The options of a place at a venue, or numbers for the one that assumes nothing."""
+    if name == "generic":
+        numbers = dict.fromkeys(("maintenance_rate", "taker_fee", "maker_fee"), 0.01)
+        return {**numbers, "liquidation_fee": 0.0, "funding_interval": "8h", "residual": "trader"}
+    return next(place.options for place in PLACES.values() if place.venue == name)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_story_at_every_place_breaks_no_law(place: str) -> None:
+    """Two where sides can be held: one with them."""
+    for hedge in {PLACES[place].hedge, False}:
+        one = grammar.story(f"place:{place}", 40, place)
+        found = judged(replace(one, setup=replace(one.setup, hedge=hedge)))
+        assert found.broken == {}
+        assert found.bars > 30
 
 
 @pytest.mark.parametrize("file", sorted(KEPT.glob("*.py")), ids=lambda file: file.stem)
