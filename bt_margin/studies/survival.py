@@ -149,9 +149,7 @@ class _Study(NamedTuple):
             return self._full(seen.reason)
         plan = replace(self.plan, obedient=seen.reacts)
         done = self._searched(plan)
-        if (
-            done.reacts and not plan.obedient
-        ):  # from some starts only: then no start shows that it does not
+        if done.reacts and not plan.obedient:  # seen from other starts: so it holds for all of them
             plan = replace(plan, obedient=True)
             done = self._searched(plan)
         reads = next((reason for reason in done.reasons if READS in reason), "")

@@ -140,6 +140,10 @@ def engines(found: Survival) -> set[str]:
 # -- replay and full engine --------------------------------------------------------------------------
 
 
+AGREEING = pytest.mark.filterwarnings("error::bt_margin.studies.sweep.ReplayDiffers")
+
+
+@AGREEING
 @pytest.mark.parametrize(
     ("strategy", "changes", "computed"),
     [
@@ -173,6 +177,7 @@ def test_every_row_is_that_of_the_full_engine(
     assert {True, False} == set(full.runs["survived"])
 
 
+@AGREEING
 @pytest.mark.parametrize("strategy", [Blind, Stopping, Later, Greedy])
 def test_the_frontier_of_bisection_is_that_of_the_grid_wherever_both_are_known(
     strategy: type[bt.Strategy],
@@ -186,10 +191,12 @@ def test_the_frontier_of_bisection_is_that_of_the_grid_wherever_both_are_known(
     pd.testing.assert_series_equal(auto.rungs["liquidated"], full.rungs["liquidated"])
 
 
+@AGREEING
 def test_a_strategy_that_stops_after_its_liquidation_is_known_up_to_it() -> None:
     """Replayed beyond, it would have gone on trading: its whole rows are those of full runs."""
-    auto = study(Stopping, begin=FRESH)
-    full = study(Stopping, begin=FRESH, engine=FULL, method=GRID)
+    ladder = {"leverages": [1, 1.5, 4, 16, 30, 40, 60], "begin": FRESH}  # 1.5: refused, no probe
+    auto = study(Stopping, **ladder)
+    full = study(Stopping, **ladder, engine=FULL, method=GRID)
     key = ["start", "margin_mode", "leverage"]
     both = auto.runs.merge(full.runs, on=key, suffixes=("", "_full"))
     failed = both[both["engine"] == TO_FAILURE]
@@ -200,10 +207,31 @@ def test_a_strategy_that_stops_after_its_liquidation_is_known_up_to_it() -> None
     assert failed["final_equity"].isna().all()
     probes = both[both["leverage"].isin([1.0, 60.0])]
     assert probes["final_equity"].tolist() == pytest.approx(probes["final_equity_full"].tolist())
-    blind = study(Blind, begin=FRESH).runs.set_index(key)["final_equity"]
+    blind = study(Blind, **ladder).runs.set_index(key)["final_equity"]
     ours = full.runs.set_index(key)["final_equity"]
     assert (blind - ours).abs().max() > 10.0
     assert any("to their failure" in note for note in auto.notes)
+
+
+class Learning(Stopping):
+    """Does not care for its account before the sixth of the month."""
+
+    def next(self) -> None:
+        if self.data.datetime.date(0).day < 6:
+            self.asked = {}
+        super().next()
+
+
+@AGREEING
+def test_what_is_seen_from_one_start_holds_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first start it looks blind; from a later one it is seen to obey its account."""
+    given = {"starts": ["2025-01-02", "2025-01-07"], "begin": FRESH}
+    monkeypatch.setattr(
+        "bt_margin.studies.survival.look", lambda *_: survival_search.Looked("", False)
+    )
+    runs = study(Learning, **given).runs
+    first = runs[(runs["start"] == runs["start"].min()) & ~runs["survived"].astype(bool)]
+    assert set(first["engine"]) == {TO_FAILURE, FULL}
 
 
 def test_medians_are_of_whole_runs_and_curves_of_every_fate() -> None:
