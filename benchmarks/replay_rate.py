@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bt_margin.studies.cells import Cell, Job
 from bt_margin.studies.replay.cell import play
 from bt_margin.studies.replay.entry import Replay
-from bt_margin.studies.replay.layout import LIQUIDATIONS, STEPS, new_state
+from bt_margin.studies.replay.layout import KEEP_ROW, LIQUIDATIONS, STEPS, new_state
 
 NAMES = ("BTC", "ETH", "SOL", "DOGE", "XRP", "BNB", "ADA", "LINK", "LTC", "DOT")
 
@@ -81,6 +81,7 @@ def measure(symbols: int, bars: int, settings: int, threads: int) -> None:
     recorded = time.perf_counter() - began
     one(ready[:2])
     rates, found, worked = [], [], []
+    rows = symbols * bars * settings / weighed(ready)
     for count in (1, threads):
         parts = [ready[k::count] for k in range(count)]
         began, used = time.perf_counter(), time.process_time()
@@ -97,21 +98,29 @@ def measure(symbols: int, bars: int, settings: int, threads: int) -> None:
     print(
         f"{symbols} x {bars:,} bars x {settings} settings: {rates[0] / 1e6:,.0f} million a second, "
         f"{threads} threads {rates[1] / 1e6:,.0f} ({rates[1] / rates[0]:.2f} times); "
-        f"{worked[0] / 1e6:,.0f} and {worked[1] / 1e6:,.0f} a second of a processor's own time; "
+        f"{worked[0] / 1e6:,.0f} and {worked[1] / 1e6:,.0f} a second of a processor's own time, "
+        f"{rows / 1e6:,.0f} with all that a row of statistics is made of; "
         f"a sum of the closes {least / 1e6:,.0f}; recorded and proved in {recorded:.1f} s; "
         f"{steps:,.0f} bars a setting in full, {lost:,} liquidations"
     )
 
 
-def one(ready: Any) -> list[tuple[int, int]]:
+def one(ready: Any, kept: int = 0) -> list[tuple[int, int]]:
     """Cells one after the other over one curve; bars lived in full and liquidations of each."""
     found = []
     symbols, bars = len(ready[0].proof.market.symbols), len(ready[0].proof.market.times)
     state, twin, equity = new_state(symbols, 0), new_state(symbols, 0), np.zeros(bars)
     for cell in ready:
-        play(cell.world, cell.rules, cell.own, state, twin, equity, 0)
+        play(cell.world, cell.rules, cell.own, state, twin, equity, kept)
         found.append((int(state.counts[STEPS]), int(state.counts[LIQUIDATIONS])))
     return found
+
+
+def weighed(ready: Any) -> float:
+    """Processor seconds of playing cells with all that a row of statistics is made of."""
+    used = time.process_time()
+    one(ready, KEEP_ROW)
+    return time.process_time() - used
 
 
 def main() -> None:

@@ -44,16 +44,11 @@ def sample(found: Sequence[Outcome]) -> list[Outcome]:
 def compared(
     chosen: Sequence[Outcome], again: Sequence[Outcome], found: Sequence[Outcome]
 ) -> Verdict:
-    """What the sample (``chosen``, and ``again`` in full) says of everything that was found by replay.
-
-    A statistic that is missing in every replayed cell is one the kernel does not compute: the sentence names
-    it, and it stays missing.
-    """
+    """What the sample (``chosen``, and ``again`` in full) says of everything that was found by replay."""
     engine = {outcome.cell.number: outcome for outcome in again}
-    absent = _absent(found, again)
     for outcome in chosen:
         other = engine[outcome.cell.number]
-        name = difference(outcome, other, absent)
+        name = difference(outcome, other)
         if name:
             own, theirs = outcome.row.get(name), other.row.get(name)
             return Verdict(
@@ -62,30 +57,18 @@ def compared(
                 True,
             )
     several = f"{len(chosen)} of them were" if len(chosen) > 1 else "One of them was"
-    less = f" that the replay computes; missing are {', '.join(absent)}" if absent else ""
     return Verdict(
         f"{len(found):,} cells were replayed; {several} run in full as well and agree to "
-        f"{TOLERANCE:g} in every statistic{less}.",
+        f"{TOLERANCE:g} in every statistic.",
         False,
     )
 
 
-def _absent(found: Sequence[Outcome], again: Sequence[Outcome]) -> list[str]:
-    """Statistics that no replayed cell has, and full runs do."""
-    return [
-        name
-        for name in COLUMNS
-        if all(math.isnan(outcome.row[name]) for outcome in found)
-        and any(not math.isnan(outcome.row[name]) for outcome in again)
-    ]
-
-
-def difference(own: Outcome, other: Outcome, absent: Sequence[str] = ()) -> str:
+def difference(own: Outcome, other: Outcome) -> str:
     """The first column in which two outcomes differ by more than the tolerance, "" for none."""
     if bool(own.row.get("error")) != bool(other.row.get("error")):
         return "error"
-    names = (name for name in COLUMNS if name not in absent)
-    return next((name for name in names if not _same(own.row[name], other.row[name])), "")
+    return next((name for name in COLUMNS if not _same(own.row[name], other.row[name])), "")
 
 
 def _same(a: float, b: float) -> bool:

@@ -18,6 +18,7 @@ from bt_margin.studies.replay import (
     booking,
     bounds,
     cell,
+    condition,
     crossings,
     liquidation,
     orders,
@@ -26,7 +27,7 @@ from bt_margin.studies.replay import (
     settling,
     walk,
 )  # fmt: skip
-from bt_margin.studies.replay.layout import CASH, MARK
+from bt_margin.studies.replay.layout import CASH, DEAL_COVERED, MARK
 from bt_margin.studies.replay.orders import Extra, Verdict
 
 MODULES = (
@@ -35,6 +36,7 @@ MODULES = (
     booking,
     bounds,
     cell,
+    condition,
     crossings,
     liquidation,
     orders,
@@ -103,6 +105,21 @@ def _cash(original: Any) -> Any:
     return settle_empty
 
 
+def _unborne(original: Any) -> Any:
+    def end_trade(st: Any, s: int) -> None:
+        st.held[s, DEAL_COVERED] = 0.0
+        original(st, s)
+
+    return end_trade
+
+
+def _one_fee(original: Any) -> Any:
+    def keep_trade(st: Any, s: int, change: Any, fees: Any, forced: int) -> None:
+        original(st, s, change, (fees[0] + fees[1], 0.0), forced)
+
+    return keep_trade
+
+
 BREAKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "what the fund bears": ("cover", lambda f: lambda st, pool: 0.0),
     "lots of a partial sale": ("rounded", lambda f: lambda r, st, s, x: st.held[s, 0] * x),
@@ -120,6 +137,10 @@ BREAKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "margin orders reserve": ("total_reserved", lambda f: lambda *a: 0.0),
     "slippage of a fill": ("fill_price", lambda f: lambda w, c, s, t, buys: w.prices[0, s, t]),
     "money left in a flat pool": ("settle_empty", _cash),
+    "what the fund bears of a trade": ("end_trade", _unborne),
+    "the fees of a flip": ("keep_trade", _one_fee),
+    "the ratio at a close": ("surely_below", lambda f: lambda *a: True),
+    "the margin of several positions": ("weigh_many", lambda f: lambda *a: None),
 }
 
 

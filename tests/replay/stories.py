@@ -5,9 +5,11 @@ python -m replay.stories 10000        # from tests/, or PYTHONPATH=tests
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +22,7 @@ from bt_margin.core.fees import Fees
 from bt_margin.core.tiers import TierSchedule, TierTable
 from bt_margin.errors import DataError
 from bt_margin.plugin import assemble
-from bt_margin.plugin.broker import MarginBroker
+from bt_margin.studies.cells import COLUMNS, Cell, Job, run_cell, statistics
 from bt_margin.studies.replay import cell as kernel
 from bt_margin.studies.replay.check import (
     curve_difference,
@@ -28,8 +30,9 @@ from bt_margin.studies.replay.check import (
     told_by_engine,
     told_by_kernel,
 )  # fmt: skip
-from bt_margin.studies.replay.layout import new_state
+from bt_margin.studies.replay.layout import KEEP_EVENTS, KEEP_ROW, new_state
 from bt_margin.studies.replay.market import Market, Unfit
+from bt_margin.studies.replay.row import row_of
 from bt_margin.studies.replay.tape import Tape, TapeBroker
 from bt_margin.studies.replay.terms import cell_of, own_venue, rules_of, venue_of
 from bt_margin.venues.policies import (
@@ -279,14 +282,16 @@ def replayed(story: Story) -> tuple[Any, ...]:
     world = market.world(tape.intents)
     state, twin = new_state(len(market.symbols), 100_000), new_state(len(market.symbols), 1)
     equity = np.zeros(len(market.times))
-    status = kernel.play(world, rules, cell, state, twin, equity, 1)
+    status = kernel.play(world, rules, cell, state, twin, equity, KEEP_EVENTS + KEEP_ROW)
     return status, state, equity, market, broker
 
 
 def difference(seed: int) -> str:
     """The first difference of kernel and engine in a story; "" when there is none."""
     story = Story(seed)
-    full = run(story, MarginBroker)
+    work = Job(Scripted, story.frames, {"script": story.script}, story.broker)
+    whole = run_cell(Cell(0, {}), work)
+    full = whole.broker
     status, state, equity, market, _ = replayed(story)
     if status:
         return f"status {status}"
@@ -297,7 +302,24 @@ def difference(seed: int) -> str:
     if found:
         return found
     gap = curve_difference(equity, np.array(full.equity_curve[1]))
-    return f"equity differs by {gap}" if gap > 1e-9 else ""
+    if gap > 1e-9:
+        return f"equity differs by {gap}"
+    own = row_of(work, Cell(0, {}), state, equity, market.times, story.cash)
+    return row_difference(own, statistics(whole))
+
+
+def row_difference(own: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
+    """The first statistic in which kernel and engine differ by more than rounding; "" for none.
+
+    Money in proportion to what there was, numbers without a unit to themselves.
+    """
+    for name in COLUMNS:
+        one, other = float(own[name]), float(engine[name])
+        if not (
+            math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12) or (one != one and other != other)
+        ):
+            return f"{name}: {one!r} in the kernel, {other!r} in the engine"
+    return ""
 
 
 def main(count: int, first: int = 0) -> int:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from bt_margin.core.position import Change
-from bt_margin.studies.replay.account import note, notional, pool_count, pool_equity, pool_of
+from bt_margin.studies.replay.account import note, notional, pool_count, pool_equity, pool_of, worth
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
     ALIVE,
+    ASKED_PRICE,
     BAR,
     CALLED,
     CASH,
     COUNT_COLUMNS,
+    COVERED,
     DEAD,
+    DEAL,
+    DEAL_COVERED,
+    DEAL_FEES,
+    DEAL_FORCED,
+    DEAL_FUNDING,
+    DEAL_PRICE,
     DEATH,
     DEPOSITED,
     DIED,
+    DUST,
     E_AMOUNT,
     E_BALANCE,
     E_EQUITY,
@@ -35,6 +44,8 @@ from bt_margin.studies.replay.layout import (
     LIQUIDATION,
     LIQUIDATION_FEES,
     LIQUIDATIONS,
+    LOSSES,
+    LOST,
     M_CLOSED,
     M_OPENED,
     MARK,
@@ -46,8 +57,12 @@ from bt_margin.studies.replay.layout import (
     RECORDING,
     SHORTFALL,
     SIZE,
+    SLIPPED,
     SURPRISE,
     TRADED,
+    TRADES,
+    WINS,
+    WON,
     Cell,
     Rules,
     State,
@@ -139,6 +154,7 @@ def cover(st: State, pool: int) -> float:
         else:
             st.held[pool - 1, POSTED] += owed
         st.money[INSURED] += owed
+        st.money[COVERED] += owed
     return float(owed)
 
 
@@ -167,6 +183,56 @@ def settle_empty(w: World, r: Rules, c: Cell, st: State, pool: int) -> None:
 
 
 @compiled
+def end_trade(st: State, s: int) -> None:
+    """A trade is over: what it did to the equity, everything together, counts as won or lost."""
+    h = st.held
+    paid = h[s, DEAL_FEES] + h[s, DEAL_FORCED] + h[s, DEAL_FUNDING]
+    net = h[s, DEAL_PRICE] + paid + h[s, DEAL_COVERED]
+    st.counts[TRADES] += 1
+    if net > 0.0:
+        st.counts[WINS] += 1
+        st.money[WON] += net
+    elif net < 0.0:
+        st.counts[LOSSES] += 1
+        st.money[LOST] -= net
+
+
+@compiled
+def keep_trade(st: State, s: int, change: Change, fees: tuple[float, float], forced: int) -> None:
+    """What a fill or a forced closing is to its trade (:mod:`bt_margin.studies.trades`).
+
+    The size of a trade is added up from the fills, as a reader of events does it.
+    """
+    h, size = st.held, change.opened + change.closed
+    if size == 0.0:
+        return
+    before, after = h[s, DEAL], h[s, DEAL] + size
+    over = (forced != 0 and change.size == 0.0) or abs(after) <= DUST * max(abs(before), abs(size))
+    if before == 0.0 or (before > 0.0) == (size > 0.0):
+        if before == 0.0:
+            h[s, DEAL_PRICE : DEAL_COVERED + 1] = 0.0
+        h[s, DEAL] = after
+        h[s, DEAL_FEES] -= fees[1]
+        h[s, DEAL_FORCED if forced else DEAL_FEES] -= fees[0]
+        return
+    flips = before * after < 0.0 and not over
+    own, rest = fees[0] + fees[1], 0.0
+    if flips and fees[0] != 0.0 and fees[1] != 0.0:
+        own, rest = fees
+    elif flips and abs(before) < abs(after):
+        own, rest = 0.0, own
+    h[s, DEAL] = 0.0 if flips or over else after
+    h[s, DEAL_PRICE] += change.realised
+    h[s, DEAL_COVERED] += st.money[COVERED]
+    h[s, DEAL_FORCED if forced else DEAL_FEES] -= own
+    if flips or over:
+        end_trade(st, s)
+    if flips:
+        h[s, DEAL_PRICE : DEAL_COVERED + 1] = 0.0
+        h[s, DEAL], h[s, DEAL_FEES] = after, -rest
+
+
+@compiled
 def balance_of(st: State, pool: int) -> float:
     """What a pool holds."""
     return float(st.money[CASH] if pool == 0 else st.held[pool - 1, POSTED])
@@ -191,6 +257,7 @@ def commit(
     Returns the row of its event, −1 when none is kept.
     """
     before, owed, h = pool_of(r, st, s), 0.0, st.held
+    st.money[COVERED] = 0.0
     if change.closed != 0.0 and before >= 0:
         st.money[REALISED] += change.realised
         fee_kind(st, forced, fees[0])
@@ -209,6 +276,9 @@ def commit(
         st.counts[LIQUIDATIONS] += 1
         st.money[LIQUIDATED] += notional(r.sym[s, INVERSE], size, r.sym[s, MULTIPLIER], h[s, MARK])
         surprise(st)
+    else:
+        lost = worth(r.sym[s, INVERSE], st.money[ASKED_PRICE]) - worth(r.sym[s, INVERSE], price)
+        st.money[SLIPPED] += size * r.sym[s, MULTIPLIER] * lost
     after = pool_of(r, st, s)
     row = note(w, r, c, st, LIQUIDATION if forced else FILL, s, after if after >= 0 else before)
     if row >= 0:
@@ -223,6 +293,7 @@ def commit(
         settle_empty(w, r, c, st, before)
     elif owed != 0.0:
         tell_shortfall(w, r, c, st, before, owed)
+    keep_trade(st, s, change, fees, forced)
     return row
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bt_margin.studies.replay.account import equity_of
 from bt_margin.studies.replay.bar import due_early, step
 from bt_margin.studies.replay.compile import compiled, entry
+from bt_margin.studies.replay.condition import weigh
 from bt_margin.studies.replay.handles import handle
 from bt_margin.studies.replay.layout import (
     BAR,
@@ -14,8 +15,9 @@ from bt_margin.studies.replay.layout import (
     DONE,
     FIRST_TABLE,
     FUNDED,
-    HELD_BARS,
     INTENT,
+    KEEP_EVENTS,
+    KEEP_ROW,
     LEVERAGE,
     M_OPENED,
     OPEN,
@@ -30,6 +32,7 @@ from bt_margin.studies.replay.layout import (
     SURPRISED,
     T_BAR,
     TABLE,
+    WEIGHING,
     Cell,
     Floats,
     Rules,
@@ -47,7 +50,8 @@ def begin(r: Rules, c: Cell, st: State, recording: int) -> None:
     st.money[:] = 0.0
     st.counts[:] = 0
     st.money[CASH] = st.money[DEPOSITED] = c.cash
-    st.counts[RECORDING] = recording
+    st.counts[RECORDING] = recording & KEEP_EVENTS
+    st.counts[WEIGHING] = recording & KEEP_ROW
     st.counts[SURPRISE] = -1
     for s in range(len(st.held)):
         st.held[s, LEVERAGE] = r.sym[s, START_LEVERAGE]
@@ -95,7 +99,8 @@ def quiet(w: World, r: Rules, c: Cell, st: State, t: int, equity: Floats) -> int
         if not set_guards(r, c, st):
             return t
         reached = calm(w, r, c, st, t, due, equity)
-        st.counts[HELD_BARS] += reached - t
+        if st.counts[WEIGHING]:
+            weigh(w, r, st, t, reached, equity)
         if reached == t:
             return t
         t = reached
@@ -112,7 +117,10 @@ def asks_at(w: World, st: State, t: int) -> bool:
 def live(
     w: World, r: Rules, c: Cell, st: State, twin: State, equity: Floats, recording: int
 ) -> int:  # fmt: skip
-    """The whole history of one account; equity at the close of every bar. Returns its status."""
+    """The whole history of one account; equity at the close of every bar. Returns its status.
+
+    recording : what else is kept, ``KEEP_EVENTS`` and ``KEEP_ROW`` added up
+    """
     begin(r, c, st, recording)
     t, bars = 0, len(w.start)
     while t < bars and st.counts[STATUS] == DONE:
@@ -125,8 +133,9 @@ def live(
                 break
         step(w, r, c, st, twin, t)
         st.counts[STEPS] += 1
-        st.counts[HELD_BARS] += st.counts[OPEN] > 0
         equity[t] = equity_of(r, c, st)
+        if st.counts[WEIGHING]:
+            weigh(w, r, st, t, t + 1, equity)
         if c.obedient and st.counts[SURPRISE] >= 0:
             st.counts[STATUS] = SURPRISED
         else:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bt_margin.errors import InputError
 from bt_margin.plugin.broker import MarginBroker
-from bt_margin.studies.cells import Cell, Job, Outcome, given, run_cell, told
+from bt_margin.studies.cells import Cell, Job, Outcome, given, run_cell, statistics, told
 from bt_margin.studies.replay.cell import play
 from bt_margin.studies.replay.check import (
     curve_difference,
@@ -23,6 +23,8 @@ from bt_margin.studies.replay.check import (
 from bt_margin.studies.replay.layout import (
     DONE,
     IMPOSSIBLE,
+    KEEP_EVENTS,
+    KEEP_ROW,
     SURPRISE,
     SURPRISED,
     Rules,
@@ -34,6 +36,7 @@ from bt_margin.studies.replay.market import Unfit
 from bt_margin.studies.replay.proof import Proof, proof
 from bt_margin.studies.replay.row import row_of
 from bt_margin.studies.replay.terms import cell_of, check_keywords, own_venue, rules_of, venue_of
+from bt_margin.studies.sweep_check import difference
 
 MOST_EVENTS = 1_000_000
 
@@ -55,8 +58,8 @@ class Replayed:
     """What came of a replay: outcomes in the order of the cells, those left over, and what the check found.
 
     ``told`` says what was proved of the strategy, ``checked`` the numbers of the cells that were run in full
-    and found equal in every event and in the equity of every bar, ``wrong`` what differed ("": nothing; if
-    anything, there are no outcomes and every cell is left over).
+    and found equal in every event, in the equity of every bar and in every statistic, ``wrong`` what differed
+    ("": nothing; if anything, there are no outcomes and every cell is left over).
     """
 
     outcomes: tuple[Outcome, ...]
@@ -218,12 +221,16 @@ def played(one: Ready, events: int) -> tuple[int, State, Any]:
     symbols = len(one.proof.market.symbols)
     state, twin = new_state(symbols, events), new_state(symbols, 0)
     equity = np.zeros(len(one.proof.market.times))
-    status = play(one.world, one.rules, one.own, state, twin, equity, int(events > 0))
+    kept = KEEP_ROW + (KEEP_EVENTS if events else 0)
+    status = play(one.world, one.rules, one.own, state, twin, equity, kept)
     return status, state, equity
 
 
 def compared(job: Job, one: Ready) -> str:
-    """What differs between the kernel and a full run of a cell; "" when nothing does."""
+    """What differs between the kernel and a full run of a cell: an event, the equity of a bar, a statistic.
+
+    "" when nothing does.
+    """
     _, state, equity = played(one, MOST_EVENTS)
     run = run_cell(one.cell, job)
     account = run.broker.account
@@ -232,7 +239,13 @@ def compared(job: Job, one: Ready) -> str:
     if differs:
         return f"cell {one.cell.number}: {differs}"
     gap = curve_difference(equity, np.array(run.broker.equity_curve[1]))
-    return f"cell {one.cell.number}: the equity differs by {gap:g}" if gap > 1e-9 else ""
+    if gap > 1e-9:
+        return f"cell {one.cell.number}: the equity differs by {gap:g}"
+    found = row_of(job, one.cell, state, equity, one.proof.market.times, one.own.cash)
+    engine = statistics(run)
+    name = difference(Outcome(one.cell, found), Outcome(one.cell, engine))
+    numbers = f"{found[name]!r} in the kernel, {engine[name]!r} in the engine" if name else ""
+    return f"cell {one.cell.number}: {name} is {numbers}" if name else ""
 
 
 def _checked(

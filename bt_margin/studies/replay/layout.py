@@ -17,18 +17,23 @@ Ints = NDArray[Any]
 
 # -- columns of State.held, one row per symbol ---------------------------------------------------
 SIZE, ENTRY, MARK, LOW, HIGH, LEVERAGE, POSTED, CALLED, TABLE, ALIVE = range(10)
-HELD_COLUMNS = 10
+#: What the trade that is open has come to: its size by the record, and money by its effect on the equity.
+DEAL, DEAL_PRICE, DEAL_FEES, DEAL_FORCED, DEAL_FUNDING, DEAL_COVERED = range(10, 16)
+HELD_COLUMNS = 16
 # -- State.money ---------------------------------------------------------------------------------
 CASH, DEPOSITED, CROSS_CALLED, REALISED, FEES, RECEIVED, PAID = range(7)
 LIQUIDATION_FEES, INSURED, LIQUIDATED, TRADED, SLIPPED = range(7, 12)
-MONEY_COLUMNS = 12
+ASKED_PRICE, COVERED, SEIZED, BORNE, WON, LOST = range(12, 18)
+MARGIN_SUM, LEVERAGE_SUM, MOST_LEVERAGE, WORST_RATIO = range(18, 22)
+MONEY_COLUMNS = 22
 # -- State.counts --------------------------------------------------------------------------------
 EVENTS, RECORDING, LIQUIDATIONS, BAR, ORDERS, REFERENCE, REJECTIONS, CALLS, FEE_ROW = range(9)
 DEAD, STATUS, SURPRISE, OPEN, PREMIUM_ROW, WALKING, DIED, DEAD_REJECTIONS, INTENT, CHANGE = range(
     9, 19
 )
 SETTLED, HELD_BARS, STEPS, FIRST_LOSS = range(19, 23)
-COUNT_COLUMNS = 23
+WEIGHING, RISKY_BARS, TRADES, WINS, LOSSES = range(23, 28)
+COUNT_COLUMNS = 28
 # -- State.queue, one row per order --------------------------------------------------------------
 REF, SYMBOL, ASKED, NOTIONAL, LOSS, RESERVING, AHEAD, CLOSE, ACCEPTED, REDUCING, REQUESTED = range(
     11
@@ -80,6 +85,9 @@ MULTIPLIER, INVERSE, LOT_OVER, LOT_UNDER, LEAST, RANK, FIRST_TABLE, START_LEVERA
     range(9)
 )
 CAPS, RATES, CUTS, MOST = range(4)
+
+#: What a replay keeps beside the equity curve, to be added up: its events, what a row of statistics needs.
+KEEP_EVENTS, KEEP_ROW = 1, 2
 
 NOTHING = float("nan")
 #: What backtrader is shown instead of an equity of zero.

@@ -26,6 +26,7 @@ from bt_margin.studies.replay.booking import balance_of, commit
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
     ASKED,
+    BORNE,
     BREACH,
     CANCELED,
     CAPS,
@@ -56,6 +57,7 @@ from bt_margin.studies.replay.layout import (
     RANK,
     RATES,
     REF,
+    SEIZED,
     SIZE,
     SLICES,
     SLIPPED,
@@ -280,6 +282,8 @@ def close_one(
     last = change.size == 0.0 and pool_count(r, st, pool) == 1
     realised, fee = change.realised, 0.0
     if chosen.takeover:
+        beyond = size * mult * (worth(inverse, mark) - worth(inverse, price))
+        st.money[SEIZED if beyond < 0.0 else BORNE] += beyond
         if last and abs(balance_of(st, pool) + realised) <= 1e-9 * abs(realised):
             realised = -balance_of(st, pool)
     else:
@@ -291,7 +295,7 @@ def close_one(
             left = balance_of(st, pool) + realised
         keeps = last and r.policy[TO_FUND] != 0.0
         fee = max(0.0, left if keeps else min(fee, left))
-        st.money[SLIPPED] += abs(size) * mult * abs(worth(inverse, mark) - worth(inverse, price))
+        st.money[SLIPPED] += size * mult * (worth(inverse, mark) - worth(inverse, price))
     change = Change(change.size, change.entry, 0.0, change.closed, realised)
     row = commit(w, r, c, st, s, change, (fee, 0.0), (0.0, 0.0), price, NOTHING, 1)
     if row >= 0:

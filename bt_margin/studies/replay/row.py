@@ -11,22 +11,36 @@ import pandas as pd
 from bt_margin.studies import stats
 from bt_margin.studies.cells import COLUMNS, Cell, Job, echo
 from bt_margin.studies.replay.layout import (
+    BORNE,
     CALLS,
     DEAD_REJECTIONS,
     FEES,
     FIRST_LOSS,
     HELD_BARS,
     INSURED,
+    LEVERAGE_SUM,
     LIQUIDATED,
+    LIQUIDATION_FEES,
     LIQUIDATIONS,
+    LOSSES,
+    LOST,
+    MARGIN_SUM,
+    MOST_LEVERAGE,
     PAID,
     RECEIVED,
     REJECTIONS,
+    RISKY_BARS,
+    SEIZED,
+    SLIPPED,
     TRADED,
+    TRADES,
+    WON,
+    WORST_RATIO,
     Floats,
     Ints,
     State,
 )  # fmt: skip
+from bt_margin.studies.tracks import stamps
 
 DAY = 86_400_000.0
 _DAILY = {
@@ -35,6 +49,8 @@ _DAILY = {
     "expected_shortfall": stats.expected_shortfall, "kurtosis": stats.kurtosis,
     "tail_ratio": stats.tail_ratio,
 }  # fmt: skip
+#: What moves the equity beside prices.
+_FLOWS = ("fees", "funding", "interest", "liquidation_fees", "slippage", "shortfall")
 
 
 def curve_statistics(curve: pd.Series, times: Ints) -> dict[str, float]:
@@ -55,15 +71,22 @@ def curve_statistics(curve: pd.Series, times: Ints) -> dict[str, float]:
 def row_of(
     job: Job, cell: Cell, state: State, equity: Floats, times: Ints, cash: float
 ) -> dict[str, Any]:
-    """Every effective setting and every statistic the kernel knows; the others are missing."""
-    index = pd.to_datetime(times, unit="ms", utc=True)
-    curve = stats.growth(pd.Series(equity, index), cash)
+    """Every effective setting and every statistic of a cell that was played with ``KEEP_ROW``."""
+    curve = stats.growth(pd.Series(equity, stamps(times)), cash)
+    found = curve_statistics(curve, times) | _booked(state) | _dealt(state, equity)
+    found |= _condition(state, len(equity))
+    found["final_equity"] = final = float(equity[-1])
+    found["price_result"] = final - cash - sum(found[name] for name in _FLOWS)
+    died = int(state.counts[LIQUIDATIONS]) > 0
+    days = float(times[state.counts[FIRST_LOSS]] - times[0]) / DAY if died else math.nan
+    found["days_to_liquidation"] = days
+    return {**echo(cell, job), **{name: found[name] for name in COLUMNS}, "error": ""}
+
+
+def _booked(state: State) -> dict[str, Any]:
+    """What was charged, paid and refused; money by its effect on the equity."""
     money, counts = state.money, state.counts
-    mean = float(np.mean(equity)) if len(equity) else 0.0
-    row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
-    row |= curve_statistics(curve, times)
-    row |= {
-        "final_equity": float(equity[-1]) if len(equity) else cash,
+    return {
         "liquidations": int(counts[LIQUIDATIONS]),
         "liquidated_notional": float(money[LIQUIDATED]),
         "margin_calls": int(counts[CALLS]),
@@ -73,12 +96,37 @@ def row_of(
         "funding_received": float(money[RECEIVED]),
         "funding_paid": float(money[PAID]),
         "interest": 0.0,
-        "shortfall": float(money[INSURED]),
-        "turnover": float(money[TRADED]) / mean if mean > 0.0 else math.nan,
-        "exposure": float(counts[HELD_BARS]) / len(equity),
-        "bars": len(equity),
-        "days_to_liquidation": math.nan,
+        "liquidation_fees": float(money[SEIZED] - money[LIQUIDATION_FEES]),
+        "slippage": float(money[SLIPPED]),
+        "shortfall": float(money[INSURED] + money[BORNE]),
     }
-    if counts[LIQUIDATIONS]:
-        row["days_to_liquidation"] = float(times[counts[FIRST_LOSS]] - times[0]) / DAY
-    return {**echo(cell, job), **row, "error": ""}
+
+
+def _dealt(state: State, equity: Floats) -> dict[str, Any]:
+    """What the closed trades made; missing where there were none, or none that won or lost."""
+    trades, wins, losses = (int(n) for n in state.counts[TRADES : LOSSES + 1])
+    won, lost = float(state.money[WON]), float(state.money[LOST])
+    mean = float(np.mean(equity))
+    return {
+        "trades": trades,
+        "win_rate": wins / trades if trades else math.nan,
+        "profit_factor": won / lost if losses else math.nan,
+        "expectancy": (won - lost) / trades if trades else math.nan,
+        "payoff": (won / wins) / (lost / losses) if wins and losses else math.nan,
+        "turnover": float(state.money[TRADED]) / mean if mean > 0.0 else math.nan,
+    }
+
+
+def _condition(state: State, bars: int) -> dict[str, Any]:
+    """How near the account came to its end."""
+    money, counts = state.money, state.counts
+    near = 1.0 if counts[LIQUIDATIONS] else float(money[WORST_RATIO])
+    return {
+        "exposure": int(counts[HELD_BARS]) / bars,
+        "average_leverage": float(money[LEVERAGE_SUM]) / bars,
+        "max_leverage": float(money[MOST_LEVERAGE]),
+        "min_margin_buffer": max(0.0, 1.0 - near),
+        "time_at_risk": int(counts[RISKY_BARS]) / bars,
+        "average_margin": float(money[MARGIN_SUM]) / bars,
+        "bars": bars,
+    }

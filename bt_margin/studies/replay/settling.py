@@ -7,6 +7,7 @@ from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
     ALIVE,
     CASH,
+    DEAL_FUNDING,
     E_AMOUNT,
     E_FOUND,
     E_MARK,
@@ -47,6 +48,7 @@ def settle(w: World, r: Rules, c: Cell, st: State, s: int, stamp: int, price: fl
     else:
         st.money[CASH] += amount
     st.money[RECEIVED if amount > 0.0 else PAID] += amount
+    h[s, DEAL_FUNDING] += amount
     row = note(w, r, c, st, FUNDING, s, s + 1 if r.sym[s, ISOLATED] else 0)
     if row >= 0:
         e = st.events[row]

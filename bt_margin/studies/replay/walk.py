@@ -6,13 +6,14 @@ The same rules as :mod:`bt_margin.engine.walk`, :mod:`bt_margin.engine.scout` an
 
 from __future__ import annotations
 
-from bt_margin.studies.replay.account import equity_of, gain, move_mark, worth
+from bt_margin.studies.replay.account import equity_of, gain, move_mark
 from bt_margin.studies.replay.booking import copy_state
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.crossings import Road, first_crossing, move_to
 from bt_margin.studies.replay.layout import (
     ADVERSE,
     ASKED,
+    ASKED_PRICE,
     AT_OPEN,
     FIXED,
     IMPOSSIBLE,
@@ -40,7 +41,6 @@ from bt_margin.studies.replay.layout import (
     SAME,
     SHARE,
     SIZE,
-    SLIPPED,
     STATUS,
     SYMBOL,
     Cell,
@@ -91,11 +91,6 @@ def execute(w: World, r: Rules, c: Cell, st: State, q: int, t: int, walking: int
         price = fill_price(w, c, s, t, size > 0.0)
         if held != 0.0 and abs(size + held) <= SAME * max(abs(held), abs(size)):
             size = -held
-        if size != 0.0:
-            lost = abs(
-                worth(r.sym[s, INVERSE], price) - worth(r.sym[s, INVERSE], w.prices[P_OPEN, s, t])
-            )
-            st.money[SLIPPED] += abs(size) * r.sym[s, MULTIPLIER] * lost
     if not price > 0.0:
         st.counts[STATUS] = IMPOSSIBLE
         size = 0.0
@@ -104,6 +99,7 @@ def execute(w: World, r: Rules, c: Cell, st: State, q: int, t: int, walking: int
             st.held[s, MARK] = min(
                 max(price, w.prices[P_MARK_LOW, s, t]), w.prices[P_MARK_HIGH, s, t]
             )
+        st.money[ASKED_PRICE] = w.prices[P_OPEN, s, t]
         fill(w, r, c, st, s, size, price, ref)
     for k in range(st.counts[ORDERS]):
         if st.queue[k, REF] == ref:
