@@ -133,7 +133,11 @@ def daily_returns(curve: pd.Series) -> Floats:
     """
     if not len(curve):
         return np.zeros(0)
-    daily = curve.resample("1D").last().ffill().to_numpy(dtype=float)
+    daily = curve.to_numpy(dtype=float)
+    days = pd.DatetimeIndex(curve.index).as_unit("ms").asi8 // 86_400_000
+    single = np.all(np.diff(days) == 1) and not np.isnan(daily).any()
+    if not single:  # with one bar a day there is nothing to pick and to fill
+        daily = curve.resample("1D").last().ffill().to_numpy(dtype=float)
     before = np.concatenate(([1.0], daily[:-1]))
     steps: Floats = np.divide(daily, before, out=np.ones_like(daily), where=before > 0.0)
     return steps - 1.0

@@ -32,6 +32,8 @@ def digest(stories: int) -> str:
         _, state, equity, _, _ = replayed(Story(seed))
         whole.update(equity.tobytes())
         whole.update(state.events.tobytes())
+        whole.update(state.money.tobytes())
+        whole.update(state.counts.tobytes())
     return whole.hexdigest()[:16]
 
 
