@@ -99,3 +99,35 @@ def test_pyfolio_takes_them_with_a_benchmark(result: Comparison) -> None:
         result.summary.loc["cross"]["total_return"]
     )
     pf.create_simple_tear_sheet(one, benchmark_rets=other * 0.9)
+
+
+class Swing(bt.Strategy):
+    """Long, then short, then long again, twice a week."""
+
+    def next(self) -> None:
+        if len(self) % 84 == 1:
+            self.order_target_percent(target=1.5 if len(self) % 168 == 1 else -1.0)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", ["cross", "isolated"])
+def test_pyfolio_takes_what_backtraders_own_analyzer_hands_over(mode: Any) -> None:
+    """Returns, positions, transactions and leverage, of which it draws its full sheet and the round trips."""
+    pf = package("pyfolio")
+    closes = [100.0 + 8.0 * math.sin(i / 17) + i / 100 for i in range(120 * 24)]
+    cerebro = bt.Cerebro()
+    cerebro.adddata(btm.PerpData(dataname=frame(closes), name=BTC))
+    rules = flat_venue()
+    cerebro.broker = btm.MarginBroker(venue=rules, cash=1_000.0, leverage=5, margin_mode=mode)
+    cerebro.addstrategy(Swing)
+    cerebro.addanalyzer(bt.analyzers.PyFolio, _name="pyfolio")
+    (strategy,) = cerebro.run()
+    returns, positions, transactions, leverage = strategy.analyzers.pyfolio.get_pf_items()
+    ended = cerebro.broker.getvalue() / 1_000.0 - 1.0
+    assert pf.timeseries.perf_stats(returns)["Cumulative returns"] == pytest.approx(ended)
+    assert transactions["amount"].sum() == pytest.approx(strategy.position.size)
+    assert list(positions.columns) == [BTC, "cash"]
+    assert positions[BTC].iloc[-1] == pytest.approx(strategy.position.size * closes[-1])
+    assert 0.0 <= leverage.min() <= leverage.max() <= 1.0  # here: the share of the equity in use
+    pf.create_full_tear_sheet(returns, positions=positions, transactions=transactions)
+    pf.create_round_trip_tear_sheet(returns, positions, transactions)
