@@ -197,12 +197,24 @@ def test_a_tie_goes_to_the_low(open: float, high: float, low: float, expected: b
     assert low_is_nearer(open, high, low) is expected
 
 
-def test_a_jump_into_breach_counts_although_the_gain_makes_up_for_it_later() -> None:
+@pytest.mark.parametrize("balance", [20, Fraction(89, 2), 45])
+def test_a_jump_into_breach_counts_although_the_gain_makes_up_for_it_later(
+    balance: Fraction,
+) -> None:
     """A rising long crosses a stepped edge into breach and would be healthy again at the end."""
     table = TierTable.of([(Fraction(110), 0, 0), (None, Fraction(1, 2), 0)], stepped=True)
     leg = Moving(PAIR, 1, 100, table, Fraction(100), Fraction(200))
-    assert first_breach(20, [leg]) == Fraction(1, 10)
-    assert health(20, [leg], Fraction(1)) > 0
+    assert first_breach(balance, [leg]) == Fraction(1, 10)
+    assert health(balance, [leg], Fraction(1)) > 0
+
+
+def test_what_lies_behind_the_start_is_no_breach() -> None:
+    """A rising long that was in breach below 92, whose tier changes at 90: it goes from 95 to 105."""
+    table = TierTable.of([(90, 0, 0), (None, Fraction(1, 10), None)])
+    leg = Moving(PAIR, 1, 100, table, Fraction(95), Fraction(105))
+    balance = Fraction(8) + Fraction(2, 10)
+    assert health(balance, [leg], Fraction(-3, 10)) == 0
+    assert first_breach(balance, [leg]) is None
 
 
 def test_a_start_exactly_on_an_edge_is_judged_in_the_lower_tier() -> None:

@@ -157,6 +157,8 @@ def test_tables_are_values() -> None:
     assert again == BTC_2026
     assert again.maintenance(1_000_000) == BTC_2026.maintenance(1_000_000)
     assert hash(again) == hash(BTC_2026)
+    rows: Any = list(BTC_2026.tiers)
+    assert hash(TierTable(rows)) == hash(BTC_2026)
 
 
 ONE, TWO, THREE = (TierTable.flat(rate) for rate in (0.01, 0.02, 0.03))
@@ -182,6 +184,10 @@ def test_the_table_in_force_is_the_last_one_dated_before(
     assert SCHEDULE.at(ms) is table
     assert SCHEDULE.is_proxy(ms) is proxy
     assert SCHEDULE.next_change(ms) == change
+
+
+def test_a_schedule_without_sources_names_none() -> None:
+    assert TierSchedule(((0, ONE),)).source(5) == ""
 
 
 def test_a_pinned_schedule_keeps_one_table_and_its_source() -> None:

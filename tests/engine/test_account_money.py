@@ -257,6 +257,23 @@ def test_a_flat_position_pays_no_funding() -> None:
     assert len(d.account.ledger) == 1
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_market_that_ends_closes_what_is_open_at_its_last_mark_and_takes_no_fee(
+    mode: str,
+) -> None:
+    d = desk(mode=mode, taker_fee=0.001)
+    assert d.account.delist(A) is None
+    d.fill(4)
+    d.mark(1.1)
+    before = d.account.equity()
+    event = d.account.delist(A)
+    assert event is not None
+    assert (event.kind, event.size, event.price, event.fee) == ("fill", -4, near(110), 0)
+    assert event.cause == d.kinds("delisted")[-1].id
+    assert (d.p.size, d.account.equity()) == (0, near(before))
+    d.account.audit()
+
+
 def test_interest_leaves_the_pool_of_its_symbol_or_the_wallet() -> None:
     d = desk(mode="isolated")
     d.fill(4)

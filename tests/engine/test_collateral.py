@@ -48,6 +48,14 @@ def test_the_value_counts_in_full_as_equity_and_in_part_as_margin() -> None:
     assert (a.equity(), a.available()) == (41_000, 1_000 + RATIO * 40_000)
 
 
+def test_both_figures_in_one_pass_are_those_asked_one_by_one() -> None:
+    a = account()
+    assert a.figures() == (a.equity(), a.available())
+    a.fill(BTC, 2.0, 50_000.0)
+    a.mark(BTC, 51_000.0)
+    assert a.figures() == pytest.approx((a.equity(), a.available()), rel=1e-15)
+
+
 def test_events_tell_the_equity_with_coins_counted_in_full() -> None:
     a = account()
     event = a.fill(BTC, 5.0, 50_000.0).event

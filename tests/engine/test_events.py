@@ -46,7 +46,9 @@ def recorded() -> set[str]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 place = {"record": 0, "commit": 3}.get(node.func.attr, len(node.args))
-                found |= {x.value for x in node.args[place : place + 1] if isinstance(x, ast.Constant)}
+                found |= {
+                    x.value for x in node.args[place : place + 1] if isinstance(x, ast.Constant)
+                }
     return found
 
 

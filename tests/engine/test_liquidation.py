@@ -373,6 +373,32 @@ def test_what_a_policy_is_shown_are_the_numbers_of_the_pool(kind: str) -> None:
     assert state.cost == {d.symbol: near(cost)}
 
 
+class Charging:
+    """Takes everything over for one per cent of its notional."""
+
+    settle, residual = "takeover", "fund"
+
+    def choose(self, breach: Any) -> tuple[Closing, ...]:
+        return tuple(Closing(p.key, 1.0, "takeover", 0.01) for p in breach.positions)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("side", SIDES)
+def test_where_the_fee_of_a_takeover_is_more_than_there_is_the_price_is_the_mark(
+    kind: str, side: int
+) -> None:
+    """0.5 % is left and 1 % asked: the fee takes what there is."""
+    d = desk(kind, "isolated", policy=Charging())
+    d.fill(10 * side)
+    fall(d, side)
+    left = d.p.pool.equity()
+    d.account.mark(d.symbol, d.p.mark)
+    (event,) = d.kinds("liquidation")
+    assert event.price == event.mark == d.p.mark
+    assert event.fee == near(left)
+    assert not d.kinds("shortfall")
+
+
 @pytest.mark.parametrize("policy", [LargestLossFirst(), Fraction(0.5)])
 def test_the_benefit_of_the_doubt_at_the_crossing_is_given_once(policy: Any) -> None:
     """Standing at the crossing by float noise, one closing is made; healed by it, no second."""

@@ -9,6 +9,7 @@ import pytest
 
 import bt_margin as btm
 from bt_margin.engine.account import Account
+from bt_margin.engine.bound import _uncovered
 from bt_margin.errors import InputError
 
 BTC = "BTC/USDT:USDT"
@@ -84,6 +85,24 @@ def test_funding_is_paid_by_each_side() -> None:
     a.fund(LONG, 0.01)
     a.fund(SHORT, 0.01)
     assert a.ledger.totals["funding"] == pytest.approx(-200.0 + 50.0)
+
+
+@pytest.mark.parametrize(("closed", "other"), [(SHORT, LONG), (LONG, SHORT)])
+def test_the_bound_knows_what_a_side_asks_for_more_when_the_other_one_goes(
+    closed: str, other: str
+) -> None:
+    """On Bybit what the sides cover of each other is asked for once."""
+    a = Account("bybit", 100_000, leverage=10)
+    a.mark(closed, 50_000.0)
+    a.fill(other, 0.5 if other == LONG else -0.5, 50_000.0)
+    p, beside = a.position(closed), a.position(other)
+    assert _uncovered(p, 50_000.0, 50_000.0) == 0.0
+    a.fill(closed, -beside.size, 50_000.0)
+    before = beside.maintenance()
+    bound = _uncovered(p, 50_000.0, 50_000.0)
+    a.fill(closed, -p.size, 50_000.0)
+    assert bound == pytest.approx(beside.maintenance() - before)
+    assert bound > 100.0
 
 
 def test_a_venue_without_hedge_mode_refuses() -> None:

@@ -132,6 +132,11 @@ def test_deposits_and_withdrawals_name_their_wallet() -> None:
         a.deposit(1.0, "SOL")
 
 
+def test_wallets_are_named() -> None:
+    with pytest.raises(CashError, match="no wallet given"):
+        account(cash={})
+
+
 def test_a_coin_without_a_wallet_is_refused_by_name() -> None:
     with pytest.raises(UnknownSymbol, match="settles in SOL, this account holds USD, BTC, ETH"):
         account().mark("SOL/USD:SOL", 100.0)
