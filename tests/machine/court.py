@@ -69,9 +69,9 @@ def judged(story: Story, *, twice: bool = False) -> Verdict:
 
 def _again(story: Story, life: Life, note: Any) -> None:
     """The same story in the loop beside its own."""
-    looks_back = story.setup.interest or story.setup.filler
+    looks_back = story.setup.interest or story.setup.filler or story.setup.coo
     if looks_back and story.setup.loop == "exactbars 1":
-        return  # which keeps no bar before for interest, and for fillers of orders for the close
+        return  # which keeps no bar before: for interest, fillers of orders for the close, marks at an open
     loops = [loop for loop in LOOPS if loop not in (story.setup.loop, "exactbars 1")]
     other = loops[len(story.bars) % len(loops)]
     try:

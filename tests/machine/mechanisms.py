@@ -96,10 +96,11 @@ def at_node(numbers: Backing, pool: Any, life: Any, node: int) -> Backing:
 # -- liquidation ----------------------------------------------------------------------------------------
 
 
-def each_liquidation_began_past_the_published_bound(life: Any) -> None:
-    """At the mark at which it began the pool met its bound, or was beyond it."""
+def each_liquidation_began_at_the_published_bound(life: Any) -> None:
+    """The pool met its bound there, exactly where the price alone brought it; by a gap it was beyond it."""
     for one in life.tape.begun:
         assert one.left <= 1e-8 * one.scale, (one.pool, one.left, one.numbers)
+        assert not one.moved or one.left >= -1e-8 * one.scale, (one.pool, one.left, one.numbers)
 
 
 #: who sells every position whole, and never a part of one
@@ -418,7 +419,7 @@ def a_fill_costs_what_the_venue_says_and_averages(life: Any) -> None:
 
 ON_EVERY_BAR = (no_pool_past_its_published_bound_survives,)
 AT_THE_END = (
-    each_liquidation_began_past_the_published_bound,
+    each_liquidation_began_at_the_published_bound,
     parts_are_sold_where_the_venue_sells_parts,
     a_liquidation_costs_what_the_venue_says,
     what_is_left_goes_where_the_venue_says,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,15 +19,22 @@ from bt_margin.engine.account import Account
 from bt_margin.engine.book import Book
 from bt_margin.engine.cashier import Cashier
 
+#: what may carry a pool past its bound beside the price
+BESIDE = ("fill", "funding", "liquidation", "conversion", "top_up", "transfer", "shortfall")
+
 
 class Begun(NamedTuple):
-    """A pool as it was when its liquidation began: what it held above its bound, the noise of that."""
+    """A pool as it was when its liquidation began: what it held above its bound, the noise of that.
+
+    ``moved``: nothing but the price brought it there, and it was met on the way.
+    """
 
     event: int
     pool: str
     left: float
     scale: float
     numbers: Backing
+    moved: bool
 
 
 class Funded(NamedTuple):
@@ -78,10 +86,12 @@ class Tape:
         self.read = len(account.events)
         return self.unpaid.get(pool.symbol, 0.0) if pool.symbol else 0.0
 
-    def liquidating(self, account: Any, story: Any, pool: Any) -> None:
+    def liquidating(self, account: Any, story: Any, pool: Any, crossed: bool) -> None:
         found, scale = left(account, pool, story, self.owed(account, pool))
         numbers = backing(account, pool, story)
-        self.begun.append(Begun(len(account.events), pool.key, found, scale, numbers))
+        since = takewhile(lambda event: event.time >= account.time, reversed(account.events))
+        moved = crossed and not any(event.kind in BESIDE for event in since)
+        self.begun.append(Begun(len(account.events), pool.key, found, scale, numbers, moved))
 
     def was_funded(self, account: Any, story: Any, event: Any) -> None:
         p = account.position(event.symbol)
@@ -113,7 +123,7 @@ def listening(broker: Any, story: Any) -> Iterator[Tape]:
 
     def liquidated(self: Any, pool: Any, *more: Any, **facts: Any) -> None:
         if self is broker.account:
-            tape.liquidating(self, story, pool)
+            tape.liquidating(self, story, pool, facts.get("crossed", False))
         liquidate(self, pool, *more, **facts)
 
     def funded(self: Any, *found: Any, **named: Any) -> Any:
