@@ -122,6 +122,23 @@ def test_however_small_a_debt_that_is_due_is_paid() -> None:
     assert a.cross.balance == 0.0
 
 
+@pytest.mark.parametrize(("debt", "sold"), [(9_750.0, [0.2]), (49_725.0, [1.0, 0.25])])
+def test_coins_are_sold_by_what_they_count_for_and_no_more_of_them_than_needed(
+    debt: float, sold: list[float]
+) -> None:
+    """At 2.5 % less a BTC brings 48,750 and an ETH 3,900; BTC, of which 95 % count, goes first."""
+    coins = {"ETH": 5.0, "BTC": 1.0}
+    a = Account(rules(conversion=Conversion(DISCOUNT)), 1_000, leverage=10, collateral=coins)
+    a.mark(BTC, 50_000.0)
+    a.mark(ETH, 4_000.0)
+    a.fill(ETH, 50.0, 4_000.0)
+    a.fill(ETH, -50.0, 4_000.0 - (1_000 + debt) / 50)
+    sales = [e for e in a.events if e.kind == "conversion"]
+    assert [-e.size for e in sales if e.size] == pytest.approx(sold)
+    assert [e.info["coin"] for e in sales] == ["BTC", "ETH"][: len(sold)]
+    assert a.cross.balance == 0.0
+
+
 def test_coins_that_are_not_enough_leave_the_rest_to_the_fund() -> None:
     a = account()
     a.fill(BTC, 9.0, 50_000.0)
