@@ -159,10 +159,10 @@ def _of_one_symbol(legs: Sequence[Leg]) -> list[Leg]:
 
 
 def _piece_at(chain: Sequence[Piece], u: float) -> Piece:
-    for piece in chain:
+    for piece in chain[:-1]:
         if u <= piece.hi:
             return piece
-    return chain[-1]
+    return chain[-1]  # has no end
 
 
 def _price(contract: Contract, u: float) -> float:
