@@ -378,12 +378,15 @@ def pieces(since: int, until: int) -> list[tuple[int, int]]:
 
 
 def a_fill_costs_what_the_venue_says_and_averages(life: Any) -> None:
-    """Maker or taker fee of the day on its value; where the venue says so, closings pay on the entry value.
+    """Maker or taker fee of the day on its value, on the entry value of a closing where the venue says so.
 
     The entry is the average of what was paid: of prices, or of their reciprocals for coin contracts.
     """
     account, setup = life.broker.account, life.story.setup
     schemes = setup.commission or setup.interest
+    beside: dict[int, float] = defaultdict(float)
+    for entry in account.ledger:
+        beside[entry.event] -= entry.amount if entry.kind == "interest" else 0.0
     held: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
     for event in account.events:
         if event.kind not in ("fill", "liquidation"):
@@ -403,6 +406,13 @@ def a_fill_costs_what_the_venue_says_and_averages(life: Any) -> None:
             at = entry if account.venue.name in ("gmx_v1", "gmx_v2") and closed else event.price
             value = contract.notional(opened, event.price) + contract.notional(closed, at)
             assert same(event.fee, value * rate, value, 1e-7), (event, event.fee, value * rate)
+        if event.kind == "fill":
+            cost = contract.notional(opened, event.price)
+            least, most = opening_owed(account, p.market, event, cost)
+            assert least - 1e-7 * cost <= beside[event.id] <= most + 1e-7 * cost, (
+                event,
+                beside[event.id],
+            )
         if opened and closed:
             entry = event.price
         elif opened:
@@ -415,6 +425,16 @@ def a_fill_costs_what_the_venue_says_and_averages(life: Any) -> None:
             size, entry = held[symbol]
             assert same(p.size, size, abs(size), 1e-7), (p, size)
             assert same(p.entry, entry, entry, 1e-7), (p, entry)
+
+
+def opening_owed(account: Any, market: str, event: Any, cost: float) -> tuple[float, float]:
+    """What opening costs beside the fee: Kraken's fee of the borrow, at most 1 % of impact at GMX V2."""
+    if account.venue.name == "krakenspot":
+        carry = account.venue.carry
+        dated = carry.rates.get(market.partition("/")[2 if event.size > 0 else 0])
+        owed = cost * (in_force(dated, event.time) if dated else carry.other)
+        return owed, owed
+    return 0.0, 0.01 * cost if account.venue.name == "gmx_v2" else 0.0
 
 
 ON_EVERY_BAR = (no_pool_past_its_published_bound_survives,)
