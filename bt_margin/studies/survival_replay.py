@@ -20,6 +20,8 @@ from bt_margin.studies.cells import Cell, Job, given
 from bt_margin.studies.replay import Replay
 from bt_margin.studies.replay.entry import MOST_EVENTS, Ready, played
 from bt_margin.studies.replay.layout import (
+    CLOSE_ALL,
+    CLOSE_PART,
     DONE,
     E_ALLOWED,
     E_FOUND,
@@ -38,12 +40,14 @@ from bt_margin.studies.replay.layout import (
     START_LEVERAGE,
     SURPRISE,
     SURPRISED,
+    TARGET_SIZE,
+    TARGET_VALUE,
     TOO_MANY_EVENTS,
     TRADE,
     State,
-    World,
 )
 from bt_margin.studies.replay.market import Unfit
+from bt_margin.studies.replay.proof import Proof
 from bt_margin.studies.replay.terms import venue_of
 from bt_margin.studies.starts import Window
 from bt_margin.studies.survival_work import (
@@ -57,7 +61,7 @@ from bt_margin.studies.survival_work import (
 
 Floats = NDArray[np.float64]
 _FEW_EVENTS = 4096  # room for the events of one cell; more is made where that is too little
-_REACTED = "not a poor one"  # what a proof says where an account's refusals made a difference
+_ORDERS = (TRADE, TARGET_SIZE, TARGET_VALUE, CLOSE_ALL, CLOSE_PART)
 _DUST = 1e-9  # of the largest size: what sums of sizes leave of a closed position
 
 
@@ -69,6 +73,29 @@ class Played(NamedTuple):
     equity: NDArray[Any]
     last: int
     whole: bool
+
+
+class _FromStart(Replay):
+    """A replay whose tapes begin at the start: what is asked for before it is held back."""
+
+    def __init__(self, job: Job, start: int) -> None:
+        super().__init__(job)
+        self.start = start
+        self.begun: dict[int, Proof] = {}
+
+    def _proof(self, *given: Any) -> Proof:
+        """:raises Unfit: an order past ``buy`` and ``sell``, which is not held back; more than orders."""
+        whole = super()._proof(*given)
+        if id(whole) not in self.begun:
+            start = int(np.searchsorted(whole.market.times, self.start))
+            early = [one for one in whole.intents if one.bar < start]
+            if any(one.verb == TRADE for one in early):
+                raise Unfit("an order was given to the broker before the start")
+            if any(one.verb not in _ORDERS for one in whole.intents):
+                raise Unfit("more than orders was asked of the account")
+            intents = tuple(one for one in whole.intents if one.bar >= start)
+            self.begun[id(whole)] = replace(whole, intents=intents) if early else whole
+        return self.begun[id(whole)]
 
 
 @dataclass
@@ -89,7 +116,7 @@ class Player:
 
     def __post_init__(self) -> None:
         common = {**self.job.common, "venue": self.venue}  # built once, not for every cell
-        self.replay = Replay(replace(self.job, common=common))
+        self.replay = _FromStart(replace(self.job, common=common), self.window.start)
 
     def row(self, cell: Cell) -> dict[str, Any] | str:
         """A cell as a row of ``survival_work.COLUMNS``, or why it has to be run in full."""
@@ -113,9 +140,12 @@ class Player:
         try:
             if not all(rule.plain for _, rule in self.venue.margin):
                 return f"the initial margin of {self.venue.title}"
-            ready = self._begun(self.replay.ready(cell))
+            ready = self.replay.ready(cell)
         except InputError as why:
             return str(why)
+        self.reacts = self.reacts or _reacted(ready.proof)
+        if self.obedient:
+            ready = ready._replace(own=ready.own._replace(obedient=1))
         status, state, equity = played(ready, self.room)
         while status == TOO_MANY_EVENTS and self.room < MOST_EVENTS:
             self.room *= 16
@@ -125,29 +155,6 @@ class Player:
         if status == SURPRISED:
             return Played(ready, state, equity, int(state.counts[SURPRISE]), False)
         return "more orders or events than the kernel has room for, or a price that cannot be"
-
-    def _begun(self, ready: Ready) -> Ready:
-        """A cell without what the strategy asked for before the start: those orders are held back.
-
-        :raises Unfit: an order it gave to the broker itself, which is not held back.
-        """
-        known = self._worlds.get(id(ready.proof))
-        if known is None:
-            proof = ready.proof
-            start = int(np.searchsorted(proof.market.times, self.window.start))
-            if any(one.bar < start and one.verb == TRADE for one in proof.intents):
-                raise Unfit("an order was given to the broker before the start")
-            intents = tuple(one for one in proof.intents if one.bar >= start)
-            early = len(intents) < len(proof.intents)
-            world = proof.market.world(intents) if early else ready.world
-            known = self._worlds[id(proof)] = world
-            self.reacts = self.reacts or _REACTED in proof.told
-        own = ready.own._replace(obedient=1) if self.obedient else ready.own
-        return ready._replace(world=known, own=own)
-
-    @cached_property
-    def _worlds(self) -> dict[int, World]:
-        return {}
 
     def lived(self, one: Played) -> Lived:
         """What the account went through, as far as the replay knows it."""
@@ -217,6 +224,11 @@ class Player:
     @cached_property
     def _closes(self) -> dict[int, Floats]:
         return {}
+
+
+def _reacted(proof: Proof) -> bool:
+    """Whether a strategy was seen to ask for something else where its account refuses and is liquidated."""
+    return "not a poor one" in proof.told and "nothing to refuse" not in proof.told
 
 
 def _units(events: NDArray[Any], facts: Any) -> Floats:
