@@ -33,6 +33,17 @@ def test_where_only_the_whole_position_would_do_no_part_is_enough() -> None:
 
 
 @pytest.mark.parametrize("inverse", [0, 1])
+@pytest.mark.parametrize(("fill", "price"), [(0.0, 40.0), (2.0, 49.0)])
+def test_adding_at_the_entry_or_nothing_keeps_it_to_the_last_bit(
+    inverse: int, fill: float, price: float
+) -> None:
+    for size in (3.0, -3.0):
+        added = fill if size > 0 else -fill
+        found = flat.changed(inverse, 2.0, size, 49.0, added, price)
+        assert found == (size + added, 49.0, added, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("inverse", [0, 1])
 def test_a_change_from_nothing_and_into_nothing(inverse: int) -> None:
     assert flat.changed(inverse, 2.0, 0.0, 0.0, 3.0, 50.0) == (3.0, 50.0, 3.0, 0.0, 0.0)
     gone = flat.changed(inverse, 2.0, 3.0, 50.0, -3.0, 40.0)

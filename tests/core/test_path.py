@@ -208,6 +208,18 @@ def test_a_jump_into_breach_counts_although_the_gain_makes_up_for_it_later(
     assert health(balance, [leg], Fraction(1)) > 0
 
 
+def test_a_jump_into_breach_counts_beside_another_inverse_symbol_too() -> None:
+    """A short of 1 coin at 100 is of 1.25 at 80, where a half of it is asked at once."""
+    table = TierTable.of([(1.25, 0, 0), (None, 0.5, 0)], stepped=True)
+    coins = [Contract(name, "inverse", 1.0, "X") for name in ("X", "Y")]
+    legs = [
+        Moving(coins[0], -100, 100.0, table, 100.0, 50.0),
+        Moving(coins[1], -1, 100.0, TierTable.flat(0), 100.0, 60.0),
+    ]
+    assert first_breach(0.3, legs) == pytest.approx(0.4, abs=1e-9)
+    assert first_breach(0.4, legs) is None
+
+
 def test_what_lies_behind_the_start_is_no_breach() -> None:
     """A rising long that was in breach below 92, whose tier changes at 90: it goes from 95 to 105."""
     table = TierTable.of([(90, 0, 0), (None, Fraction(1, 10), None)])
