@@ -28,6 +28,8 @@ from bt_margin.studies.parcel import Parcel, ParcelError, opened, packed
 from bt_margin.studies.sweep_classes import studied
 
 SERIAL = "serial"
+#: More processes than any machine has cores, or tasks of a cluster that are handed out at once.
+MOST_WORKERS = 1_024
 #: Backends whose workers may be on other machines: what they need besides joblib.
 CLUSTERS = {"dask": "dask[distributed]", "ray": "ray"}
 #: How often a cell may be in the hands of a dying pool before it is tried on its own.
@@ -52,9 +54,10 @@ class Crew:
 
 def check(crew: Crew) -> None:
     """:raises InputError: no such backend, a package it needs is not installed, or no number of workers."""
-    if crew.workers is not None and (not isinstance(crew.workers, int) or crew.workers < 1):
+    workers = crew.workers
+    if workers is not None and (not isinstance(workers, int) or not 1 <= workers <= MOST_WORKERS):
         raise InputError(
-            f"workers={crew.workers!r}: give a whole number from 1 on, or None for all cores"
+            f"workers={workers!r}: give a whole number from 1 to {MOST_WORKERS:,}, or None for all cores"
         )
     if crew.address and crew.backend not in CLUSTERS:
         raise InputError(

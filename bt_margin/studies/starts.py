@@ -113,7 +113,7 @@ def windows(
 def _moment(given: Any, ready: int, end: int) -> int:
     """A start as UTC ms. :raises InputError: not a time, or none of the data."""
     try:
-        moment = pd.Timestamp(given)
+        moment = pd.Timestamp(given).as_unit("ns")
         moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
         found = int(moment.value // 1_000_000)
     except (ValueError, TypeError) as error:

@@ -80,6 +80,8 @@ def sweep(
     :raises InputError: an unknown setting, nothing to vary, a store of another sweep, a refused replay.
     """
     began = time.perf_counter()
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise InputError(message("seed", seed, "a whole number from 0 to 2**32 - 1"))
     todo = plan(grid, draws, distributions, seed)
     job = _job(strategy, data, params, {"seed": seed, **common}, todo)
     crew = Crew(backend, workers, address)
