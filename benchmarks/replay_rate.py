@@ -1,15 +1,19 @@
 """How fast the replay kernel is: bars times settings a second, and what compiling it costs.
 
-    python benchmarks/replay_rate.py
+    python benchmarks/replay_rate.py [SETTINGS]
 
 Two markets, both modes, dated tiers, funding, the path inside the bar, the equity of every bar: a year of
-minutes of one symbol under many leverages, and ten symbols of two months of minutes. Beside it the bare
-minimum, a pass over the same closes that adds them up.
+minutes of one symbol under a thousand leverages, and ten symbols of 52,560 minutes under a hundred. Beside it
+the bare minimum, a pass over the same closes that adds them up, and the full engine in backtrader.
 """
 
 from __future__ import annotations
 
+import os
+import resource
+import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +25,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bt_margin.studies.cells import Cell, Job
+from bt_margin.studies.cells import Cell, Job, run_cell
 from bt_margin.studies.replay.cell import play
 from bt_margin.studies.replay.entry import Replay
 from bt_margin.studies.replay.layout import KEEP_ROW, LIQUIDATIONS, STEPS, new_state
@@ -63,8 +67,8 @@ def market(symbols: int, bars: int) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def measure(symbols: int, bars: int, settings: int, threads: int) -> None:
-    """Play so many settings and print the rate."""
+def measure(symbols: int, bars: int, settings: int) -> None:
+    """Play so many settings, on one core and on two, and one of them in full; print the rates."""
     frames = market(symbols, bars)
     stamps = next(iter(frames.values())).index[::480]
     funding = {name: pd.Series(0.0001, stamps) for name in frames}
@@ -78,31 +82,41 @@ def measure(symbols: int, bars: int, settings: int, threads: int) -> None:
     ]
     began = time.perf_counter()
     ready = [replay.ready(cell) for cell in cells]
-    recorded = time.perf_counter() - began
+    recorded, work = time.perf_counter() - began, symbols * bars * settings
     one(ready[:2])
-    rates, found, worked = [], [], []
-    rows = symbols * bars * settings / weighed(ready)
-    for count in (1, threads):
-        parts = [ready[k::count] for k in range(count)]
-        began, used = time.perf_counter(), time.process_time()
-        with ThreadPoolExecutor(count) as pool:
-            found = [n for part in pool.map(one, parts) for n in part]
-        rates.append(symbols * bars * settings / (time.perf_counter() - began))
-        worked.append(symbols * bars * settings / (time.process_time() - used))
+    print(f"\n{symbols} x {bars:,} bars x {settings:,} settings, millions of bar-settings a second")
+    print(f"  recorded and proved in {recorded:.1f} s")
+    for kept, what in ((0, "the equity of every bar"), (KEEP_ROW, "and a row of statistics")):
+        alone, used, found = timed(ready, 1, kept)
+        both = timed(ready, 2, kept)[0]
+        print(
+            f"  {what}: {work / alone / 1e6:,.0f} ({work / used / 1e6:,.0f} of a processor's own time), "
+            f"two threads {work / both / 1e6:,.0f} ({alone / both:.2f} times)"
+        )
+    steps, lost = np.mean([n[0] for n in found]), np.sum([n[1] for n in found])
+    print(f"  {steps:,.0f} bars a setting lived in full, {lost:,} liquidations")
     closes = np.concatenate([frame["mark_close"].to_numpy() for frame in frames.values()])
     began = time.perf_counter()
     for _ in range(20):
         closes.sum()
-    least = 20 * len(closes) / (time.perf_counter() - began)
-    steps, lost = np.mean([n[0] for n in found]), np.sum([n[1] for n in found])
+    least = (time.perf_counter() - began) / 20
+    print(f"  a sum of the same closes, the least there is to do: {len(closes) / least / 1e6:,.0f}")
+    used = time.process_time()
+    run_cell(cells[-1], job)
+    used = time.process_time() - used
+    print(f"  the full engine in backtrader, one setting: {symbols * bars / used / 1e6:,.3f}")
     print(
-        f"{symbols} x {bars:,} bars x {settings} settings: {rates[0] / 1e6:,.0f} million a second, "
-        f"{threads} threads {rates[1] / 1e6:,.0f} ({rates[1] / rates[0]:.2f} times); "
-        f"{worked[0] / 1e6:,.0f} and {worked[1] / 1e6:,.0f} a second of a processor's own time, "
-        f"{rows / 1e6:,.0f} with all that a row of statistics is made of; "
-        f"a sum of the closes {least / 1e6:,.0f}; recorded and proved in {recorded:.1f} s; "
-        f"{steps:,.0f} bars a setting in full, {lost:,} liquidations"
+        f"  most memory so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:,.0f} MB"
     )
+
+
+def timed(ready: Any, threads: int, kept: int) -> tuple[float, float, list[tuple[int, int]]]:
+    """Wall and processor seconds of playing these cells, and what :func:`one` found."""
+    parts = [ready[k::threads] for k in range(threads)]
+    began, used = time.perf_counter(), time.process_time()
+    with ThreadPoolExecutor(threads) as pool:
+        found = [n for part in pool.map(lambda own: one(own, kept), parts) for n in part]
+    return time.perf_counter() - began, time.process_time() - used, found
 
 
 def one(ready: Any, kept: int = 0) -> list[tuple[int, int]]:
@@ -116,27 +130,29 @@ def one(ready: Any, kept: int = 0) -> list[tuple[int, int]]:
     return found
 
 
-def weighed(ready: Any) -> float:
-    """Processor seconds of playing cells with all that a row of statistics is made of."""
-    used = time.process_time()
-    one(ready, KEEP_ROW)
-    return time.process_time() - used
-
-
-def main() -> None:
-    """Compile, then both markets."""
-    began, used = time.perf_counter(), time.process_time()
+def ready_in() -> None:
+    """Play one small cell and print how long the kernel took to be ready."""
     frames = market(1, 2_000)
     replay = Replay(Job(Turns, frames, {"every": 100}, {"venue": "binance", "cash": 10_000.0}))
     ready = [replay.ready(Cell(0, {"leverage": 5.0}))]
-    before, before_used = time.perf_counter() - began, time.process_time() - used
+    began, used = time.perf_counter(), time.process_time()
     one(ready)
-    first = time.perf_counter() - began - before
-    print(
-        f"the kernel was ready in {first:.1f} s ({time.process_time() - used - before_used:.1f} s of work)"
-    )
-    measure(1, int(sys.argv[1]) if len(sys.argv) > 1 else 525_600, 100, 2)
-    measure(10, 52_560, 100, 2)
+    spent = time.perf_counter() - began, time.process_time() - used
+    print(f"the kernel was ready in {spent[0]:.1f} s ({spent[1]:.1f} s of work)", flush=True)
+
+
+def main() -> None:
+    """Compile anew, from the cache, then both markets."""
+    if sys.argv[1:] == ["--ready"]:
+        return ready_in()
+    with tempfile.TemporaryDirectory() as folder:
+        for what in ("compiled anew", "from the cache"):
+            print(f"{what}: ", end="", flush=True)
+            own = {**os.environ, "NUMBA_CACHE_DIR": folder}
+            subprocess.run([sys.executable, __file__, "--ready"], env=own, check=True)
+    measure(1, 525_600, int(sys.argv[1]) if len(sys.argv) > 1 else 1_000)
+    measure(10, 52_560, 100)
+    return None
 
 
 if __name__ == "__main__":
