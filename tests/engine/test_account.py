@@ -32,6 +32,7 @@ def test_an_account_begins_with_its_deposit_and_nothing_else() -> None:
     assert [(e.kind, e.amount, e.pool) for e in a.events] == [("deposit", 500.0, "cross:USDT")]
     assert (a.equity(), a.wallet(), a.available()) == (500, 500, 500)
     assert (a.initial(), a.maintenance(), a.exposed(), a.dead) == (0, 0, False, False)
+    assert btm.Account("binance").wallet() == 10_000  # where nothing is said
 
 
 @pytest.mark.parametrize("cash", [0, -1, NAN, INF, "100", True, None])
