@@ -70,7 +70,7 @@ def aim(s: Any, act: Act) -> Aim | None:
 
 def side_of(story: Story, act: Act) -> str | None:
     """The side of a symbol an act is for where sides are held: mostly its own, now and then none."""
-    if not story.setup.hedge or act.pick == 5:
+    if not story.hedge or act.pick == 5:
         return None
     return "long" if (act.share >= 0) != (act.pick in (2, 6)) else "short"
 

@@ -50,7 +50,7 @@ class Tally:
 
 
 COUNTED = (
-    "venue", "policy", "mode", "mixed", "intrabar", "feed", "loop", "marks", "filler", "coc", "coo",
+    "venue", "hedge", "policy", "mode", "mixed", "intrabar", "feed", "loop", "marks", "filler", "coc", "coo",
     "checksubmit", "stamped", "detail", "top_up",
 )  # fmt: skip
 

@@ -199,11 +199,10 @@ class Story:
         """The symbols."""
         return tuple(self.setup.place.markets)[: self.setup.markets]
 
-    @cached_property
-    def accounts(self) -> tuple[str, ...]:
-        """What positions can be called: the symbols, and where sides are named their sides."""
-        sides = (" long", " short") if self.setup.hedge else ()
-        return tuple(name + side for name in self.names for side in ("", *sides))
+    @property
+    def hedge(self) -> bool:
+        """Whether strategies name sides: only where the venue has them."""
+        return self.setup.hedge and self.setup.place.hedge
 
     @cached_property
     def plenty(self) -> tuple[float, ...]:
