@@ -9,6 +9,7 @@ from engine.bench import KINDS, MODES, SIDES, desk, near
 from stories.world import A, B, account
 
 from bt_margin.engine.account import Account
+from bt_margin.engine.book import Fill
 from bt_margin.errors import (
     CashError,
     DataError,
@@ -122,7 +123,7 @@ def test_a_refused_fill_says_why_and_books_nothing(mode: str) -> None:
     before = d.account.snapshot()
     fill = d.fill(300)
     assert fill.refusal is not None
-    assert fill == (0, 0, 0, 0, 0, 2, 100, None, fill.refusal)
+    assert fill == Fill(0, 0, 0, 0, 0, 2, 100, None, fill.refusal)
     assert d.account.snapshot() == before
 
 
