@@ -48,7 +48,7 @@ class Hooks:
     closed: Callable[[Event], None] = _no_notice
 
 
-def liquidate(account: Account, pool: Pool, hooks: Hooks, *, crossed: bool = False) -> None:
+def liquidate(account: Account, pool: Pool, hooks: Hooks, *, crossed: bool) -> None:
     """Bring a pool in breach back to health or to nothing."""
     if account.auto_top_up and _top_up(account, pool):
         return
