@@ -193,3 +193,11 @@ def test_help_shows_examples() -> None:
     result = call("--help")
     assert result.exit_code == 0
     assert result.stdout.count("Example: bt-margin verify") == 3
+
+
+@pytest.mark.parametrize("words", [[], ["--cases"]])
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no endless file here")
+def test_a_file_without_end_is_refused(words: list[str]) -> None:
+    done = CliRunner().invoke(app, ["verify", "/dev/zero", *words])
+    assert done.exit_code == 2
+    assert "too large" in done.output

@@ -156,7 +156,7 @@ class Store:
         try:
             number, *values = json.loads(line)
             row = dict(zip((*_KEPT, *COLUMNS), values, strict=True))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return None
         cell = self.cells.get(number)
         return None if cell is None else Outcome(cell, row)
@@ -205,7 +205,7 @@ def _check(place: Path, wanted: Mapping[str, Any]) -> None:
         return
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}); choose another folder") from error
     changed = list(differences(kept, json.loads(json.dumps(wanted, default=str))))
     if changed:

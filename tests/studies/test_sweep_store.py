@@ -122,6 +122,16 @@ def test_the_lock_of_a_process_that_is_gone_does_not_count(tmp_path: Path) -> No
     assert not (tmp_path / LOCK).exists()
 
 
+def test_what_is_nested_too_deep_is_no_description_and_no_cell(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    with (tmp_path / CELLS).open("a", encoding="utf-8") as log:
+        log.write("[" * 100_000 + "\n")
+    pd.testing.assert_frame_equal(first.frame, run(tmp_path).frame, check_exact=True)
+    (tmp_path / JOB).write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be read"):
+        run(tmp_path)
+
+
 def test_a_damaged_description_is_told(tmp_path: Path) -> None:
     run(tmp_path)
     (tmp_path / JOB).write_text("{")

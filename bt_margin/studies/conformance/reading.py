@@ -38,10 +38,12 @@ def read_json(path: str | Path) -> Any:
     """The JSON document in a file. :raises InputError: there is none, or it is too large."""
     file = Path(path)
     try:
-        size = file.stat().st_size
-        if size > MOST_BYTES:
+        with file.open("rb") as stream:  # what has no size, or grows, is bounded too
+            data = stream.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            size = max(file.stat().st_size, len(data))
             raise InputError(message(f"{file} is too large", f"{size:,} bytes", f"{MOST_BYTES:,}"))
-        text = file.read_text(encoding="utf-8-sig")
+        text = data.decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
