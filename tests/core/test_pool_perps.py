@@ -153,6 +153,9 @@ def test_collateral_in_the_index_token_can_cover_a_short_whole() -> None:
     assert pool.liquidation_price_on_size(-200_000, -40, 2_000, 0, 20) == 9_900
     assert pool.liquidation_price_on_size(1_000, 1, 0, 1_000) is None  # a fully paid long
     assert pool.liquidation_price_on_size(0, 0, 500, 0, 10) is None  # no position at all
+    assert pool.liquidation_price_on_size(1_000, 0.5, 100, 200) == 1_800
+    assert pool.liquidation_price_on_size(-1_000, -0.5, 100, 200) == 2_200
+    assert pool.liquidation_price_on_size(1_000, 2_000, 100, 200) == 0.45
 
 
 @given(prices, sizes, rates)

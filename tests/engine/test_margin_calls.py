@@ -81,11 +81,12 @@ def test_without_thresholds_nobody_is_called() -> None:
     assert at_ratio(d, 0.99) == []
 
 
-def test_without_equity_the_ratio_is_infinite() -> None:
+@pytest.mark.parametrize("left", [-1.0, -0.5, 0.0])
+def test_without_equity_the_ratio_is_infinite(left: float) -> None:
     d = desk()
     d.fill(5)
     d.account.debug = False
-    d.p.pool.balance = -1.0
+    d.p.pool.balance = left
     d.account.call_margins()
     assert d.account.events[-1].found == float("inf")
 

@@ -108,6 +108,22 @@ def test_lowering_the_leverage_beyond_what_is_available_is_refused_in_cross() ->
     assert found == near((1_600, 600))
 
 
+@pytest.mark.parametrize("mark", [40_000.0, 60_000.0])
+def test_a_cap_that_counts_contracts_is_that_of_the_mark(mark: float) -> None:
+    a = Account("okx", cash=50_000_000, leverage=10)
+    a.mark(BTC, 50_000.0)
+    size = a.position(BTC).cap(50_000.0) / 50_000.0 / a.position(BTC).multiplier * 0.9
+    a.fill(BTC, size, 50_000.0)
+    a.mark(BTC, mark)
+    with pytest.raises(LeverageRefused) as caught:
+        a.set_leverage(BTC, 100)
+    found, allowed = caught.value.found, caught.value.allowed
+    p = a.position(BTC)
+    assert (found, p.leverage) == (near(p.notional()), 10)
+    p.leverage = 100.0
+    assert allowed == near(p.cap(mark))
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_lowering_the_leverage_counts_what_open_orders_lock(mode: str) -> None:
     """9,000 bid lock 900 at 10x; at 5x 1,800: 900 more, 100 are there."""

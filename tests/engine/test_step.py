@@ -289,6 +289,16 @@ def test_the_bound_sees_the_maintenance_of_what_orders_open() -> None:
     assert len(d.kinds("liquidation")) == 1
 
 
+def test_the_bound_of_an_order_in_cross_sees_isolated_positions_too() -> None:
+    a = account(symbols={B: {"margin_mode": "isolated"}})
+    for s in (A, B):
+        a.mark(s, 100)
+    a.fill(B, 10, 100)
+    candles = {A: (100.0,) * 4, B: (100.0, 100.0, 80.0, 100.0)}
+    live(a, candles, [Resting(1, A, 1, "market")])
+    assert [e.symbol for e in a.events if e.kind == "liquidation"] == [B]
+
+
 def test_the_bound_counts_nothing_left_as_a_breach() -> None:
     """20 bought at 100 and a low of 50 take exactly the 1,000 there are; nothing is asked."""
     d = desk(maintenance_rate=0.0)

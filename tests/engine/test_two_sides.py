@@ -10,6 +10,7 @@ import pytest
 import bt_margin as btm
 from bt_margin.engine.account import Account
 from bt_margin.engine.bound import _uncovered
+from bt_margin.engine.settings import leg_of
 from bt_margin.errors import InputError
 
 BTC = "BTC/USDT:USDT"
@@ -112,6 +113,11 @@ def test_a_venue_without_hedge_mode_refuses() -> None:
     )  # fmt: skip
     with pytest.raises(InputError, match="no hedge mode"):
         Account(flat, 1_000).position(LONG)
+
+
+def test_only_long_and_short_are_sides() -> None:
+    assert leg_of(LONG) == (BTC, "long")
+    assert leg_of(f"{BTC} up") == (f"{BTC} up", None)
 
 
 def test_a_net_position_is_not_hedged() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from engine.bench import HOUR, KINDS, MODES, SIDES, Desk, desk, live, near
+from engine.bench import HOUR, KINDS, MODES, SIDES, Desk, Orders, desk, live, near
 from stories.world import START, A, B, account
 
 from bt_margin.core.funding import FundingStamp
-from bt_margin.engine.resting import Resting
+from bt_margin.engine.quote import Quote, legs_of
+from bt_margin.engine.resting import Leg, Resting
+from bt_margin.engine.walk import Walk, road
 
 #: isolated 10x long from 1: falls at 0.9 / 0.995, a short rises to 1.1 / 1.005
 FALL, RISE = 0.9 / 0.995, 1.1 / 1.005
@@ -298,6 +300,22 @@ def test_an_order_that_did_not_fill_is_not_tried_again_in_the_bar() -> None:
     d.fill(10)
     live(d.account, {A: (100, 101, 91, 99)}, [Resting(7, A, 1_000, "limit", 99.5)])
     assert len(d.kinds("rejected")) == 1
+
+
+def test_an_order_that_stays_open_is_tried_once_in_the_bar() -> None:
+    """Such as one that was filled in part: its rest waits for the next bar."""
+
+    class Keeping(Orders):
+        def execute(self, order: Resting, leg: Leg) -> None:
+            self.log.append((order.ref, leg.last_start))
+
+    d = desk(mode="isolated")
+    d.fill(10)
+    q = Quote(d.p).set(START, START + HOUR, (100, 101, 85, 99))
+    q.read()
+    book = Keeping(d.account, [q], [Resting(7, A, 1, "limit", 95.0)])
+    Walk(d.account, [road(q, legs_of(q, True, None))], book).run()
+    assert book.log == [(7, 95.0)]
 
 
 def test_each_order_of_a_group_cancels_the_other() -> None:

@@ -88,6 +88,14 @@ def test_the_risk_of_the_account_is_that_of_its_coins_in_one_currency(mode: Any)
     assert a.risk().maintenance == a.maintenance()
 
 
+def test_events_tell_the_equity_of_all_wallets() -> None:
+    a = account(margin_mode="isolated")
+    a.fill(ETH, 2_000.0, 2_000.0)
+    event = a.fill(BTC, 20_000.0, 40_000.0).event
+    assert event is not None
+    assert event.equity == pytest.approx(a.equity())
+
+
 @pytest.mark.parametrize("mode", ["cross", "isolated"])
 def test_one_coin_s_crash_leaves_the_other_wallet_alone(mode: Any) -> None:
     a = account(margin_mode=mode)
