@@ -169,6 +169,14 @@ def test_the_ratio_changes_on_its_date() -> None:
     assert a.available() == 1_000 + 0.5 * 50_000
 
 
+def test_a_coin_no_longer_taken_counts_for_nothing() -> None:
+    ends = rules(collateral={"BTC": ((ALWAYS, RATIO), (HOUR, 0.0))})
+    a = Account(ends, 1_000, leverage=10, collateral={"BTC": 1.0})
+    a.mark(BTC, 50_000.0)
+    a.clock(HOUR)
+    assert (a.available(), a.equity()) == (1_000, 51_000)
+
+
 def test_only_what_no_margin_needs_may_leave() -> None:
     a = account()
     a.fill(BTC, 9.0, 50_000.0)  # 45,000 of 48,500

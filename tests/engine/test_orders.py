@@ -115,6 +115,23 @@ def test_the_second_of_two_orders_finds_the_margin_taken() -> None:
     assert a.check_order(2, A, 60, 100) is None
 
 
+def test_profit_not_yet_realised_pays_for_no_isolated_position() -> None:
+    """90 A have gained 1,800 and 50 are left in the wallet: that is all an isolated one may be given."""
+    a = account(symbols={B: {"margin_mode": "isolated"}})
+    for symbol in (A, B):
+        a.mark(symbol, 100)
+    a.fill(A, 90, 100)
+    a.mark(A, 120)
+    a.withdraw(a.transferable() - 50)
+    assert a.available() > 500
+    assert a.check_order(1, A, 40, 120) is None
+    a.release(1)
+    refusal = a.check_order(2, B, 6, 100)
+    assert refusal is not None
+    assert (refusal.found, refusal.allowed) == near((60, 50))
+    assert a.check_order(3, B, 5, 100) is None
+
+
 def test_orders_of_two_symbols_add_up() -> None:
     a = account()
     a.mark(A, 100)

@@ -157,6 +157,15 @@ def test_lowering_the_leverage_of_an_isolated_position_posts_what_is_missing() -
     d.account.audit()
 
 
+def test_saying_the_leverage_it_has_moves_nothing() -> None:
+    d = desk(mode="isolated")
+    d.fill(10)
+    d.mark(0.95)
+    before = d.account.snapshot()
+    d.account.set_leverage(A, 10)
+    assert d.account.snapshot() == before
+
+
 def test_a_leverage_that_the_free_wallet_cannot_post_for_is_refused() -> None:
     d = desk(mode="isolated")
     d.fill(40)

@@ -258,6 +258,7 @@ def test_close_orders_fill_at_the_close_after_everything_else(side: int) -> None
     candle = turn(d, side, 1, 1.2, 0.91, 1.1)
     _, book = live(d.account, {A: candle}, orders)
     assert book.log == [(8, d.price), (7, near(at(d, side, 1.1)))]
+    assert d.kinds("fill")[-1].mark == near(at(d, side, 1.1))
     assert d.p.size == side
 
 
