@@ -78,6 +78,7 @@ def test_reducing_releases_the_share_it_closes(
     half = order_need(contract, -size / 2, price, leverage, size=size)
     assert half == -initial(contract.notional(size, price), leverage) / 2
     assert order_need(contract, -size, price, leverage, size=size, held=77) == -77
+    assert order_need(contract, -size / 2, price, leverage, size=size, held=78) == -39
 
 
 @given(contracts(), prices, leverages, sizes)
