@@ -14,6 +14,8 @@ from replay.stories import difference
 
 from bt_margin.studies.replay import (
     account,
+    acting,
+    admission,
     bar,
     booking,
     bounds,
@@ -22,16 +24,19 @@ from bt_margin.studies.replay import (
     crossings,
     liquidation,
     orders,
+    resting,
     scan,
     sending,
     settling,
     walk,
 )  # fmt: skip
-from bt_margin.studies.replay.layout import CASH, DEAL_COVERED, MARK
+from bt_margin.studies.replay.layout import CASH, DEAL_COVERED, EXPIRES, MARK, ORDERS, POSTED
 from bt_margin.studies.replay.orders import Extra, Verdict
 
 MODULES = (
     account,
+    acting,
+    admission,
     bar,
     booking,
     bounds,
@@ -40,6 +45,7 @@ MODULES = (
     crossings,
     liquidation,
     orders,
+    resting,
     scan,
     sending,
     settling,
@@ -120,6 +126,39 @@ def _one_fee(original: Any) -> Any:
     return keep_trade
 
 
+def _long(original: Any) -> Any:
+    def queue_up(w: Any, r: Any, st: Any, i: int, t: int, size: float) -> None:
+        original(w, r, st, i, t, size)
+        st.queue[st.counts[ORDERS] - 1, EXPIRES] += 1
+
+    return queue_up
+
+
+def _at_once(original: Any) -> Any:
+    def next_order(*given: Any) -> Any:
+        found, u, at = original(*given)
+        return found, (given[-1] if found >= 0 else u), at
+
+    return next_order
+
+
+def _unposted(original: Any) -> Any:
+    def set_leverage(w: Any, r: Any, c: Any, st: Any, s: int, leverage: float) -> bool:
+        before, posted = st.money[CASH], st.held[s, POSTED]
+        done: bool = original(w, r, c, st, s, leverage)
+        st.money[CASH], st.held[s, POSTED] = before, posted
+        return done
+
+    return set_leverage
+
+
+def _late_cash(original: Any) -> Any:
+    def move_cash(w: Any, r: Any, c: Any, st: Any, t: int, equity: Any) -> None:
+        original(w, r, c, st, t - 1, equity)
+
+    return move_cash
+
+
 BREAKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "what the fund bears": ("cover", lambda f: lambda st, pool: 0.0),
     "lots of a partial sale": ("rounded", lambda f: lambda r, st, s, x: st.held[s, 0] * x),
@@ -135,12 +174,29 @@ BREAKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "who loses most": ("worse", lambda f: lambda r, st, a, b: not f(r, st, a, b)),
     "orders cancelled before a liquidation": ("cancel_orders", lambda f: lambda *a: None),
     "margin orders reserve": ("total_reserved", lambda f: lambda *a: 0.0),
-    "slippage of a fill": ("fill_price", lambda f: lambda w, c, s, t, buys: w.prices[0, s, t]),
+    "slippage of a fill": ("slid", lambda f: lambda c, buys, bound, price, slips: price),
     "money left in a flat pool": ("settle_empty", _cash),
     "what the fund bears of a trade": ("end_trade", _unborne),
     "the fees of a flip": ("keep_trade", _one_fee),
     "the ratio at a close": ("surely_below", lambda f: lambda *a: True),
     "the margin of several positions": ("weigh_many", lambda f: lambda *a: None),
+    "when a waiting order needs a closer look": (
+        "first_reached",
+        lambda f: lambda w, st, t, end: end,
+    ),
+    "the time of an order": ("queue_up", _long),
+    "orders that end together": ("end_group", lambda f: lambda *a: None),
+    "brackets": ("end", lambda f: lambda st, q, how, t: resting.drop(st, q)),
+    "trailing stops": ("trail", lambda f: lambda *a: None),
+    "the maker's fee": ("fill", lambda f: lambda *a: f(*a[:-1], 0)),
+    "where a walk meets an order": ("next_order", _at_once),
+    "what a trial withdraws": ("end_rivals", lambda f: resting.drop),
+    "the close an order was not filled at": ("finish", lambda f: lambda *a: None),
+    "marks while orders wait": ("leave_marks", lambda f: lambda *a: None),
+    "a stop that has become a limit": ("stops_at", lambda f: lambda order: order[resting.TYPE] > 2),
+    "what orders reserve of the margin that moves": ("available", lambda f: orders.unreserved),
+    "the wallet when a leverage is lowered": ("set_leverage", _unposted),
+    "cash that comes a bar late": ("move_cash", _late_cash),
 }
 
 

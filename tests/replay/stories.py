@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import backtrader as bt
 import numpy as np
 import pandas as pd
+from replay.asking import Scripted, more_intents
 
 import bt_margin as btm
 from bt_margin.core.fees import Fees
@@ -30,7 +30,14 @@ from bt_margin.studies.replay.check import (
     told_by_engine,
     told_by_kernel,
 )  # fmt: skip
-from bt_margin.studies.replay.layout import KEEP_EVENTS, KEEP_ROW, new_state
+from bt_margin.studies.replay.layout import (
+    ACTION_REFUSED,
+    DONE,
+    KEEP_EVENTS,
+    KEEP_ROW,
+    MIXED,
+    new_state,
+)
 from bt_margin.studies.replay.market import Market, Unfit
 from bt_margin.studies.replay.row import row_of
 from bt_margin.studies.replay.tape import Tape, TapeBroker
@@ -42,7 +49,7 @@ from bt_margin.venues.policies import (
     LargestLossFirst,
     TierStepDown,
 )  # fmt: skip
-from bt_margin.venues.spec import ALWAYS, OrderRule
+from bt_margin.venues.spec import ALWAYS, OrderRule, SwitchRules
 
 HOUR = 3_600_000
 NAMES = ("AAA/USDT:USDT", "BBB/USDT:USDT", "CCC/USDT:USDT")
@@ -53,44 +60,6 @@ POLICIES = (
     TierStepDown("takeover", "fund"), Fraction(0.25, "sale", "trader"), Fraction(0.4, "takeover", "fund"),
     JustEnough(0.9, "takeover", "fund"), JustEnough(0.7, "sale", "trader"),
 )  # fmt: skip
-
-
-class Scripted(bt.Strategy):
-    """Asks for what a list says, whatever happens."""
-
-    params = (("script", ()),)
-
-    def __init__(self) -> None:
-        self.bars = -1
-
-    def prenext(self) -> None:
-        self.next()
-
-    def next(self) -> None:
-        self.bars += 1
-        for bar, name, verb, amount, more in self.p.script:
-            if bar == self.bars:
-                data = self.getdatabyname(name)
-                getattr(self, f"do_{verb}")(data, amount, more)
-
-    def do_trade(self, data: Any, amount: float, more: dict[str, Any]) -> None:
-        (self.buy if amount > 0 else self.sell)(data, size=abs(amount), **more)
-
-    def do_size(self, data: Any, amount: float, more: dict[str, Any]) -> None:
-        self.order_target_size(data, amount, **more)
-
-    def do_value(self, data: Any, amount: float, more: dict[str, Any]) -> None:
-        self.order_target_value(data, amount, **more)
-
-    def do_percent(self, data: Any, amount: float, more: dict[str, Any]) -> None:
-        self.order_target_percent(data, amount, **more)
-
-    def do_share(self, data: Any, amount: float, more: dict[str, Any]) -> None:
-        unit = data.close[0] * self.broker.getcommissioninfo(data).p.mult
-        self.order_target_size(data, amount * self.broker.getvalue() / unit, **more)
-
-    def do_close(self, data: Any, amount: float, more: dict[str, Any]) -> None:
-        self.close(data, **more)
 
 
 class Story:
@@ -110,6 +79,28 @@ class Story:
         self.frames = {name: self.frame() for name in self.names}
         self.script = self.intents()
         self.broker = self.account()
+        self.rest(random.Random(seed + 1_000_003))
+
+    def begins(self, name: str) -> int:
+        """The first bar of a symbol."""
+        first = pd.Timestamp("2024-01-01", tz="UTC")
+        return int((self.frames[name].index[0] - first) / pd.Timedelta(self.step, "ms"))
+
+    def rest(self, draw: random.Random) -> None:
+        """In most stories orders wait as well, and margin is moved about; in some of them nothing else."""
+        self.labels: list[str] = []
+        if draw.random() < 0.2:
+            return
+        for name in self.names[1:] if draw.random() < 0.3 else ():  # bars are missing
+            frame = self.frames[name]
+            self.frames[name] = frame[[k < 2 or draw.random() > 0.15 for k in range(len(frame))]]
+        market = [] if draw.random() < 0.3 else self.script
+        more = more_intents(draw, self)
+        self.script = sorted([*market, *more], key=lambda one: one[0])
+        rules = SwitchRules(*(draw.random() < 0.85 for _ in range(3)))
+        venue = replace(self.broker["venue"], switching=rules, margin_kept=draw.choice([0.0, 0.1]))
+        fees = tuple((at, replace(one, maker=draw.choice([0.0, 0.0002]))) for at, one in venue.fees)
+        self.broker["venue"] = replace(venue, fees=fees)
 
     def frame(self) -> pd.DataFrame:
         draw, price, rows = self.draw, self.draw.choice([0.1, 100.0, 40_000.0]), []
@@ -273,7 +264,7 @@ def replayed(story: Story) -> tuple[Any, ...]:
     other = Story.__new__(Story)
     other.__dict__.update(story.__dict__)
     broker = run(other, TapeBroker, tape=tape)
-    if tape.beyond:
+    if tape.beyond and not tape.beyond.startswith("what its account refused"):
         raise Unfit(tape.beyond)
     market = Market(broker)
     venue, _ = own_venue(venue_of(story.broker), story.broker)
@@ -293,12 +284,17 @@ def difference(seed: int) -> str:
     whole = run_cell(Cell(0, {}), work)
     full = whole.broker
     status, state, equity, market, _ = replayed(story)
-    if status:
+    if status == MIXED:
+        raise Unfit("a margin mode changed during a margin call")
+    if status not in (DONE, ACTION_REFUSED):
         return f"status {status}"
-    currency = full.account.currency
-    found = first_difference(
-        told_by_kernel(state, market.symbols, currency), told_by_engine(full.events)
-    )
+    own = told_by_kernel(state, market.symbols, full.account.currency)
+    if status == ACTION_REFUSED:  # up to there, and there
+        engine = full.events[: len(own) + 2]  # with the deposit at the start
+        if engine[-1].kind != "refused":
+            return f"the kernel alone refuses an action, after {len(own)} events; {engine[-1]}"
+        return first_difference(own, told_by_engine(engine[:-1]))
+    found = first_difference(own, told_by_engine(full.events))
     if found:
         return found
     gap = curve_difference(equity, np.array(full.equity_curve[1]))

@@ -79,10 +79,10 @@ class Stopping(Blind):
             super().next()
 
 
-class Resting(bt.Strategy):
+class Sided(bt.Strategy):
     def next(self) -> None:
         if len(self) == 5:
-            self.buy(size=0.1, exectype=bt.Order.Limit, price=self.data.close[0])
+            self.buy(size=0.1, position_side="long")
 
 
 def job(strategy: Any, **common: Any) -> Job:
@@ -140,7 +140,7 @@ def test_an_obedient_strategy_is_replayed_until_its_account_says_no() -> None:
 
 @pytest.mark.parametrize(
     ("strategy", "why"),
-    [(Greedy, "reads its account"), (Stopping, "looked at as a number"), (Resting, "Limit")],
+    [(Greedy, "reads its account"), (Stopping, "looked at as a number"), (Sided, "position_side")],
 )
 def test_a_strategy_that_cannot_be_replayed_is_handed_back_with_the_reason(
     strategy: Any, why: str

@@ -11,13 +11,17 @@ from bt_margin.studies.replay.account import (
     pool_count,
     value_of,
 )
+from bt_margin.studies.replay.admission import admit
 from bt_margin.studies.replay.booking import balance_of
 from bt_margin.studies.replay.bounds import first_inner, risky_pools
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.crossings import Road
 from bt_margin.studies.replay.layout import (
     ACCEPTED,
+    ACTIVE,
     ALIVE,
+    AT_CLOSE,
+    AT_MARKET,
     BAR,
     CALLED,
     CALLS,
@@ -26,6 +30,8 @@ from bt_margin.studies.replay.layout import (
     CROSS_CALLED,
     E_ALLOWED,
     E_FOUND,
+    EXPIRED,
+    EXPIRES,
     FEE_ROW,
     HIGH,
     ISOLATED,
@@ -42,8 +48,10 @@ from bt_margin.studies.replay.layout import (
     MARK,
     MOST,
     N_ROADS,
+    NOTED,
     OPEN,
     ORDERS,
+    P_CLOSE,
     P_MARK_CLOSE,
     P_MARK_HIGH,
     P_MARK_LOW,
@@ -55,6 +63,11 @@ from bt_margin.studies.replay.layout import (
     SIZE,
     SYMBOL,
     TABLE,
+    TAG,
+    TRIED,
+    TRIGGERED,
+    TYPE,
+    UNFIT,
     Cell,
     Ints,
     Rules,
@@ -62,7 +75,7 @@ from bt_margin.studies.replay.layout import (
     World,
 )
 from bt_margin.studies.replay.liquidation import breached, in_pool, liquidate
-from bt_margin.studies.replay.orders import admit, drop
+from bt_margin.studies.replay.resting import end, fared, trail
 from bt_margin.studies.replay.settling import settle, settle_inside
 from bt_margin.studies.replay.walk import choose_roads, execute, walk
 
@@ -88,7 +101,8 @@ def check_submitted(w: World, r: Rules, c: Cell, st: State) -> None:
             st.queue[q, ACCEPTED] = 1.0
             q += 1
         else:
-            drop(st, q)
+            end(st, q, UNFIT, st.counts[BAR])
+            q = 0
 
 
 @compiled
@@ -132,14 +146,49 @@ def settle_inner(w: World, r: Rules, c: Cell, st: State, reading: Ints, t: int) 
 
 @compiled
 def match(w: World, r: Rules, c: Cell, st: State, t: int, reading: Ints) -> None:
-    """Fill the orders of these symbols in the order they were sent."""
+    """Go once through the orders of these symbols, as they were sent: too late, filled, or waiting on."""
     q = 0
     while q < st.counts[ORDERS]:
-        s = int(st.queue[q, SYMBOL])
-        if reading[s] and w.places[0, s, t]:
-            execute(w, r, c, st, q, t, 0)
+        order, count = st.queue[q], st.counts[ORDERS]
+        s = int(order[SYMBOL])
+        if reading[s] and order[TRIED] != t + 1:
+            order[TRIED] = t + 1
+            if order[TYPE] != AT_MARKET and t >= order[EXPIRES]:
+                expire(w, c, st, q, t)
+            elif order[ACTIVE] <= t and w.places[0, s, t]:
+                execute(w, r, c, st, q, t, 0, 0.0, False)
+        q = q + 1 if st.counts[ORDERS] == count else 0
+
+
+@compiled
+def expire(w: World, c: Cell, st: State, q: int, t: int) -> None:
+    """The time of an order is over."""
+    fared(w, c, st, st.queue[q, TAG], EXPIRED, t)
+    end(st, q, EXPIRED, t)
+
+
+@compiled
+def expire_all(w: World, c: Cell, st: State, t: int) -> None:
+    """Before a walk: drop the orders whose time is over."""
+    q = 0
+    while q < st.counts[ORDERS]:
+        if st.queue[q, TYPE] != AT_MARKET and t >= st.queue[q, EXPIRES]:
+            expire(w, c, st, q, t)
+            q = 0
         else:
             q += 1
+
+
+@compiled
+def finish(w: World, st: State, road: Road, t: int) -> None:
+    """What becomes of orders that a walk did not fill: trailing stops follow, the close is noted."""
+    for q in range(st.counts[ORDERS]):
+        order = st.queue[q]
+        if road.walked[int(order[SYMBOL])] and order[ACTIVE] <= t:
+            if order[TRIGGERED] == 0.0:
+                trail(w, order, t)
+            if order[TYPE] == AT_CLOSE:
+                order[NOTED] = w.prices[P_CLOSE, int(order[SYMBOL]), t]
 
 
 @compiled
@@ -169,9 +218,11 @@ def part(
             liquidate(w, r, c, st, s + 1, 0)
     match(w, r, c, st, t, calm)
     settle_inner(w, r, c, st, calm, t)
-    road = Road(walked, st.numbers[N_ROADS : N_ROADS + 4], stamp)
+    expire_all(w, c, st, t)
+    road = Road(walked, st.numbers[N_ROADS : N_ROADS + 5], stamp)
     choose_roads(w, r, c, st, twin, road, t)
     walk(w, r, c, st, road, t, 1)
+    finish(w, st, road, t)
 
 
 @compiled
@@ -247,7 +298,8 @@ def step(w: World, r: Rules, c: Cell, st: State, twin: State, t: int) -> None:
     if risky_pools(w, r, c, st, t, reading, risky):
         part(w, r, c, st, twin, t, reading, risky)
     else:
-        match(w, r, c, st, t, reading)
+        st.marks[M_WALKED, :] = 1  # all of them: also what is too late on a market without a bar
+        match(w, r, c, st, t, st.marks[M_WALKED])
         settle_inner(w, r, c, st, reading, t)
     for s in range(symbols):
         if reading[s]:

@@ -15,8 +15,11 @@ from bt_margin.studies.replay.account import (
 )
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
+    ACTIVE,
     ALIVE,
     ASKED,
+    AT_CLOSE,
+    AT_MARKET,
     CAPS,
     CASH,
     CLOSE,
@@ -36,6 +39,8 @@ from bt_margin.studies.replay.layout import (
     N_LOW,
     N_NEED,
     N_SIZE,
+    N_WALK,
+    NOTED,
     OPEN,
     ORDERS,
     P_HIGH,
@@ -51,6 +56,7 @@ from bt_margin.studies.replay.layout import (
     SIZE,
     SYMBOL,
     TABLE,
+    TYPE,
     Cell,
     Floats,
     Ints,
@@ -58,15 +64,23 @@ from bt_margin.studies.replay.layout import (
     State,
     World,
 )
+from bt_margin.studies.replay.orders import unreserved
+from bt_margin.studies.replay.resting import reaches
 
 
 class Pending(NamedTuple):
-    """What the orders of each symbol could do within the bar: sizes, prices, fees."""
+    """What the orders of each symbol could do within the bar: sizes, prices, fees, whether it is walked.
+
+    ``orders`` of them, ``inside`` whether one may fill after the open.
+    """
 
     size: Floats
     high: Floats
     low: Floats
     fee: Floats
+    walk: Floats
+    orders: int
+    inside: bool
 
 
 @compiled
@@ -82,27 +96,36 @@ def first_inner(w: World, s: int, t: int) -> int:
 def pending(w: World, r: Rules, c: Cell, st: State, t: int) -> Pending:
     """What the orders of each symbol could do within this bar."""
     n = st.numbers
-    found = Pending(n[N_SIZE], n[N_HIGH], n[N_LOW], n[N_FEE])
-    found.size[:] = 0.0
-    found.fee[:] = 0.0
+    sizes, highs, lows, fees, walk = n[N_SIZE], n[N_HIGH], n[N_LOW], n[N_FEE], n[N_WALK]
+    sizes[:] = fees[:] = walk[:] = 0.0
+    count, inside = 0, False
     for q in range(st.counts[ORDERS]):
-        s = int(st.queue[q, SYMBOL])
-        if not w.places[0, s, t]:
+        order = st.queue[q]
+        s, kind = int(order[SYMBOL]), order[TYPE]
+        reached = reaches(w, order, t) if w.places[0, s, t] and order[ACTIVE] <= t else 0
+        if not reached:
             continue
-        size, paid = abs(st.queue[q, ASKED]), st.queue[q, CLOSE]
-        high, low = max(w.prices[P_HIGH, s, t], paid), min(w.prices[P_LOW, s, t], paid)
+        count += 1
+        inside = inside or kind != AT_MARKET
+        size, high, low = abs(order[ASKED]), w.prices[P_HIGH, s, t], w.prices[P_LOW, s, t]
+        if kind in (AT_MARKET, AT_CLOSE):  # which may fill at an old price
+            high, low = max(high, order[CLOSE]), min(low, order[CLOSE])
+            if order[NOTED] != 0.0:
+                high, low = max(high, order[NOTED]), min(low, order[NOTED])
         share, fixed = c.slip[SHARE], c.slip[FIXED]
-        if share != 0.0 or fixed != 0.0:
+        if reached == 2:
+            walk[s] = 1.0
+        elif share != 0.0 or fixed != 0.0:
             high, low = high * (1.0 + share) + fixed, low * (1.0 - share) - fixed
         fee = abs(
             notional(r.sym[s, INVERSE], size, r.sym[s, MULTIPLIER], high) * taker_rate(r, st, s)
         )
-        if found.size[s] == 0.0:
-            found.high[s], found.low[s] = high, low
-        found.high[s], found.low[s] = max(high, found.high[s]), min(low, found.low[s])
-        found.size[s] += size
-        found.fee[s] += fee
-    return found
+        if sizes[s] == 0.0:
+            highs[s], lows[s] = high, low
+        highs[s], lows[s] = max(high, highs[s]), min(low, lows[s])
+        sizes[s] += size
+        fees[s] += fee
+    return Pending(sizes, highs, lows, fees, walk, count, inside)
 
 
 @compiled
@@ -155,7 +178,11 @@ def add_orders(
     w: World, r: Rules, c: Cell, st: State, t: int, orders: Pending, equity: Floats, need: Floats,
     risky: Ints,
 ) -> None:  # fmt: skip
-    """Count what pending orders could add to the bounds; pools that a reversal leaves too thin are risky."""
+    """Count what pending orders could add to the bounds; pools that a reversal leaves too thin are risky.
+
+    So are those whose orders could want the same margin, where their order in time decides.
+    """
+    wanted = 0.0
     for s in range(len(st.held)):
         size = orders.size[s]
         if size == 0.0:
@@ -174,8 +201,13 @@ def add_orders(
                 equity[pool] = least
         equity[pool] -= drift + orders.fee[s]
         need[pool] += more
-        if stamps_inside(w, s, t):
+        wanted += posted + drift + orders.fee[s]
+        if stamps_inside(w, s, t) or orders.walk[s] != 0.0:
             risky[pool] = 1
+    if orders.orders > 1 and orders.inside and wanted > unreserved(r, c, st):
+        for s in range(len(st.held)):
+            if orders.size[s] != 0.0:
+                risky[s + 1 if r.sym[s, ISOLATED] else 0] = 1
 
 
 @compiled

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from bt_margin.studies.replay.account import equity_of
+from bt_margin.studies.replay.acting import pays_at
 from bt_margin.studies.replay.bar import due_early, step
 from bt_margin.studies.replay.compile import compiled, entry
 from bt_margin.studies.replay.condition import weigh
 from bt_margin.studies.replay.handles import handle
 from bt_margin.studies.replay.layout import (
+    ADD_CASH,
     BAR,
+    CANCEL,
     CASH,
     CHANGE,
     DEPOSITED,
@@ -16,6 +19,7 @@ from bt_margin.studies.replay.layout import (
     FIRST_TABLE,
     FUNDED,
     INTENT,
+    ISOLATED,
     KEEP_EVENTS,
     KEEP_ROW,
     LEVERAGE,
@@ -25,12 +29,14 @@ from bt_margin.studies.replay.layout import (
     RECORDING,
     S_EARLY,
     SETTLED,
+    START_ISOLATED,
     START_LEVERAGE,
     STATUS,
     STEPS,
     SURPRISE,
     SURPRISED,
     T_BAR,
+    T_VERB,
     TABLE,
     WEIGHING,
     Cell,
@@ -39,8 +45,9 @@ from bt_margin.studies.replay.layout import (
     State,
     World,
 )
-from bt_margin.studies.replay.scan import calm, next_due, set_guards
-from bt_margin.studies.replay.sending import send
+from bt_margin.studies.replay.resting import missed, set_rests
+from bt_margin.studies.replay.scan import calm, first_reached, leave_marks, next_due, set_guards
+from bt_margin.studies.replay.sending import move_cash, send
 
 
 @compiled
@@ -56,6 +63,7 @@ def begin(r: Rules, c: Cell, st: State, recording: int) -> None:
     for s in range(len(st.held)):
         st.held[s, LEVERAGE] = r.sym[s, START_LEVERAGE]
         st.held[s, TABLE] = r.sym[s, FIRST_TABLE]
+        r.sym[s, ISOLATED] = r.sym[s, START_ISOLATED]
 
 
 @compiled
@@ -71,10 +79,15 @@ def only_early(w: World, st: State, t: int) -> bool:
 
 @compiled
 def until(w: World, r: Rules, st: State, t: int) -> int:
-    """Before which bar nothing is sent and no table changes."""
-    end, bars = len(w.start), w.tape.shape[1]
-    if st.counts[INTENT] < bars:
-        end = min(end, int(w.tape[T_BAR, st.counts[INTENT]]) + 1)
+    """Before which bar nothing is sent and no table changes; a bar that ends in an action stands alone."""
+    end, bars, i = len(w.start), w.tape.shape[1], st.counts[INTENT]
+    if i < bars:
+        at = int(w.tape[T_BAR, i])
+        end = min(end, at + 1)
+        while i < bars and int(w.tape[T_BAR, i]) == at:
+            if CANCEL < w.tape[T_VERB, i] < ADD_CASH:
+                end = min(end, at)
+            i += 1
     if st.counts[CHANGE] < r.changes.shape[1]:
         end = min(end, r.changes[0, st.counts[CHANGE]])
     return end
@@ -84,8 +97,14 @@ def until(w: World, r: Rules, st: State, t: int) -> int:
 def quiet(w: World, r: Rules, c: Cell, st: State, t: int, equity: Floats) -> int:
     """As far from ``t`` as nothing can happen; settlements at the open of a bar are paid on the way."""
     end = until(w, r, st, t)
+    if st.counts[ORDERS] > 0:
+        end = min(end, int(set_rests(w, st, t)))
+    if end <= t or pays_at(w, st, t):
+        return t
     if st.counts[OPEN] == 0:
+        end = first_reached(w, st, t, end)
         equity[t:end] = st.money[CASH]
+        leave_marks(w, st, t, end)
         return end
     while t < end:
         due = next_due(w, st, t, end) if r.flags[FUNDED] else end
@@ -124,23 +143,27 @@ def live(
     begin(r, c, st, recording)
     t, bars = 0, len(w.start)
     while t < bars and st.counts[STATUS] == DONE:
-        if st.counts[ORDERS] == 0:
-            before, t = t, quiet(w, r, c, st, t, equity)
-            if t > before and asks_at(w, st, t - 1):
-                equity[t - 1] = equity_of(r, c, st)  # to the last bit, because sizes are made of it
-                send(w, r, st, t - 1, equity)
-            if t >= bars:
-                break
+        before, t = t, quiet(w, r, c, st, t, equity)
+        if t > before and asks_at(w, st, t - 1):
+            equity[t - 1] = equity_of(r, c, st)  # to the last bit, because sizes are made of it
+            send(w, r, c, st, t - 1, equity)
+        missed(w, c, st, t - 1)
+        if c.obedient and st.counts[SURPRISE] >= 0:
+            st.counts[STATUS] = SURPRISED
+        if t >= bars or st.counts[STATUS] != DONE:
+            break
+        move_cash(w, r, c, st, t, equity)
         step(w, r, c, st, twin, t)
         st.counts[STEPS] += 1
         equity[t] = equity_of(r, c, st)
-        if st.counts[WEIGHING]:
+        missed(w, c, st, t)
+        if not (c.obedient and st.counts[SURPRISE] >= 0):
+            send(w, r, c, st, t, equity)
+        if st.counts[WEIGHING]:  # with the margin and the modes the strategy leaves behind
             weigh(w, r, st, t, t + 1, equity)
+        t += 1
         if c.obedient and st.counts[SURPRISE] >= 0:
             st.counts[STATUS] = SURPRISED
-        else:
-            send(w, r, st, t, equity)
-        t += 1
     return int(st.counts[STATUS])
 
 

@@ -80,8 +80,8 @@ def told_by_kernel(state: State, symbols: Sequence[str], currency: str) -> list[
 def told_by_engine(events: Sequence[Event]) -> list[Told]:
     """The engine's events; the deposit at the start is left out."""
     found = []
-    for event in events:
-        if event.kind == "deposit":
+    for place, event in enumerate(events):
+        if event.kind == "deposit" and place == 0:
             continue
         numbers = {name: getattr(event, name) for name in NUMBERS}
         reason = event.reason if event.kind == "rejected" else ""

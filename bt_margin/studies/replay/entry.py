@@ -21,19 +21,26 @@ from bt_margin.studies.replay.check import (
     told_by_kernel,
 )  # fmt: skip
 from bt_margin.studies.replay.layout import (
+    ACTION_REFUSED,
+    ADD_CASH,
+    BAR,
     DONE,
     IMPOSSIBLE,
     KEEP_EVENTS,
     KEEP_ROW,
+    MIXED,
+    PARTED,
     SURPRISE,
     SURPRISED,
+    TOO_MANY_EVENTS,
+    TOO_MANY_ORDERS,
     Rules,
     State,
     World,
     new_state,
 )
 from bt_margin.studies.replay.market import Unfit
-from bt_margin.studies.replay.proof import Proof, proof
+from bt_margin.studies.replay.proof import Proof, proof, slipping
 from bt_margin.studies.replay.row import row_of
 from bt_margin.studies.replay.terms import cell_of, check_keywords, own_venue, rules_of, venue_of
 from bt_margin.studies.sweep_check import difference
@@ -51,6 +58,17 @@ class LeftOver(NamedTuple):
     cell: Cell
     reason: str
     until: int | None = None
+
+
+_REASONS = {
+    TOO_MANY_ORDERS: "more orders at a time than the kernel has room for",
+    TOO_MANY_EVENTS: "more events than there is room for",
+    IMPOSSIBLE: "slippage made a price of zero or less",
+    SURPRISED: "the strategy obeys its account, which refused an order, was liquidated or filled otherwise",
+    ACTION_REFUSED: "the account refused a change of leverage, margin mode or margin",
+    MIXED: "a margin mode of the whole account was changed, or one during a margin call",
+    PARTED: "a bracket of less than a lot",
+}
 
 
 @dataclass(frozen=True)
@@ -110,7 +128,7 @@ class Replay:
             self.kept.append(broker.get("venue"))
             rules = self.rules[key] = rules_of(venue, known.market)
         if id(known) not in self.worlds:
-            self.worlds[id(known)] = known.market.world(known.intents)
+            self.worlds[id(known)] = known.market.world(known.intents, known.fates)
         rules, account = cell_of(
             venue_of(broker), broker, rules, known.market, known.sort == "obedient"
         )
@@ -124,12 +142,13 @@ class Replay:
         if unnamed:
             raise Unfit(f"{unnamed[0]} is known to {venue.title} by another name")
         reading = [str(broker.get(name)) for name in ("names", "require", "timestamps")]
+        reading.append(str(slipping(broker)))
         given_series = [broker.get(name) for name in ("funding", "mark")]
         series = [venue.funding_interval, *map(id, given_series)]
         key = (
             repr(sorted(params.items())),
             seed,
-            *[(c.kind, c.multiplier) for c in facts],
+            *[(c.kind, c.multiplier, c.lot) for c in facts],
             *reading,
             *series,
         )
@@ -200,18 +219,18 @@ def _play_all(job: Job, ready: Sequence[Ready]) -> list[Outcome | LeftOver]:
     found: list[Outcome | LeftOver] = []
     for one in ready:
         began = time.perf_counter()
-        status, state, equity = played(one, 0)
+        moves = any(intent.verb == ADD_CASH for intent in one.proof.intents)
+        status, state, equity = played(one, MOST_EVENTS if moves else 0)
         if status == DONE:
             row = row_of(job, one.cell, state, equity, one.proof.market.times, one.own.cash)
             seconds = time.perf_counter() - began
             found.append(Outcome(one.cell, {**row, "engine": "replay", "seconds": seconds}))
             continue
-        reason, until = "more orders at a time than the kernel has room for", None
-        if status == IMPOSSIBLE:
-            reason = "slippage made a price of zero or less"
+        reason, until, times = _REASONS[status], None, one.proof.market.times
         if status == SURPRISED:
-            reason = "the strategy obeys its account, which refused an order or was liquidated"
-            until = int(one.proof.market.times[state.counts[SURPRISE]])
+            until = int(times[state.counts[SURPRISE]])
+        elif status == ACTION_REFUSED:
+            until = int(times[state.counts[BAR]])
         found.append(LeftOver(one.cell, reason, until))
     return found
 

@@ -32,13 +32,23 @@ DEAD, STATUS, SURPRISE, OPEN, PREMIUM_ROW, WALKING, DIED, DEAD_REJECTIONS, INTEN
     9, 19
 )
 SETTLED, HELD_BARS, STEPS, FIRST_LOSS = range(19, 23)
-WEIGHING, RISKY_BARS, TRADES, WINS, LOSSES = range(23, 28)
-COUNT_COLUMNS = 28
+WEIGHING, RISKY_BARS, TRADES, WINS, LOSSES, FARED = range(23, 29)
+COUNT_COLUMNS = 29
 # -- State.queue, one row per order --------------------------------------------------------------
 REF, SYMBOL, ASKED, NOTIONAL, LOSS, RESERVING, AHEAD, CLOSE, ACCEPTED, REDUCING, REQUESTED = range(
     11
 )
-QUEUE_COLUMNS = 11
+# its number on the tape and its kind; trigger or limit, and the limit of a stop-limit; the bars from which it
+# is too late and from which it is active; whom it ends with, and the bracket it belongs to
+TAG, TYPE, PRICE, LIMIT, EXPIRES, ACTIVE, GROUP, FAMILY = range(11, 19)
+# whether its stop was met, whether the mark meets it; trailing distance, as money and as a share, and the
+# limit's distance; end of its session, the close noted before; last bar tried, out of a trial's sight
+TRIGGERED, MARKED, TRAIL, TRAIL_SHARE, OFFSET, SESSION, NOTED, TRIED, HIDDEN = range(19, 28)
+QUEUE_COLUMNS = 28
+#: Kinds of orders, as backtrader numbers them.
+AT_MARKET, AT_CLOSE, AT_LIMIT, AT_STOP, STOP_LIMIT, STOP_TRAIL, TRAIL_LIMIT = range(7)
+#: How an order ends: filled; reduce-only with nothing left; too late; cancelled; not paid for; not admitted.
+FILLED, IDLE, EXPIRED, WITHDRAWN, UNPAID, UNFIT = range(6)
 MOST_ORDERS = 64
 """Orders that may wait at one time; a cell that sends more is run in full."""
 
@@ -48,31 +58,38 @@ E_BALANCE, E_EQUITY, E_FOUND, E_ALLOWED, E_ORDER, E_REASON = range(10, 16)
 EVENT_COLUMNS = 16
 KINDS = (
     "fill", "funding", "rejected", "canceled", "breach", "liquidation", "shortfall", "margin_call",
-    "margin_call_cleared", "dead", "rules", "top_up",
+    "margin_call_cleared", "dead", "rules", "top_up", "leverage", "margin_mode", "transfer", "deposit",
+    "withdrawal", "refused", "revived",
 )  # fmt: skip
 (FILL, FUNDING, REJECTED, CANCELED, BREACH, LIQUIDATION, SHORTFALL, MARGIN_CALL, CLEARED, DEATH,
- RULES, TOP_UP) = range(12)  # fmt: skip
+ RULES, TOP_UP, LEVERED, SWITCHED, MOVED, DEPOSIT, WITHDRAWAL, REFUSED, REVIVED) = range(19)  # fmt: skip
 #: Why an order was refused.
 REASONS = ("", "margin", "leverage_cap", "dead", "lot", "min_notional")
 NO_REASON, NO_MARGIN, OVER_CAP, IS_DEAD, NO_LOT, TOO_SMALL = range(6)
 
 # -- verbs of a tape -----------------------------------------------------------------------------
-VERBS = ("order", "target size", "target value", "close", "close a part of")
+VERBS = (
+    "order", "target size", "target value", "close", "close a part of", "cancel",
+    "leverage of", "margin mode of", "margin to", "margin from", "cash, beside",
+)  # fmt: skip
 TRADE, TARGET_SIZE, TARGET_VALUE, CLOSE_ALL, CLOSE_PART = range(5)
+CANCEL, SET_LEVERAGE, SET_MODE, ADD_MARGIN, REDUCE_MARGIN, ADD_CASH = range(5, 11)
 
 # -- policies, intrabar paths --------------------------------------------------------------------
 FULL_CLOSE, LARGEST_LOSS, STEP_DOWN, SLICES, JUST_ENOUGH = range(5)
 ADVERSE, FAVOURABLE, NEAREST = range(3)
 
 # -- why a cell came to an end -------------------------------------------------------------------
-DONE, TOO_MANY_ORDERS, SURPRISED, TOO_MANY_EVENTS, IMPOSSIBLE = range(5)
+DONE, TOO_MANY_ORDERS, SURPRISED, TOO_MANY_EVENTS, IMPOSSIBLE, ACTION_REFUSED, MIXED, PARTED = (
+    range(8)
+)
 
 # -- rows of State.numbers and State.marks: scratch, so that the kernel never asks for memory --------
 N_EQUITY, N_NEED, N_SIZE, N_HIGH, N_LOW, N_FEE, N_ENDS, N_PRICES, N_GUARD_LOW, N_GUARD_HIGH = range(
     10
 )
-N_ROADS, N_GROUPS = 10, 14
-NUMBER_ROWS = 18
+N_ROADS, N_GROUPS, N_RESTS, N_WALK = 10, 15, 20, 24
+NUMBER_ROWS = 25
 M_READING, M_RISKY, M_WALKED, M_CALM, M_STAMP, M_MOVING, M_GROUP, M_TRIAL = range(8)
 M_ORDER, M_CLOSE, M_OPENED, M_CLOSED = range(8, 12)
 MARK_ROWS = 12
@@ -80,10 +97,24 @@ MARK_ROWS = 12
 # -- World and Rules -------------------------------------------------------------------------------
 P_OPEN, P_HIGH, P_LOW, P_CLOSE, P_MARK_OPEN, P_MARK_HIGH, P_MARK_LOW, P_MARK_CLOSE = range(8)
 S_TIME, S_RATE, S_MARK, S_BAR, S_EARLY = range(5)
-T_BAR, T_SYMBOL, T_VERB, T_UNITS, T_SHARE, T_SHARE_BAR, T_REDUCING, T_STEPS = range(8)
+T_BAR, T_SYMBOL, T_VERB, T_UNITS, T_SHARE, T_SHARE_BAR, T_REDUCING = range(7)
+(
+    T_TYPE,
+    T_PRICE,
+    T_LIMIT,
+    T_EXPIRES,
+    T_SESSION,
+    T_TRAIL,
+    T_TRAIL_SHARE,
+    T_MARKED,
+    T_GROUP,
+    T_FAMILY,
+) = range(7, 17)
+T_FATE_BAR, T_FATE_TAG, T_FATE, T_STEPS = range(17, 21)
 MULTIPLIER, INVERSE, LOT_OVER, LOT_UNDER, LEAST, RANK, FIRST_TABLE, START_LEVERAGE, ISOLATED = (
     range(9)
 )
+START_ISOLATED, KEPT, LEVERAGE_STEP = range(9, 12)
 CAPS, RATES, CUTS, MOST = range(4)
 
 #: What a replay keeps beside the equity curve, to be added up: its events, what a row of statistics needs.
@@ -96,6 +127,8 @@ DUST = 1e-9
 SAME = 1e-12
 NEVER = 2.0
 """Later than the end of a bar's path."""
+LATER = 2.0**53
+"""Later than every bar."""
 BLOCK = 64
 """Bars whose lowest and highest mark are known together."""
 
@@ -104,9 +137,11 @@ class World(NamedTuple):
     """The market and the tape; few arrays of many columns, because each array costs compile time.
 
     ``start`` of each bar [ms] and ``step`` of each symbol's bars [ms]; ``prices`` (``P_…``, symbols, bars), a
-    symbol without a bar has its last ones; ``blocks`` (lowest, highest; symbols, blocks) of the marks per
-    :data:`BLOCK` bars; ``places`` (symbols, bars + 1): whether there is a bar, and the first settlement at or
-    after it in ``stamps`` (``S_…``, settlements), symbol by symbol; ``tape`` (``T_…``, intents).
+    symbol without a bar has its last ones; ``blocks`` (lowest and highest mark, lowest and highest last
+    price; symbols, blocks) per :data:`BLOCK` bars; ``places`` (symbols, bars + 1): whether there is a bar,
+    and the first settlement at or after it in ``stamps`` (``S_…``, settlements), symbol by symbol; ``tape``
+    (``T_…``, intents; how the k-th order that ended did so when the tape was recorded stands at k, bars
+    below 0: that does not matter).
     """
 
     start: Ints
@@ -122,11 +157,13 @@ class Rules(NamedTuple):
     """What a venue and a cell say about the symbols of a market, dates as bars.
 
     ``sym`` (symbols, ``MULTIPLIER`` …): lots as a fraction of whole numbers (0: none), the rank of names, the
-    first tier table, leverage and mode; ``tiers`` (``CAPS`` …, rows of all tables one after the other);
+    first tier table, leverage and mode (as it is, and at the start), what must stay in an isolated position
+    beside the initial margin, the step of leverages; ``tiers`` (``CAPS`` …, rows of all tables one after
+    the other);
     ``tables``: where each begins (and the end), and whether it is stepped; ``changes`` (bar, symbol, table);
     ``fees`` (maker, taker, of liquidations; rows, symbols) from ``fee_bars`` on; ``premium`` of sells (from
     bar, rate); ``policy``: kind, target or fraction, smallest, takeover, to the fund; ``flags``: fee in
-    check, open loss, strict, funding is paid.
+    check, open loss, strict, funding is paid, what may be switched when, and the modes there are.
     """
 
     sym: Floats
@@ -141,6 +178,7 @@ class Rules(NamedTuple):
 
 
 FEE_IN_CHECK, OPEN_LOSS, STRICT, FUNDED = range(4)
+LOWERS, WITH_POSITION, WITH_ORDERS, ONE_MODE, CROSS_THERE, ISOLATED_THERE = range(4, 10)
 KIND, TARGET, SMALLEST, TAKEOVER, TO_FUND = range(5)
 
 

@@ -26,6 +26,7 @@ from bt_margin.studies.replay.booking import balance_of, commit
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
     ASKED,
+    BAR,
     BORNE,
     BREACH,
     CANCELED,
@@ -38,6 +39,7 @@ from bt_margin.studies.replay.layout import (
     ENTRY,
     FEE_ROW,
     FULL_CLOSE,
+    HIDDEN,
     INVERSE,
     ISOLATED,
     JUST_ENOUGH,
@@ -69,13 +71,15 @@ from bt_margin.studies.replay.layout import (
     TAKEOVER,
     TARGET,
     TO_FUND,
+    WALKING,
+    WITHDRAWN,
     Cell,
     Floats,
     Rules,
     State,
     World,
 )
-from bt_margin.studies.replay.orders import drop
+from bt_margin.studies.replay.resting import drop, end
 
 MOST_ROUNDS = 10_000
 
@@ -304,19 +308,23 @@ def close_one(
 
 @compiled
 def cancel_orders(w: World, r: Rules, c: Cell, st: State, pool: int) -> None:
-    """Cancel every open order of a pool."""
+    """Cancel every open order of a pool; those that end with one of them go unmentioned."""
     q = 0
     while q < st.counts[ORDERS]:
         order = st.queue[q]
         s = int(order[SYMBOL])
-        if not in_pool(r, s, pool):
+        if not in_pool(r, s, pool) or order[HIDDEN]:
             q += 1
+            continue
+        if st.counts[WALKING]:  # a trial of a walk, which knows only its own orders
+            drop(st, q)
             continue
         at = s + 1 if r.sym[s, ISOLATED] else 0
         row = note(w, r, c, st, CANCELED, s, at if st.held[s, SIZE] != 0.0 else -1)
         if row >= 0:
             st.events[row, E_SIZE], st.events[row, E_ORDER] = order[ASKED], order[REF]
-        drop(st, q)
+        end(st, q, WITHDRAWN, st.counts[BAR])
+        q = 0
 
 
 @compiled

@@ -10,9 +10,19 @@ import numpy as np
 from bt_margin.engine.quote import NEVER
 from bt_margin.errors import InputError
 from bt_margin.plugin.instrument import bar_length
-from bt_margin.studies.replay.layout import BLOCK, T_STEPS, Floats, Ints, World
+from bt_margin.studies.replay.intents import Fate, Intent
+from bt_margin.studies.replay.layout import (
+    BLOCK,
+    LATER,
+    T_FATE,
+    T_FATE_BAR,
+    T_FATE_TAG,
+    T_STEPS,
+    Floats,
+    Ints,
+    World,
+)
 from bt_margin.studies.replay.shares import MOST_STEPS
-from bt_margin.studies.replay.tape import Intent
 
 DAY_MS = 86_400_000
 EPOCH = 719_163
@@ -34,6 +44,7 @@ class Market:
         quotes = broker._instruments
         self.symbols: tuple[str, ...] = tuple(q.symbol for q in quotes)
         numbers = [np.frombuffer(q.times.array, dtype=float)[: q.times.buflen()] for q in quotes]
+        self.numbers = numbers
         union = np.unique(np.concatenate(numbers))
         self.places = [np.searchsorted(union, n) for n in numbers]
         starts = [np.round((n - EPOCH) * DAY_MS).astype(np.int64) - q.behind
@@ -48,8 +59,8 @@ class Market:
         self.prices = [_prices(q, start) for q, start in zip(quotes, starts, strict=True)]
         self.stamps = [_stamps(q, start) for q, start in zip(quotes, starts, strict=True)]
 
-    def world(self, intents: Sequence[Intent]) -> World:
-        """The market and a tape as the kernel reads them."""
+    def world(self, intents: Sequence[Intent], fates: Sequence[Fate] | None = None) -> World:
+        """The market and a tape as the kernel reads them; ``fates`` where they must be the same."""
         bars, rows = len(self.times), len(self.symbols)
         fresh = np.zeros((rows, bars), np.int64)
         table = np.zeros((8, rows, bars))
@@ -57,13 +68,54 @@ class Market:
             sound = prices[3] > 0.0
             fresh[s, place[sound]] = 1
             _spread(table[:, s], fresh[s], prices[:, sound])
-        lowest, highest = _blocks(table[6], np.min, INFINITE), _blocks(table[5], np.max, 0.0)
+        blocks = [_blocks(table[6], np.min, INFINITE), _blocks(table[5], np.max, 0.0),
+                  _blocks(table[2], np.min, INFINITE), _blocks(table[1], np.max, 0.0)]  # fmt: skip
         stamps, first = self._flat_stamps(fresh)
         places = np.array([np.pad(fresh, ((0, 0), (0, 1))), first])
-        tape = _flat_tape(intents, self.symbols)
-        return World(
-            self.times, self.steps, table, np.array([lowest, highest]), places, stamps, tape
-        )
+        tape = self._flat_tape(intents, fates)
+        return World(self.times, self.steps, table, np.array(blocks), places, stamps, tape)
+
+    def _flat_tape(self, intents: Sequence[Intent], fates: Sequence[Fate] | None) -> Floats:
+        """The tape in columns."""
+        place = {symbol: s for s, symbol in enumerate(self.symbols)}
+        rows = []
+        for tag, i in enumerate(intents):
+            s, terms = place[i.symbol], i.terms
+            row = [i.bar, s, i.verb, i.units, i.share, i.share_bar, i.reduce_only]
+            group = terms.group if terms.group >= 0 else tag
+            family = terms.family if terms.family >= 0 else tag
+            row += [terms.kind, terms.price, terms.limit, self._after(s, terms.valid, i.bar),
+                    self._session(s, terms.session), terms.trail, terms.trail_share, terms.marked,
+                    group, family, -1.0, -1.0, -1.0]  # fmt: skip
+            steps = [number for step in i.steps for number in step]
+            rows.append([*row, *steps, *[0.0] * (2 * MOST_STEPS - len(steps))])
+        width = T_STEPS + 2 * MOST_STEPS
+        tape = np.ascontiguousarray(np.array(rows, float).reshape(len(rows), width).T)
+        if fates is not None:
+            tape[T_FATE_BAR] = LATER
+            for k, fate in enumerate(fates):
+                tape[T_FATE_BAR, k], tape[T_FATE_TAG, k], tape[T_FATE, k] = fate
+        return tape
+
+    def _after(self, s: int, valid: float, bar: int) -> float:
+        """The bar in which an order is too late: the feed's time is beyond ``valid`` (0: never)."""
+        if not valid:
+            return LATER
+        own = int(np.searchsorted(self.numbers[s], valid, side="right"))
+        if own >= len(self.places[s]):
+            return LATER
+        return float(max(bar + 1, int(self.places[s][own])))
+
+    def _session(self, s: int, end: float) -> float:
+        """The first bar of a symbol after the end of a session; 0 where there is none."""
+        if not end:
+            return 0.0
+        own = int(np.searchsorted(self.numbers[s], end, side="left"))
+        if own >= len(self.places[s]):
+            return LATER
+        if self.numbers[s][own] == end:
+            raise Unfit(f"a bar of {self.symbols[s]} at the very end of its session")
+        return float(self.places[s][own])
 
     def _flat_stamps(self, fresh: Ints) -> tuple[Floats, Ints]:
         """All settlements, symbol by symbol, and where each bar's begin."""
@@ -148,15 +200,3 @@ def _blocks(rows: Floats, pick: Any, rest: float) -> Floats:
     padded[:, : rows.shape[1]] = rows
     found: Floats = pick(padded.reshape(rows.shape[0], count, BLOCK), axis=2)
     return found
-
-
-def _flat_tape(intents: Sequence[Intent], symbols: Sequence[str]) -> Floats:
-    """The tape in columns."""
-    place = {symbol: s for s, symbol in enumerate(symbols)}
-    rows = []
-    for i in intents:
-        row = [i.bar, place[i.symbol], i.verb, i.units, i.share, i.share_bar, i.reduce_only]
-        steps = [number for step in i.steps for number in step]
-        rows.append([*row, *steps, *[0.0] * (2 * MOST_STEPS - len(steps))])
-    width = T_STEPS + 2 * MOST_STEPS
-    return np.ascontiguousarray(np.array(rows, float).reshape(len(rows), width).T)

@@ -14,46 +14,32 @@ from bt_margin.studies.replay.account import (
     changed,
     equity_of,
     gain_of,
-    note,
     notional,
     pool_equity,
-    pool_of,
     scale_of,
     taker_rate,
     value_of,
     worth,
 )
-from bt_margin.studies.replay.booking import commit, surprise
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
     AHEAD,
     ALIVE,
     ASKED,
     CASH,
-    CLOSE,
     DEAD,
-    DEAD_REJECTIONS,
     DUST,
-    E_ALLOWED,
-    E_FOUND,
-    E_ORDER,
-    E_PRICE,
-    E_REASON,
-    E_SIZE,
     ENTRY,
     FEE_IN_CHECK,
+    FEE_ROW,
     INVERSE,
     IS_DEAD,
     ISOLATED,
-    LEAST,
     LEVERAGE,
     LOSS,
-    LOT_OVER,
-    LOT_UNDER,
     M_OPENED,
     MARK,
     MULTIPLIER,
-    NO_LOT,
     NO_MARGIN,
     NO_REASON,
     NOTIONAL,
@@ -63,20 +49,13 @@ from bt_margin.studies.replay.layout import (
     OVER_CAP,
     POSTED,
     PREMIUM_ROW,
-    QUEUE_COLUMNS,
-    REDUCING,
     REF,
-    REJECTED,
-    REJECTIONS,
-    REQUESTED,
     RESERVING,
     SIZE,
     SYMBOL,
-    TOO_SMALL,
     Cell,
     Rules,
     State,
-    World,
 )
 
 
@@ -191,10 +170,13 @@ def plan_at(
     r: Rules, c: Cell, st: State, s: int, size: float, price: float, ref: float, resting: int,
     scale: float,
 ) -> Made:  # fmt: skip
-    """What filling signed ``size`` at ``price`` would do, float dust measured against ``scale``."""
+    """What filling signed ``size`` at ``price`` would do, float dust measured against ``scale``.
+
+    ``resting``: 0 a taker's fill, 1 an order that still has to wait, 2 a maker's fill
+    """
     h, inverse, mult = st.held, r.sym[s, INVERSE], r.sym[s, MULTIPLIER]
     change = changed(inverse, mult, h[s, SIZE], h[s, ENTRY], size, price)
-    rate = taker_rate(r, st, s)
+    rate = r.fees[0 if resting == 2 else 1, st.counts[FEE_ROW], s]
     closing = notional(inverse, change.closed, mult, price) * rate
     opening = notional(inverse, change.opened, mult, price) * rate
     available = unreserved(r, c, st)
@@ -218,7 +200,7 @@ def plan_at(
     else:
         fees = closing + opening
         marked = size * mult * (worth(inverse, mark) - worth(inverse, price))
-        if resting:
+        if resting == 1:
             marked = min(0.0, marked)
         initial = notional(inverse, change.size, mult, mark) / leverage
         test = allowed + (marked - fees - initial + value_of(r, st, s) / leverage)
@@ -312,85 +294,3 @@ def judge(r: Rules, c: Cell, st: State, s: int, one: Extra, price: float, reduci
     if needed > free and needed > free + DUST * scale_of(r, c, st):
         return Verdict(NO_MARGIN, needed, free)
     return Verdict(NO_REASON, needed, free)
-
-
-@compiled
-def tell_rejection(
-    w: World, r: Rules, c: Cell, st: State, s: int, size: float, price: float, ref: float,
-    verdict: Verdict,
-) -> None:  # fmt: skip
-    """Write down that an order, or its opening part, was refused."""
-    st.counts[REJECTIONS] += 1
-    if st.counts[DEAD]:
-        st.counts[DEAD_REJECTIONS] += 1
-    surprise(st)
-    row = note(w, r, c, st, REJECTED, s, pool_of(r, st, s))
-    if row >= 0:
-        e = st.events[row]
-        e[E_SIZE], e[E_PRICE], e[E_ORDER], e[E_REASON] = size, price, ref, verdict.reason
-        e[E_FOUND], e[E_ALLOWED] = verdict.found, verdict.allowed
-
-
-@compiled
-def unusable(r: Rules, st: State, s: int, q: int, price: float) -> Verdict:
-    """What no venue takes: less than a lot, less than the smallest order."""
-    order = st.queue[q]
-    size, held = order[ASKED], st.held[s, SIZE]
-    if st.counts[DEAD]:
-        return Verdict(NO_REASON, 0.0, 0.0)
-    if r.sym[s, LOT_OVER] != 0.0 and size == 0.0:
-        return Verdict(NO_LOT, abs(order[REQUESTED]), r.sym[s, LOT_OVER] / r.sym[s, LOT_UNDER])
-    if r.sym[s, LEAST] != 0.0 and not (order[REDUCING] or held * size < 0.0):
-        value = notional(r.sym[s, INVERSE], abs(size), r.sym[s, MULTIPLIER], price)
-        if value < r.sym[s, LEAST]:
-            return Verdict(TOO_SMALL, value, r.sym[s, LEAST])
-    return Verdict(NO_REASON, 0.0, 0.0)
-
-
-@compiled
-def drop(st: State, q: int) -> None:
-    """Take an order out of the queue."""
-    last = st.counts[ORDERS] - 1
-    for k in range(q, last):
-        for column in range(QUEUE_COLUMNS):
-            st.queue[k, column] = st.queue[k + 1, column]
-    st.counts[ORDERS] = last
-
-
-@compiled
-def admit(w: World, r: Rules, c: Cell, st: State, q: int) -> bool:
-    """Judge a submitted order; accepted it reserves its margin, refused it is an event."""
-    order = st.queue[q]
-    s, size, price = int(order[SYMBOL]), order[ASKED], order[CLOSE]
-    verdict = unusable(r, st, s, q, price)
-    one = priced(r, st, s, size, price)
-    if verdict.reason == NO_REASON:
-        verdict = judge(r, c, st, s, one, price, int(order[REDUCING]))
-    if verdict.reason != NO_REASON:
-        tell_rejection(w, r, c, st, s, size, price, order[REF], verdict)
-        return False
-    held = st.held[s, SIZE]
-    reduces = order[REDUCING] or (held * size < 0.0 and abs(size) <= abs(held))
-    order[NOTIONAL], order[LOSS] = one.notional, one.loss
-    order[RESERVING], order[AHEAD] = (0.0, 1.0) if reduces else (1.0, 0.0)
-    return True
-
-
-@compiled
-def fill(
-    w: World, r: Rules, c: Cell, st: State, s: int, size: float, price: float, ref: float
-) -> None:
-    """Book a fill; an opening part the account cannot carry is refused, the closing part always happens."""
-    if size == 0.0:
-        return
-    made = plan(r, c, st, s, size, price, ref, 0)
-    verdict = made.verdict
-    if st.counts[DEAD] and made.change.opened != 0.0:
-        verdict = Verdict(IS_DEAD, equity_of(r, c, st), 0.0)
-    if verdict.reason != NO_REASON:
-        tell_rejection(w, r, c, st, s, made.change.opened, price, ref, verdict)
-        if made.change.closed == 0.0:
-            return
-        made = plan(r, c, st, s, made.change.closed, price, ref, 0)
-    fees = (made.closing_fee, made.opening_fee)
-    commit(w, r, c, st, s, made.change, fees, (made.posted, made.released), price, ref, 0)

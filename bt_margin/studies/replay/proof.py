@@ -3,26 +3,33 @@
 *rich*: no fees, no funding, next to no margin asked for: nothing is ever refused or liquidated unless all is
 lost. *poor*: isolated at leverage 3 with a requirement just below the initial margin, fees of a per cent,
 little cash: refused and liquidated again and again. *costly*: like the rich one, with another cash, fees,
-funding and slippage.
+funding, the lots of its contracts and, where fills slip at all, slippage: an average entry depends on both.
 
 A strategy that asks the rich and the poor account for the same is *blind*: its tape holds under any setting.
 One that asks the rich and the costly one for the same, and never looked at its equity as a number, is
 *obedient* to what becomes of its orders: its tape holds until an account refuses an order or is liquidated.
 Any other one reads its account.
+
+Orders that wait can fare otherwise in another account though nothing is refused: in a bar that is walked the
+stop may come before the limit. So a blind strategy with such orders must also ask the same of an account that
+takes no order at all (*barren*), and the tape of an obedient one holds as long as each of its orders ends in
+the bar and in the way it did when the tape was recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bt_margin.core.fees import Fees
 from bt_margin.core.tiers import TierSchedule, TierTable
+from bt_margin.errors import Refused
 from bt_margin.plugin import assemble
 from bt_margin.studies.cells import Job, lucky
+from bt_margin.studies.replay.intents import Fate, Intent, Tape
 from bt_margin.studies.replay.market import Market, Unfit
-from bt_margin.studies.replay.tape import Intent, Tape, TapeBroker
+from bt_margin.studies.replay.tape import TapeBroker
 from bt_margin.venues.carry import FundingRule
 from bt_margin.venues.margin import AtMark
 from bt_margin.venues.policies import FullClose
@@ -35,12 +42,17 @@ _READING = ("names", "funding", "mark", "require", "timestamps", "delisted", "de
 
 @dataclass(frozen=True)
 class Proof:
-    """A tape, the market it was recorded on, and how far it holds."""
+    """A tape, the market it was recorded on, and how far it holds.
+
+    ``fates``: how its orders ended, where the tape holds only as long as they end so; None where they may
+    end as they like, or all at once.
+    """
 
     sort: Sort
     intents: tuple[Intent, ...]
     market: Market
     told: str
+    fates: tuple[Fate, ...] | None = None
 
 
 def proof(
@@ -57,48 +69,75 @@ def proof(
         reading = {name: broker[name] for name in _READING if name in broker}
         return _record(job, params, seed, {**reading, "venue": rules, **account})
 
-    one, run = recorded(_plain(venue, 1e-6, 0.0, "nobody"), cash=1e9, leverage=10_000.0)
-    _possible(one)
-    other, _ = recorded(
-        _plain(venue, 0.3, 0.01, "pool"), cash=500.0, leverage=3.0, margin_mode="isolated"
+    one, run = recorded(
+        _plain(venue, 1e-6, 0.0, "nobody"), cash=1e9, leverage=10_000.0, lenient=True
     )
-    _possible(other)
-    differs = one.first_difference(other)
+    if one.beyond:
+        raise Unfit(f"the strategy sent {one.beyond}")
     market = Market(run)
-    if not differs and other.surprised is not None:
-        told = "asked a rich and a liquidated account for the same"
+    differs, told = _seen_by_the_poor(one, recorded, venue)
+    if not differs:
         return Proof("blind", tuple(one.intents), market, told)
     if one.seen.first:
         raise Unfit(f"the strategy reads its account: {one.seen.first}; {differs}")
     if hasattr(job.strategy, "notify_margin_call"):
         raise Unfit(f"the strategy listens to margin calls; {differs}")
-    third, _ = recorded(
-        _plain(venue, 1e-6, 0.0003, "pool"), cash=7.3e8, leverage=5_000.0, slip_perc=0.0004,
-        slip_open=True,
-    )  # fmt: skip
+    slips = {"slip_perc": 0.0004, "slip_open": True} if slipping(broker) else {}
+    costly = replace(_plain(venue, 1e-6, 0.0003, "pool"), contracts=_Stepless(venue, lots=True))
+    third, _ = recorded(costly, cash=7.3e8, leverage=5_000.0, lenient=True, **slips)
+    if third.beyond:
+        raise Unfit(f"the strategy sent {third.beyond}")
     until = min([bar for bar in (one.surprised, third.surprised) if bar is not None], default=None)
     other_way = one.first_difference(third, until)
+    if other_way and not one.closings().first_difference(third.closings(), until):
+        one, other_way = one.closings(), ""
     if other_way:
         raise Unfit(f"the strategy reads its account: {other_way}")
     if until is not None:
         raise Unfit(
             f"the strategy obeys its account, and loses everything without margin too; {differs}"
         )
-    told = "asked two accounts without refusals for the same" + (
-        f", not a poor one: {differs}" if differs else ""
+    if one.crowded:
+        raise Unfit("several orders end with one, and the strategy may ask in which order")
+    told = f"asked two accounts without refusals for the same, not a poor one: {differs}"
+    return Proof(
+        "obedient", tuple(one.intents), market, told, tuple(one.fates) if one.rests else None
     )
-    return Proof("obedient", tuple(one.intents), market, told)
 
 
-def _possible(tape: Tape) -> None:
-    if tape.beyond:
-        raise Unfit(f"the strategy sent {tape.beyond}")
+def slipping(broker: Mapping[str, Any]) -> bool:
+    """Whether fills slip, so that what they pay depends on the account."""
+    return bool(broker.get("slip_perc") or broker.get("slip_fixed"))
+
+
+def _seen_by_the_poor(
+    one: Tape, recorded: Callable[..., tuple[Tape, Any]], venue: Venue
+) -> tuple[str, str]:
+    """What a strategy asks otherwise where its orders fare badly ("": nothing), and what that proves.
+
+    Orders that wait may fill or not without any refusal: whoever is blind to that asks for the same where
+    no order is ever taken.
+    """
+    accounts = [{"cash": 500.0, "leverage": 3.0, "margin_mode": "isolated"}]
+    if one.rests:
+        accounts.append({**accounts[0], "barren": True})
+    for account in accounts:
+        try:
+            other, _ = recorded(_plain(venue, 0.3, 0.01, "pool"), **account)
+        except Exception as why:  # whatever a strategy does where nothing is left
+            return f"in a poor account {why}", ""
+        differs = one.first_difference(other) or other.beyond
+        if differs:
+            return differs, ""
+        if other.surprised is None and not account.get("barren"):
+            return "a poor account had nothing to refuse", ""
+    return "", "asked a rich and a liquidated account for the same"
 
 
 def _record(
     job: Job, params: Mapping[str, Any], seed: int, account: Mapping[str, Any]
 ) -> tuple[Tape, Any]:
-    """One run whose intents are written down."""
+    """One run whose intents are written down; one that ends with a refused action is as long as it was."""
     tape = Tape()
     with lucky(seed):
         cerebro = assemble.build(job.strategy, job.data, params)
@@ -106,7 +145,10 @@ def _record(
         for name, value in slips.items():
             setattr(cerebro.broker.p, name, value)
         broker = TapeBroker(**account, tape=tape)
-        assemble.run_with(cerebro, broker)
+        try:
+            assemble.run_with(cerebro, broker)
+        except Refused:
+            tape.refused = True
     return tape, broker
 
 
@@ -136,12 +178,13 @@ def _plain(venue: Venue, rate: float, fee: float, payer: Literal["pool", "nobody
 
 
 class _Stepless(dict[str, Any]):
-    """A venue's contracts, sizes not rounded and none too small."""
+    """A venue's contracts, none too small, and sizes not rounded unless ``lots`` says so."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, *, lots: bool = False) -> None:
         super().__init__()
-        self.venue = venue
+        self.venue, self.lots = venue, lots
 
     def get(self, symbol: str, default: Any = None) -> Any:
         """The contract of a symbol, any spelling the venue knows."""
-        return replace(self.venue.contract(symbol), lot=None, min_notional=None)
+        known = self.venue.contract(symbol)
+        return replace(known, lot=known.lot if self.lots else None, min_notional=None)

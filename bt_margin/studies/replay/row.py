@@ -14,6 +14,11 @@ from bt_margin.studies.replay.layout import (
     BORNE,
     CALLS,
     DEAD_REJECTIONS,
+    DEPOSIT,
+    E_AMOUNT,
+    E_KIND,
+    E_TIME,
+    EVENTS,
     FEES,
     FIRST_LOSS,
     HELD_BARS,
@@ -34,6 +39,7 @@ from bt_margin.studies.replay.layout import (
     SLIPPED,
     TRADED,
     TRADES,
+    WITHDRAWAL,
     WON,
     WORST_RATIO,
     Floats,
@@ -71,16 +77,29 @@ def curve_statistics(curve: pd.Series, times: Ints) -> dict[str, float]:
 def row_of(
     job: Job, cell: Cell, state: State, equity: Floats, times: Ints, cash: float
 ) -> dict[str, Any]:
-    """Every effective setting and every statistic of a cell that was played with ``KEEP_ROW``."""
-    curve = stats.growth(pd.Series(equity, stamps(times)), cash)
+    """Every effective setting and every statistic of a cell that was played with ``KEEP_ROW``.
+
+    Where cash comes and goes, with its events.
+    """
+    index, moved = stamps(times), _flows(state, times)
+    curve = stats.growth(pd.Series(equity, index), cash, pd.Series(moved, index))
     found = curve_statistics(curve, times) | _booked(state) | _dealt(state, equity)
     found |= _condition(state, len(equity))
     found["final_equity"] = final = float(equity[-1])
-    found["price_result"] = final - cash - sum(found[name] for name in _FLOWS)
+    found["price_result"] = final - cash - float(moved.sum()) - sum(found[name] for name in _FLOWS)
     died = int(state.counts[LIQUIDATIONS]) > 0
     days = float(times[state.counts[FIRST_LOSS]] - times[0]) / DAY if died else math.nan
     found["days_to_liquidation"] = days
     return {**echo(cell, job), **{name: found[name] for name in COLUMNS}, "error": ""}
+
+
+def _flows(state: State, times: Ints) -> Floats:
+    """Deposits minus withdrawals of an account after its start, bar by bar, from its events."""
+    flows = np.zeros(len(times))
+    for event in state.events[: state.counts[EVENTS]]:
+        if event[E_KIND] in (DEPOSIT, WITHDRAWAL):
+            flows[np.searchsorted(times, event[E_TIME])] += event[E_AMOUNT]
+    return flows
 
 
 def _booked(state: State) -> dict[str, Any]:

@@ -29,7 +29,11 @@ from bt_margin.studies.replay.layout import (
     MULTIPLIER,
     N_GUARD_HIGH,
     N_GUARD_LOW,
+    N_RESTS,
     OPEN,
+    ORDERS,
+    P_HIGH,
+    P_LOW,
     P_MARK_CLOSE,
     P_MARK_HIGH,
     P_MARK_LOW,
@@ -117,19 +121,50 @@ def set_guards(r: Rules, c: Cell, st: State) -> bool:
 
 
 @compiled
-def first_beyond(w: World, s: int, t: int, end: int, low: float, high: float) -> int:
-    """The first bar from ``t`` to before ``end`` whose mark leaves the guards (or ``end``)."""
+def first_beyond(w: World, s: int, t: int, end: int, low: float, high: float, last: int) -> int:
+    """The first bar from ``t`` to before ``end`` whose mark leaves the guards (or ``end``).
+
+    last : 1 looks at the last price instead
+    """
+    lows, highs = (P_LOW, P_HIGH) if last else (P_MARK_LOW, P_MARK_HIGH)
     while t < end:
         block = t // BLOCK
-        if w.blocks[0, s, block] > low and w.blocks[1, s, block] < high:
+        if w.blocks[2 * last, s, block] > low and w.blocks[2 * last + 1, s, block] < high:
             t = (block + 1) * BLOCK
             continue
         stop = min(end, (block + 1) * BLOCK)
         while t < stop:
-            if w.prices[P_MARK_LOW, s, t] <= low or w.prices[P_MARK_HIGH, s, t] >= high:
+            if w.prices[lows, s, t] <= low or w.prices[highs, s, t] >= high:
                 return t
             t += 1
     return end
+
+
+@compiled
+def first_reached(w: World, st: State, t: int, end: int) -> int:
+    """The first bar from ``t`` to before ``end`` in which a waiting order could fill (or ``end``)."""
+    if st.counts[ORDERS] == 0:
+        return end
+    n = st.numbers
+    for s in range(len(st.held)):
+        if n[N_RESTS, s] != -INFINITE or n[N_RESTS + 1, s] != INFINITE:
+            end = first_beyond(w, s, t, end, n[N_RESTS, s], n[N_RESTS + 1, s], 1)
+        if n[N_RESTS + 2, s] != -INFINITE or n[N_RESTS + 3, s] != INFINITE:
+            end = first_beyond(w, s, t, end, n[N_RESTS + 2, s], n[N_RESTS + 3, s], 0)
+    return end
+
+
+@compiled
+def leave_marks(w: World, st: State, t: int, end: int) -> None:
+    """While orders wait every market is read: the marks of flat symbols stand at their last bar's close."""
+    if st.counts[ORDERS] == 0:
+        return
+    for s in range(len(st.held)):
+        last = end - 1
+        while last >= t and not w.places[0, s, last]:
+            last -= 1
+        if last >= t:
+            move_mark(st, s, w.prices[P_MARK_CLOSE, s, last])
 
 
 @compiled
@@ -151,15 +186,18 @@ def calm(w: World, r: Rules, c: Cell, st: State, t: int, end: int, equity: Float
 
     ``guards`` hold for the positions as they are. Marks end at the last close, equity is written bar by bar.
     """
-    stop, base = end, st.money[CASH]
+    stop, base = first_reached(w, st, t, end), st.money[CASH]
     for k in range(st.counts[OPEN]):
         s = st.marks[M_OPENED, k]
-        stop = first_beyond(w, s, t, stop, st.numbers[N_GUARD_LOW, s], st.numbers[N_GUARD_HIGH, s])
+        stop = first_beyond(
+            w, s, t, stop, st.numbers[N_GUARD_LOW, s], st.numbers[N_GUARD_HIGH, s], 0
+        )
         if r.sym[s, ISOLATED]:
             base += st.held[s, POSTED]
     if stop <= t:
         return t
     equity[t:stop] = base
+    leave_marks(w, st, t, stop)
     for k in range(st.counts[OPEN]):
         s = st.marks[M_OPENED, k]
         add_gains(w, r, st, s, t, stop, equity)

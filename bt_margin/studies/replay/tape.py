@@ -1,107 +1,68 @@
 """The tape: what a strategy asked for, bar by bar, and a broker that writes it down.
 
-An intent is what was meant ("half of my equity in BTC", "close it", "two coins more"), not the size it came
-to in the account at hand.
+An intent is what was meant ("half of my equity in BTC", "close it", "two coins more at 40 000"), not the
+size it came to in the account at hand.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+import backtrader as bt
+
+from bt_margin.engine.settings import valid_mode
+from bt_margin.errors import Refused
 from bt_margin.plugin.broker import MarginBroker
+from bt_margin.studies.replay.intents import ACTIONS, AT_ONCE, TYPES, Fate, Intent, Tape, Terms
 from bt_margin.studies.replay.layout import (
-    CLOSE_ALL,
-    CLOSE_PART,
-    TARGET_SIZE,
-    TARGET_VALUE,
+    ADD_CASH,
+    ADD_MARGIN,
+    CANCEL,
+    EXPIRED,
+    FILLED,
+    IDLE,
+    KINDS,
+    MOVED,
+    REDUCE_MARGIN,
+    SET_LEVERAGE,
+    SET_MODE,
+    SWITCHED,
     TRADE,
-    VERBS,
 )
-from bt_margin.studies.replay.shares import MOST_STEPS, Seen, Share, Steps
+from bt_margin.studies.replay.shares import MOST_STEPS, Share
+from bt_margin.studies.replay.watch import Watch, plain
 
-#: What an order may say of itself that makes it more than an order at the market.
-_TROUBLE = {"position_side", "trigger", "coc", "histnotify", "simulated", "liquidation"}
+__all__ = ["Intent", "Tape", "TapeBroker"]
 
-#: backtrader's types of orders, by number.
-_TYPES = (
-    "Market",
-    "Close",
-    "Limit",
-    "Stop",
-    "StopLimit",
-    "StopTrail",
-    "StopTrailLimit",
-    "Historical",
-)
-
-
-class Intent(NamedTuple):
-    """One thing asked for at the close of a bar: units + share · equity at the close of ``share_bar``."""
-
-    bar: int
-    symbol: str
-    verb: int
-    units: float = 0.0
-    share: float = 0.0
-    share_bar: int = 0
-    reduce_only: bool = False
-    steps: Steps = ()
-
-    def __str__(self) -> str:
-        amount = (
-            f"{self.units:g}" if not self.share else f"{self.units:g} + {self.share:g} of equity"
-        )
-        return f"bar {self.bar}: {VERBS[self.verb]} {self.symbol} {amount}"
-
-    def like(self, other: Intent) -> bool:
-        """Whether the two ask for the same."""
-        return self[:3] == other[:3] and self[5:7] == other[5:7] and all(
-            math.isclose(a, b, rel_tol=1e-12, abs_tol=0.0) for a, b in zip(self[3:5], other[3:5], strict=True)
-        )  # fmt: skip
-
-
-@dataclass
-class Tape:
-    """The intents of one run, and what it did that no tape can hold.
-
-    ``beyond`` the first thing asked for that the kernel does not do ("": none); ``seen`` what the strategy
-    has looked at; ``surprised`` the bar of the first refusal or liquidation, None when there was none.
-    """
-
-    intents: list[Intent] = field(default_factory=list)
-    beyond: str = ""
-    seen: Seen = field(default_factory=Seen)
-    surprised: int | None = None
-
-    def refuse(self, why: str) -> None:
-        """Note something no tape can hold."""
-        self.beyond = self.beyond or why
-
-    def first_difference(self, other: Tape, until: int | None = None) -> str:
-        """The first intent in which two tapes differ before a bar, in words; "" when they do not."""
-        one, two = ([i for i in t.intents if until is None or i.bar < until] for t in (self, other))
-        for a, b in zip(one, two, strict=False):
-            if not a.like(b):
-                return f"{a}, in the other account {b}"
-        if len(one) != len(two):
-            longer = one if len(one) > len(two) else two
-            return f"{longer[min(len(one), len(two))]}, in the other account nothing"
-        return ""
+#: What an order may say of itself that the kernel does not know.
+_TROUBLE = {"position_side", "coc", "histnotify", "simulated", "liquidation"}
+_TRAILING = (bt.Order.StopTrail, bt.Order.StopTrailLimit)
+#: What backtrader's calls take after owner, feed and size, in that order.
+_GIVEN = (
+    "price", "plimit", "exectype", "valid", "tradeid", "oco", "trailamount", "trailpercent", "parent",
+    "transmit", "histnotify", "_checksubmit",
+)  # fmt: skip
 
 
 class TapeBroker(MarginBroker):
-    """A margin broker that writes down what strategies ask for."""
+    """A margin broker that writes down what strategies ask for.
 
-    params: Any = (("tape", None),)
+    barren : it takes no order at all
+    lenient : it says yes to margin that moves and modes that change, and leaves all of it in one pool
+    """
+
+    params: Any = (("tape", None), ("barren", False), ("lenient", False))
 
     def init(self) -> None:
         """As ever; the tape begins empty."""
         super().init()
-        self._asking = False
+        self._asking = self._stepping = False
         self._watched: list[Watch] = []
+        self._tags: dict[int, int] = {}
+        self._bracket: int | None = None
+        self._parent_size: Any = 0.0
 
     def bar(self) -> int:
         """The number of the bar the account has been through."""
@@ -126,85 +87,253 @@ class TapeBroker(MarginBroker):
 
     # -- what is asked for ------------------------------------------------------------------------
 
-    def ask(self, data: Any, verb: int, amount: Any = 0.0, reduce_only: bool = False) -> None:
-        """Write down an intent."""
-        tape, symbol, bar = self.p.tape, str(self.name_of(data)), self.bar()
+    def ask(
+        self, data: Any, verb: int, amount: Any = 0.0, reduce_only: bool = False,
+        terms: Terms = AT_ONCE, whole: bool = False,
+    ) -> int:  # fmt: skip
+        """Write down an intent; its number."""
+        tape, bar = self.p.tape, self.bar()
         if bar < 0:
             tape.refuse("an order before the first bar")
+        elif self.instrument(data).opened():
+            tape.refuse("an order in a bar the account has not been through")
+        symbol = str(self.name_of(data))
+        if self._bracket is not None and (verb in ACTIONS or terms.family != self._bracket):
+            tape.refuse("a bracket with something else in between")
         if isinstance(amount, Share):
             steps = amount.steps if amount.steps and len(amount.steps) <= MOST_STEPS else ()
-            one = Intent(
-                bar, symbol, verb, amount.units, amount.share, amount.bar, reduce_only, steps
-            )
+            line = (amount.units, amount.share, amount.bar)
+            one = Intent(bar, symbol, verb, *line, reduce_only, steps, terms, whole)
         else:
-            one = Intent(bar, symbol, verb, float(amount), 0.0, 0, reduce_only)
+            number = float(amount)
+            one = Intent(bar, symbol, verb, number, 0.0, 0, reduce_only, (), terms, whole)
         tape.intents.append(one)
+        return len(tape.intents) - 1
 
-    def check(self, kinds: dict[str, Any]) -> None:
-        """Refuse what is more than an order at the market."""
-        refuse = self.p.tape.refuse
-        kind = kinds.get("exectype")
-        if kind not in (None, 0):
-            refuse(f"an order of type {_TYPES[kind] if kind in range(len(_TYPES)) else kind}")
-        for name in ("valid", "oco", "parent", "trailamount", "trailpercent"):
-            if kinds.get(name) is not None:
+    def terms_of(self, data: Any, said: dict[str, Any]) -> Terms:
+        """How an order waits; refused where it is more than the kernel knows."""
+        refuse, kind = self.p.tape.refuse, said.get("exectype") or 0
+        for name in _TROUBLE & set(said):
+            if said[name]:
                 refuse(f"an order with {name}")
-        if not kinds.get("transmit", True):
-            refuse("an order of a bracket")
-        for name in _TROUBLE & set(kinds):
-            if kinds[name]:
-                refuse(f"an order with {name}")
+        if said.get("_checksubmit") is False:
+            refuse("an order that is not checked")
+        if kind not in range(len(TYPES)):
+            refuse(f"an order of type {kind}")
+            return AT_ONCE
+        links = (self._group(said), self._family(said))
+        if kind == bt.Order.Market:
+            return AT_ONCE._replace(group=links[0], family=links[1])
+        if self.instrument(data).data is not data:
+            refuse("a resting order on another feed than its market's own")
+        return self._waiting(data, kind, said)._replace(group=links[0], family=links[1])
 
-    def _sent(self, sign: float, data: Any, size: Any, kinds: dict[str, Any]) -> None:
-        if self.p.tape is not None and not self._asking:
-            self.check(kinds)
-            self.ask(data, TRADE, sign * size, bool(kinds.get("reduce_only")))
+    def _waiting(self, data: Any, kind: int, said: dict[str, Any]) -> Terms:
+        """Prices and times of a resting order, by backtrader's rules of what is said and what is not."""
+        named = [said.get(name) for name in ("price", "plimit", "trailamount", "trailpercent")]
+        if any(isinstance(number, Share) for number in named):
+            self.p.tape.seen.note("a price was made of the equity")
+        price, limit, trail, part = (float(plain(number) or 0.0) for number in named)
+        if not price:
+            price = limit or float(data.close[0])
+        limit = limit or price
+        if not all(math.isfinite(number) for number in (price, limit, trail, part)):
+            self.p.tape.refuse("an order at a price that is none")
+        valid = session = 0.0
+        if said.get("valid") is not None or kind == bt.Order.Close:
+            like = bt.BuyOrder(data=data, size=1.0, price=price, exectype=bt.Order.Limit,
+                               valid=said.get("valid"))  # fmt: skip
+            valid, session = float(like.valid or 0.0), float(like.dteos)
+        if kind not in _TRAILING:
+            trail = part = 0.0
+        marked = said.get("trigger") == "mark" and kind not in (bt.Order.Close, bt.Order.Limit)
+        part = 0.0 if trail else part
+        return Terms(
+            kind,
+            price,
+            limit,
+            valid,
+            session if kind == bt.Order.Close else 0.0,
+            trail,
+            part,
+            marked,
+        )
+
+    def _group(self, said: dict[str, Any]) -> int:
+        """The number of the order that leads the group, −1 when there is none."""
+        other = said.get("oco")
+        if other is None:
+            return -1
+        tag = self._tags.get(other.ref, -1)
+        in_bracket = said.get("parent") is not None or not said.get("transmit", True)
+        if tag < 0 or in_bracket or self.p.tape.intents[tag].terms.family >= 0:
+            self.p.tape.refuse("an order with oco in or of a bracket")
+            return -1
+        if said.get("exectype") == bt.Order.Close:
+            self.p.tape.refuse("an order for the close with oco")
+        leader = self.p.tape.intents[tag].terms
+        if leader.kind == bt.Order.Close:
+            self.p.tape.refuse("an order for the close with oco")
+        return leader.group if leader.group >= 0 else tag
+
+    def _family(self, said: dict[str, Any]) -> int:
+        """The number of the parent, −1 when there is none; a bracket is sent whole and in one piece."""
+        parent, refuse = said.get("parent"), self.p.tape.refuse
+        if parent is None:
+            return -1
+        tag = self._tags.get(parent.ref, -1)
+        if tag < 0 or tag != self._bracket:
+            refuse("a child sent after its parent")
+        if said.get("exectype") == bt.Order.Close:
+            refuse("an order for the close in a bracket")
+        return tag
+
+    def _sent(
+        self, call: Callable[..., Any], sign: float, owner: Any, data: Any, size: Any,
+        said: dict[str, Any],
+    ) -> Any:  # fmt: skip
+        tape: Tape | None = self.p.tape
+        numbers, asked = {name: plain(number) for name, number in said.items()}, plain(size)
+        if tape is None:
+            return call(owner, data, asked, **numbers)
+        if not self._asking:
+            terms = self.terms_of(data, said)
+            if terms.family >= 0 and asked == abs(said["parent"].size):
+                size = self._parent_size  # as much as its parent, however much that is
+            alone = terms.family < 0 and said.get("transmit", True) and terms.kind not in _TRAILING
+            whole = alone and sign * asked == -self.getposition(data).size
+            reduce_only = bool(said.get("reduce_only"))
+            tag = self.ask(data, TRADE, sign * size, reduce_only, terms, whole)
+            if terms.family < 0 and not said.get("transmit", True):
+                self._bracket, self._parent_size = tag, size
+            elif said.get("transmit", True):
+                self._bracket = None
+        order = call(owner, data, asked, **numbers)
+        self._tags[order.ref] = len(tape.intents) - 1
+        return order
 
     def buy(self, owner: Any, data: Any, size: Any, *given: Any, **kinds: Any) -> Any:
         """backtrader's own call, written down."""
-        self._sent(1.0, data, size, kinds)
-        numbers = [plain(number) for number in given]
-        named = {name: plain(number) for name, number in kinds.items()}
-        return super().buy(owner, data, plain(size), *numbers, **named)
+        said = {**dict(zip(_GIVEN, given, strict=False)), **kinds}
+        return self._sent(super().buy, 1.0, owner, data, size, said)
 
     def sell(self, owner: Any, data: Any, size: Any, *given: Any, **kinds: Any) -> Any:
         """backtrader's own call, written down."""
-        self._sent(-1.0, data, size, kinds)
-        numbers = [plain(number) for number in given]
-        named = {name: plain(number) for name, number in kinds.items()}
-        return super().sell(owner, data, plain(size), *numbers, **named)
+        said = {**dict(zip(_GIVEN, given, strict=False)), **kinds}
+        return self._sent(super().sell, -1.0, owner, data, size, said)
 
     def cancel(self, order: Any, bracket: bool = False) -> bool:
-        """backtrader's own call; a strategy that withdraws a waiting order cannot be replayed."""
-        running = getattr(self._matching, "walking", False)
-        done = super().cancel(order, bracket)
-        if done and not running and self.p.tape is not None and self._strategy_acts():
-            self.p.tape.refuse("a cancelled order")
-        return done
+        """backtrader's own call; what a strategy withdraws is written down, waiting or not."""
+        tag = self._tags.get(order.ref)
+        if self.p.tape is None or self._stepping or self._asking or tag is None:
+            return super().cancel(order, bracket)
+        self.ask(order.data, CANCEL, tag)
+        self._asking = True
+        try:
+            return super().cancel(order, bracket)
+        finally:
+            self._asking = False
 
-    def _strategy_acts(self) -> bool:
-        """Whether the broker is not at work itself."""
-        return not getattr(self, "_stepping", False)
+    # -- what is done to the account --------------------------------------------------------------
+
+    def _act(self, what: Callable[[], Any], data: Any, verb: int, amount: Any) -> Any:
+        """Write an action down and do it; one that is refused is more than a tape can hold."""
+        tape: Tape | None = self.p.tape
+        if tape is None:
+            return what()
+        if not self._running:
+            tape.refuse("a change of the account before the run")
+            return what()
+        if isinstance(amount, Share) and verb == SET_LEVERAGE:
+            amount = float(amount)
+        self.ask(data if not isinstance(data, str) else self._feed(data), verb, amount)
+        if self.p.lenient and verb in (SET_MODE, ADD_MARGIN, REDUCE_MARGIN):
+            held = self.account.position(self._symbol(data))
+            if held.size or verb == SET_MODE:
+                return self.account.record(KINDS[SWITCHED if verb == SET_MODE else MOVED], held)
+        try:
+            return what()
+        except Refused as why:
+            tape.refused = True
+            tape.refuse(f"what its account refused: {why}")
+            raise
+
+    def _feed(self, symbol: str) -> Any:
+        found = self._symbol(symbol)
+        return next((q.data for q in self._instruments if q.symbol == found), symbol)
+
+    def set_leverage(self, leverage: float, data: Any) -> Any:
+        """As ever, written down."""
+        call = super().set_leverage
+        return self._act(lambda: call(plain(leverage), data), data, SET_LEVERAGE, leverage)
+
+    def set_margin_mode(self, margin_mode: Any, data: Any) -> Any:
+        """As ever, written down."""
+        call, isolated = super().set_margin_mode, float(valid_mode(margin_mode) == "isolated")
+        return self._act(lambda: call(margin_mode, data), data, SET_MODE, isolated)
+
+    def add_margin(self, data: Any, amount: float, position_side: str | None = None) -> Any:
+        """As ever, written down."""
+        call = super().add_margin
+        return self._act(lambda: call(data, plain(amount), position_side), data, ADD_MARGIN, amount)
+
+    def reduce_margin(self, data: Any, amount: float, position_side: str | None = None) -> Any:
+        """As ever, written down."""
+        call = super().reduce_margin
+        return self._act(
+            lambda: call(data, plain(amount), position_side), data, REDUCE_MARGIN, amount
+        )
+
+    def add_cash(self, cash: float, currency: str | None = None) -> None:
+        """As ever, written down."""
+        call = super().add_cash
+        self._act(lambda: call(plain(cash), currency), self.cerebro.datas[0], ADD_CASH, cash)
+
+    # -- what becomes of it -----------------------------------------------------------------------
+
+    def admit(self, order: Any) -> bool:
+        """As ever, or nothing at all."""
+        if self.p.barren:
+            order.addinfo(reason="margin", found=0.0, allowed=0.0)
+            return False
+        return super().admit(order)
+
+    def _fared(self, order: Any, how: int) -> None:
+        tag = self._tags.get(order.ref)
+        if self.p.tape is not None and tag is not None:
+            self.p.tape.fates.append(Fate(self.bar() + 1, tag, how))
+
+    def notify(self, order: Any) -> None:
+        """As ever; a filled order is noted."""
+        if order.status == bt.Order.Completed:
+            self._fared(order, FILLED)
+        super().notify(order)
+
+    def _end(self, order: Any, how: Any) -> None:
+        if how == order.cancel:
+            self._fared(order, IDLE)
+        super()._end(order, how)
+
+    def _drop(self, order: Any) -> None:
+        self._fared(order, EXPIRED)
+        super()._drop(order)
 
     def next(self) -> None:
         """One pass of the broker, its surprises noted."""
         self._stepping = True
-        if not self._watched and self.p.tape is not None:
+        tape: Tape | None = self.p.tape
+        if not self._watched and tape is not None:
             self._watched = [Watch(strategy, self) for strategy in self.cerebro.runningstrats]
+        if self._bracket is not None and tape is not None:
+            tape.refuse("a bracket that is not sent whole")
         before = len(self.account.events)
         super().next()
         self._stepping = False
-        tape: Tape | None = self.p.tape
         if tape is not None and tape.surprised is None:
             for event in self.account.events[before:]:
-                if event.kind in ("rejected", "liquidation", "shortfall", "dead"):
+                if event.kind in ("rejected", "liquidation", "shortfall", "dead", "refused"):
                     tape.surprised = self.bar()
                     break
-
-
-def plain(number: Any) -> Any:
-    """A share as its value; anything else as it is."""
-    return number.plain() if isinstance(number, Share) else number
 
 
 def _refusing(name: str) -> Callable[..., Any]:
@@ -230,94 +359,7 @@ def _looked(name: str) -> Callable[..., Any]:
     return looked
 
 
-for _name in (
-    "set_leverage",
-    "set_margin_mode",
-    "add_margin",
-    "reduce_margin",
-    "add_cash",
-    "set_cash",
-):
+for _name in ("set_cash", "setcash"):
     setattr(TapeBroker, _name, _refusing(_name))
 for _name in ("preview", "fetch_positions", "fetch_balance", "get_leverage"):
     setattr(TapeBroker, _name, _looked(_name))
-
-
-class Watch:
-    """Sees a strategy's own words for orders before they become sizes."""
-
-    def __init__(self, strategy: Any, broker: Any) -> None:
-        self.strategy, self.broker = strategy, broker
-        for name in ("order_target_size", "order_target_value", "order_target_percent", "close"):
-            setattr(strategy, name, getattr(self, name)(getattr(strategy, name)))
-
-    def _nested(self, call: Callable[[], Any]) -> Any:
-        """Call backtrader's own method, whose orders are the intent already written down."""
-        before, self.broker._asking = self.broker._asking, True
-        try:
-            return call()
-        finally:
-            self.broker._asking = before
-
-    def _data(self, data: Any) -> Any:
-        if data is None:
-            return self.strategy.data
-        return self.strategy.getdatabyname(data) if isinstance(data, str) else data
-
-    def order_target_size(self, original: Any) -> Any:
-        """``order_target_size``, written down."""
-
-        def wrapped(data: Any = None, target: Any = 0, **kinds: Any) -> Any:
-            if not self.broker._asking:
-                self.broker.check(kinds)
-                self.broker.ask(
-                    self._data(data), TARGET_SIZE, target, bool(kinds.get("reduce_only"))
-                )
-            return self._nested(lambda: original(data=data, target=plain(target), **kinds))
-
-        return wrapped
-
-    def order_target_value(self, original: Any) -> Any:
-        """``order_target_value``, written down."""
-
-        def wrapped(data: Any = None, target: Any = 0.0, price: Any = None, **kinds: Any) -> Any:
-            if not self.broker._asking:
-                self.broker.check(kinds)
-                if price is not None:
-                    self.broker.p.tape.refuse("a target value at a price of its own")
-                self.broker.ask(
-                    self._data(data), TARGET_VALUE, target, bool(kinds.get("reduce_only"))
-                )
-            return self._nested(
-                lambda: original(data=data, target=plain(target), price=plain(price), **kinds)
-            )
-
-        return wrapped
-
-    def order_target_percent(self, original: Any) -> Any:
-        """``order_target_percent``: a target value that is a share of the equity."""
-
-        def wrapped(data: Any = None, target: Any = 0.0, **kinds: Any) -> Any:
-            if not self.broker._asking:
-                self.broker.check(kinds)
-                if kinds.get("price") is not None:
-                    self.broker.p.tape.refuse("a target value at a price of its own")
-                whole = target * self.broker.getvalue()
-                self.broker.ask(
-                    self._data(data), TARGET_VALUE, whole, bool(kinds.get("reduce_only"))
-                )
-            return self._nested(lambda: original(data=data, target=plain(target), **kinds))
-
-        return wrapped
-
-    def close(self, original: Any) -> Any:
-        """``close``, of all or of a part."""
-
-        def wrapped(data: Any = None, size: Any = None, **kinds: Any) -> Any:
-            if not self.broker._asking:
-                self.broker.check(kinds)
-                verb = CLOSE_ALL if size is None else CLOSE_PART
-                self.broker.ask(self._data(data), verb, size or 0.0, bool(kinds.get("reduce_only")))
-            return self._nested(lambda: original(data=data, size=plain(size), **kinds))
-
-        return wrapped

@@ -22,6 +22,7 @@ from bt_margin.studies.replay.layout import (
     MOST,
     NEAREST,
     SLICES,
+    START_ISOLATED,
     START_LEVERAGE,
     STEP_DOWN,
     Cell,
@@ -75,24 +76,16 @@ def rules_of(venue: Venue, market: Market) -> Rules:
     contracts = [venue.contract(s) for s in market.symbols]
     tables, first, changes = _tables(venue, market)
     lots = [_lot(c.lot) for c in contracts]
-    fee_bar, taker, liquidation = _fees(venue, market)
+    fee_bar, fees = _fees(venue, market)
     premium_bar, premium = _premium(venue, market)
     names = sorted(market.symbols)
     rows = [tier for table in tables for tier in table.tiers]
     begins = np.cumsum([0, *[len(table.tiers) for table in tables]])
     sym = [
-        (
-            c.multiplier,
-            c.kind == "inverse",
-            *lot,
-            c.min_notional or 0.0,
-            names.index(s),
-            one,
-            1.0,
-            0.0,
-        )
+        (c.multiplier, c.kind == "inverse", *lot, c.min_notional or 0.0, names.index(s), one, 1.0, 0.0,
+         0.0, venue.margin_kept, venue.leverage_step or 0.0)
         for s, c, lot, one in zip(market.symbols, contracts, lots, first, strict=True)
-    ]
+    ]  # fmt: skip
     tiers = [(t.cap, t.mmr, t.deduction, _most(t.max_leverage)) for t in rows]
     orders = venue.orders
     paid = venue.funding.payer == "pool"
@@ -102,10 +95,13 @@ def rules_of(venue: Venue, market: Market) -> Rules:
         np.array([begins, [*[t.stepped for t in tables], 0]], np.int64),
         np.ascontiguousarray(np.array(changes, np.int64).reshape(len(changes), 3).T),
         fee_bar,
-        np.array([0.0 * taker, taker, liquidation]),
+        fees,
         np.array([premium_bar, premium], float),
         _policy(venue.liquidation),
-        np.array([orders.fee_in_check, orders.open_loss, venue.strict, paid], np.int64),
+        np.array(
+            [orders.fee_in_check, orders.open_loss, venue.strict, paid, *_switching(venue)],
+            np.int64,
+        ),
     )
 
 
@@ -144,7 +140,7 @@ def cell_of(
         raise Unfit("several wallets")
     share, fixed = float(broker.get("slip_perc", 0.0)), float(broker.get("slip_fixed", 0.0))
     sym = rules.sym.copy()
-    sym[:, START_LEVERAGE], sym[:, ISOLATED] = leverages, modes
+    sym[:, START_LEVERAGE], sym[:, ISOLATED], sym[:, START_ISOLATED] = leverages, modes, modes
     slip = (share, fixed, bool(broker.get("slip_out", False)),
             settings.valid_slippage(float(broker.get("liquidation_slippage", 0.0))),
             bool(broker.get("slip_open", False)))  # fmt: skip
@@ -239,17 +235,27 @@ def _tables(
     return tables, first, sorted(changes)
 
 
-def _fees(venue: Venue, market: Market) -> tuple[Any, Any, Any]:
-    """Fee rates by the bar from which they hold."""
+def _switching(venue: Venue) -> tuple[bool, ...]:
+    """What may be switched when, in the order of the flags of the kernel."""
+    rules = venue.switching
+    own = (rules.lower_leverage_isolated, rules.mode_with_position, rules.mode_with_orders)
+    return (*own, rules.scope == "account", "cross" in venue.modes, "isolated" in venue.modes)
+
+
+def _fees(venue: Venue, market: Market) -> tuple[Any, Any]:
+    """Fee rates (maker, taker, of liquidations) by the bar from which they hold."""
     dates = [since for since, _ in venue.fees]
     bars = sorted({0, *[int(np.searchsorted(market.times, d)) for d in dates]})
     bars = [bar for bar in bars if bar < len(market.times)]
     found = [[venue.fees_at(s, int(market.times[bar])) for s in market.symbols] for bar in bars]
     return (
         np.array(bars, float),
-        np.array([[fee.taker for fee in row] for row in found], float),
-        np.array([[fee.liquidation for fee in row] for row in found], float),
-    )
+        np.array([
+            [[fee.maker for fee in row] for row in found],
+            [[fee.taker for fee in row] for row in found],
+            [[fee.liquidation for fee in row] for row in found],
+        ], float),
+    )  # fmt: skip
 
 
 def _premium(venue: Venue, market: Market) -> tuple[Any, Any]:

@@ -1,12 +1,13 @@
 """The walk of the kernel: straight legs, crossings, and which extreme comes first.
 
 The same rules as :mod:`bt_margin.engine.walk`, :mod:`bt_margin.engine.scout` and
-:func:`bt_margin.core.path.first_breach`, for market orders, which fill at the open.
+:func:`bt_margin.core.path.first_breach`.
 """
 
 from __future__ import annotations
 
 from bt_margin.studies.replay.account import equity_of, gain, move_mark
+from bt_margin.studies.replay.admission import fill
 from bt_margin.studies.replay.booking import copy_state
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.crossings import Road, first_crossing, move_to
@@ -14,20 +15,27 @@ from bt_margin.studies.replay.layout import (
     ADVERSE,
     ASKED,
     ASKED_PRICE,
-    AT_OPEN,
-    FIXED,
+    AT_LIMIT,
+    FAMILY,
+    FILLED,
+    GROUP,
+    HIDDEN,
+    IDLE,
     IMPOSSIBLE,
     INVERSE,
     ISOLATED,
+    LIMIT,
     LIQUIDATIONS,
     M_GROUP,
     M_TRIAL,
     MARK,
+    MARKED,
     MULTIPLIER,
     N_GROUPS,
     NEAREST,
+    NEVER,
     ORDERS,
-    OUTSIDE,
+    P_CLOSE,
     P_HIGH,
     P_LOW,
     P_MARK_CLOSE,
@@ -35,37 +43,39 @@ from bt_margin.studies.replay.layout import (
     P_MARK_LOW,
     P_MARK_OPEN,
     P_OPEN,
+    PRICE,
     QUEUE_COLUMNS,
     REDUCING,
     REF,
     SAME,
-    SHARE,
     SIZE,
     STATUS,
     SYMBOL,
+    TAG,
+    TRIGGERED,
+    TYPE,
+    UNPAID,
+    WALKING,
     Cell,
     Rules,
     State,
     World,
 )
 from bt_margin.studies.replay.liquidation import in_pool, liquidate
-from bt_margin.studies.replay.orders import drop, fill
+from bt_margin.studies.replay.resting import (
+    NOT_YET,
+    TO_CLOSE,
+    TO_LIMIT,
+    TO_TRIGGER,
+    TURN,
+    drop,
+    end,
+    fared,
+    matched_price,
+    stance,
+    walked_price,
+)
 from bt_margin.studies.replay.settling import path_time, settle_inside
-
-
-@compiled
-def fill_price(w: World, c: Cell, s: int, t: int, buys: bool) -> float:
-    """What a market order pays: the open, worse by the slippage, held inside the bar."""
-    price = w.prices[P_OPEN, s, t]
-    if not c.slip[AT_OPEN] or (c.slip[SHARE] == 0.0 and c.slip[FIXED] == 0.0):
-        return float(price)
-    if buys:
-        worse = price * (1.0 + c.slip[SHARE]) if c.slip[SHARE] else price + c.slip[FIXED]
-        bound = w.prices[P_HIGH, s, t]
-        return float(worse if worse <= bound or c.slip[OUTSIDE] else bound)
-    worse = price * (1.0 - c.slip[SHARE]) if c.slip[SHARE] else price - c.slip[FIXED]
-    bound = w.prices[P_LOW, s, t]
-    return float(worse if worse >= bound or c.slip[OUTSIDE] else bound)
 
 
 @compiled
@@ -77,43 +87,128 @@ def trimmed(held: float, size: float) -> float:
 
 
 @compiled
-def execute(w: World, r: Rules, c: Cell, st: State, q: int, t: int, walking: int) -> None:
-    """Fill a market order at the open of its bar and take it out of the queue.
+def execute(
+    w: World, r: Rules, c: Cell, st: State, q: int, t: int, walking: int, at: float, at_open: bool
+) -> None:  # fmt: skip
+    """Try an order on its bar; what is done with it leaves the queue.
 
-    ``walking``: 0 in the fast lane, where slippage moves the mark along; 1 in a walk; 2 in a trial of one,
-    which knows no slippage.
+    ``walking``: 0 in the fast lane, where a fill moves the mark along; 1 in a walk that has triggered it at
+    the price ``at``; 2 in a trial of one, which fills there and knows no slippage.
     """
-    s, size, ref = int(st.queue[q, SYMBOL]), st.queue[q, ASKED], st.queue[q, REF]
-    held, price = st.held[s, SIZE], w.prices[P_OPEN, s, t]
-    if st.queue[q, REDUCING]:
+    order = st.queue[q]
+    s, size, ref, tag = int(order[SYMBOL]), order[ASKED], order[REF], order[TAG]
+    held, first = st.held[s, SIZE], w.prices[P_OPEN, s, t]
+    if walking and stance(w, order, t) == TO_TRIGGER:
+        order[TRIGGERED] = 1.0
+        if walking == 2:
+            to_end(st, q)
+        return
+    price, asked = at, at
+    if walking == 0:
+        price, asked = matched_price(w, c, order, t)
+    elif walking == 1:
+        price, asked = walked_price(w, c, order, t, at, at_open)
+    if price != price:
+        return
+    if order[REDUCING]:
         size = trimmed(held, size)
-    if walking < 2:
-        price = fill_price(w, c, s, t, size > 0.0)
-        if held != 0.0 and abs(size + held) <= SAME * max(abs(held), abs(size)):
-            size = -held
+    whole = abs(order[ASKED] - size) <= SAME * abs(order[ASKED])
+    if walking < 2 and held != 0.0 and abs(size + held) <= SAME * max(abs(held), abs(size)):
+        size = -held
+    how = FILLED if whole else IDLE
     if not price > 0.0:
         st.counts[STATUS] = IMPOSSIBLE
-        size = 0.0
-    if size != 0.0:
-        if walking == 0 and price != w.prices[P_OPEN, s, t] and w.prices[P_MARK_HIGH, s, t] > 0.0:
-            st.held[s, MARK] = min(
-                max(price, w.prices[P_MARK_LOW, s, t]), w.prices[P_MARK_HIGH, s, t]
-            )
-        st.money[ASKED_PRICE] = w.prices[P_OPEN, s, t]
-        fill(w, r, c, st, s, size, price, ref)
-    for k in range(st.counts[ORDERS]):
-        if st.queue[k, REF] == ref:
-            drop(st, k)
-            break
+    elif size != 0.0:
+        if walking == 0 and price != first and w.prices[P_MARK_HIGH, s, t] > 0.0:
+            low, high = w.prices[P_MARK_LOW, s, t], w.prices[P_MARK_HIGH, s, t]
+            st.held[s, MARK] = min(max(price, low), high)
+        st.money[ASKED_PRICE] = asked
+        makes = walking < 2 and order[TYPE] == AT_LIMIT and price == order[PRICE]
+        if not fill(w, r, c, st, s, size, price, ref, 2 if makes else 0):
+            how = UNPAID
+    if walking == 2:
+        end_rivals(st, q)
+    else:
+        fared(w, c, st, tag, how, t)
+        end(st, q, how, t)
 
 
 @compiled
-def next_order(st: State, road: Road) -> int:
-    """The first order of a walked symbol, −1 when there is none."""
+def to_end(st: State, q: int) -> None:
+    """Put an order behind all others, as a trial does that keeps a copy of it."""
+    count = st.counts[ORDERS]
+    for column in range(QUEUE_COLUMNS):
+        kept = st.queue[q, column]
+        for k in range(q, count - 1):
+            st.queue[k, column] = st.queue[k + 1, column]
+        st.queue[count - 1, column] = kept
+
+
+@compiled
+def end_rivals(st: State, q: int) -> None:
+    """Take an order out of a trial, and those it cancels."""
+    group, family = st.queue[q, GROUP], st.queue[q, FAMILY]
+    for k in range(st.counts[ORDERS] - 1, -1, -1):
+        same = st.queue[k, GROUP] == group or st.queue[k, FAMILY] == family
+        if same and not st.queue[k, HIDDEN]:
+            drop(st, k)
+
+
+@compiled
+def last_at(w: World, road: Road, s: int, t: int, leg: int, u: float, marked: float) -> float:
+    """The last price (or the mark) of a walked symbol at a path time on a leg."""
+    if marked:
+        a, b = road.nodes[leg, s], road.nodes[leg + 1, s]
+    else:
+        low_first = road.nodes[4, s] != 0.0
+        a, b = w.prices[P_OPEN, s, t], w.prices[P_LOW if low_first else P_HIGH, s, t]
+        if leg == 1:
+            a, b = b, w.prices[P_HIGH if low_first else P_LOW, s, t]
+        elif leg == 2:
+            a, b = w.prices[P_HIGH if low_first else P_LOW, s, t], w.prices[P_CLOSE, s, t]
+    start, end = leg_times(leg)
+    if u <= start:
+        return float(a)
+    if u >= end:
+        return float(b)
+    return float(a + (b - a) * ((u - start) / (end - start)))
+
+
+@compiled
+def leg_times(leg: int) -> tuple[float, float]:
+    """Path times at which a leg begins and ends."""
+    if leg == 0:
+        return 0.0, 1.0 / 3.0
+    return (1.0 / 3.0, 2.0 * (1.0 / 3.0)) if leg == 1 else (2.0 * (1.0 / 3.0), 1.0)
+
+
+@compiled
+def next_order(
+    w: World, st: State, road: Road, t: int, leg: int, now: float
+) -> tuple[int, float, float]:
+    """The order that is triggered first on the rest of a leg, when, and at which price; −1 when none is."""
+    found, best, at, finish = -1, NEVER, 0.0, leg_times(leg)[1]
     for q in range(st.counts[ORDERS]):
-        if road.walked[int(st.queue[q, SYMBOL])]:
-            return q
-    return -1
+        order = st.queue[q]
+        s, kind = int(order[SYMBOL]), stance(w, order, t)
+        if kind in (NOT_YET, TO_CLOSE) or not road.walked[s]:
+            continue
+        u, last = now, last_at(w, road, s, t, leg, now, 0.0)
+        if kind != TURN:
+            price = order[LIMIT] if kind == TO_LIMIT and order[TYPE] != AT_LIMIT else order[PRICE]
+            marked = order[MARKED] if kind != TO_LIMIT else 0.0
+            a = last_at(w, road, s, t, leg, now, marked)
+            b = last_at(w, road, s, t, leg, finish, marked)
+            falling = (order[ASKED] > 0.0) == (kind == TO_LIMIT)
+            if not (a <= price if falling else a >= price):
+                if not (b <= price if falling else b >= price):
+                    continue
+                u = now + (finish - now) * (price - a) / (b - a)
+                if u > now:
+                    last = price if not marked else last_at(w, road, s, t, leg, u, 0.0)
+        if u < best:
+            found, best, at = q, u, last
+    return found, best, at
 
 
 @compiled
@@ -150,9 +245,7 @@ def stretch(
     w: World, r: Rules, c: Cell, st: State, road: Road, leg: int, t: int, walking: int
 ) -> None:
     """One leg: everything on it happens when the price gets there."""
-    start, end = leg / 3.0 if leg < 2 else 2.0 * (1.0 / 3.0), 1.0
-    if leg < 2:
-        end = 1.0 / 3.0 if leg == 0 else 2.0 * (1.0 / 3.0)
+    start, end = leg_times(leg)
     now = start
     move_to(w, st, road, leg, start, end, start)
     while True:
@@ -162,9 +255,11 @@ def stretch(
             symbol, u = -1, crossed
         else:
             pool = -1
-        q = next_order(st, road)
-        if q >= 0 and (now < u or (symbol < 0 and pool < 0)):
-            execute(w, r, c, st, q, t, walking)
+        q, reached, price = next_order(w, st, road, t, leg, now)
+        if q >= 0 and (reached < u or (symbol < 0 and pool < 0)):
+            now = reached
+            move_to(w, st, road, leg, start, end, now)
+            execute(w, r, c, st, q, t, walking, price, now == 0.0)
             continue
         if symbol < 0 and pool < 0:
             return
@@ -179,10 +274,16 @@ def stretch(
 
 @compiled
 def walk(w: World, r: Rules, c: Cell, st: State, road: Road, t: int, walking: int) -> None:
-    """Walk the whole bar."""
+    """Walk the whole bar; orders for the close come last."""
     for leg in range(3):
         stretch(w, r, c, st, road, leg, t, walking)
     move_to(w, st, road, 2, 2.0 * (1.0 / 3.0), 1.0, 1.0)
+    q = 0
+    while q < st.counts[ORDERS]:
+        s, count = int(st.queue[q, SYMBOL]), st.counts[ORDERS]
+        if road.walked[s] and stance(w, st.queue[q], t) == TO_CLOSE:
+            execute(w, r, c, st, q, t, walking, w.prices[P_CLOSE, s, t], False)
+        q = q + 1 if st.counts[ORDERS] == count else 0
 
 
 @compiled
@@ -191,6 +292,7 @@ def lay(w: World, road: Road, s: int, t: int, low_first: bool) -> None:
     road.nodes[0, s], road.nodes[3, s] = w.prices[P_MARK_OPEN, s, t], w.prices[P_MARK_CLOSE, s, t]
     road.nodes[1, s] = w.prices[P_MARK_LOW, s, t] if low_first else w.prices[P_MARK_HIGH, s, t]
     road.nodes[2, s] = w.prices[P_MARK_HIGH, s, t] if low_first else w.prices[P_MARK_LOW, s, t]
+    road.nodes[4, s] = 1.0 if low_first else 0.0
 
 
 @compiled
@@ -214,6 +316,9 @@ def score(
     for k in range(st.counts[ORDERS]):
         for column in range(QUEUE_COLUMNS):
             twin.queue[k, column] = st.queue[k, column]
+        shown = road.walked[int(st.queue[k, SYMBOL])] and stance(w, st.queue[k], t) != NOT_YET
+        twin.queue[k, HIDDEN] = 0.0 if shown else 1.0
+    twin.counts[WALKING] = 1
     copy = Road(road.walked, road.nodes, st.marks[M_TRIAL])
     for s in range(len(st.held)):
         copy.stamp[s] = road.stamp[s]
@@ -268,7 +373,7 @@ def choose_roads(w: World, r: Rules, c: Cell, st: State, twin: State, road: Road
                 )
         return
     for pool in range(symbols + 1):
-        group = Road(st.marks[M_GROUP], st.numbers[N_GROUPS : N_GROUPS + 4], road.stamp)
+        group = Road(st.marks[M_GROUP], st.numbers[N_GROUPS : N_GROUPS + 5], road.stamp)
         group.walked[:] = 0
         count = 0
         for s in range(symbols):
