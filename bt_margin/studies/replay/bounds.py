@@ -8,8 +8,13 @@ from bt_margin.studies.replay.account import (
     asked_of,
     exposure,
     gain,
+    initial_of,
+    kind_of,
     maintenance_bound,
+    needed,
     notional,
+    required,
+    requirement,
     taker_rate,
     worth,
 )
@@ -17,6 +22,7 @@ from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
     ALIVE,
     ASKED,
+    AT_MARK,
     CAPS,
     CASH,
     CLOSE,
@@ -108,11 +114,12 @@ def pending(w: World, r: Rules, c: Cell, st: State, t: int) -> Pending:
 @compiled
 def bound_of(r: Rules, st: State, s: int, low: float, high: float) -> float:
     """What equity at notional ``low`` must exceed so that no notional up to ``high`` is in breach."""
-    k = int(st.held[s, TABLE])
-    first, last = r.tables[0, k], r.tables[0, k + 1]
-    return maintenance_bound(
-        r.tiers[CAPS], r.tiers[RATES], r.tiers[CUTS], first, last, r.tables[1, k], low, high
+    caps, rates, cuts = r.tiers[CAPS], r.tiers[RATES], r.tiers[CUTS]
+    stepped, (first, last, more, amount) = (
+        r.tables[1, int(st.held[s, TABLE])],
+        required(r, st, s),
     )
+    return maintenance_bound(caps, rates, cuts, first, last, stepped, low, high, more, amount)
 
 
 @compiled
@@ -133,6 +140,23 @@ def worst(r: Rules, c: Cell, st: State, equity: Floats, need: Floats) -> None:
 
 
 @compiled
+def most_asked(
+    r: Rules, st: State, s: int, more: float, low: float, high: float
+) -> tuple[float, float]:
+    """Largest requirement of any position up to ``more`` larger than this one, and its initial margin."""
+    need, initial, held = 0.0, 0.0, st.held[s, SIZE]
+    size, balance = abs(held) + more, st.held[s, POSTED] if st.held[s, ALIVE] else 0.0
+    inverse, mult, leverage = r.sym[s, INVERSE], r.sym[s, MULTIPLIER], st.held[s, LEVERAGE]
+    for sign in (1.0, -1.0):
+        for entry in (low, high, st.held[s, ENTRY] if held != 0.0 else high):
+            asked = requirement(r, st, s, sign * size, entry, balance)
+            for price in (low, high):
+                need = max(need, needed(r, asked, notional(inverse, size, mult, price)))
+                initial = max(initial, initial_of(r, st, s, sign * size, price, entry, leverage))
+    return need, initial
+
+
+@compiled
 def reach(
     w: World, r: Rules, st: State, s: int, t: int, size: float, high: float, low: float
 ) -> tuple[float, float, float, float]:
@@ -142,6 +166,9 @@ def reach(
     inverse, mult, leverage = r.sym[s, INVERSE], r.sym[s, MULTIPLIER], st.held[s, LEVERAGE]
     drift = size * mult * (worth(inverse, high) - worth(inverse, low))
     one, other = notional(inverse, size, mult, high), notional(inverse, size, mult, low)
+    if kind_of(r, st, s) != AT_MARK:
+        need, posted = most_asked(r, st, s, size, low, high)
+        return drift, need, posted, min(one, other) / leverage
     held = max(
         exposure(inverse, st.held[s, SIZE], mult, high),
         exposure(inverse, st.held[s, SIZE], mult, low),
@@ -165,9 +192,10 @@ def add_orders(
         if pool:
             if held > 0.0 and size > held:
                 new = size - held
-                lost, _, most, own = reach(w, r, st, s, t, new, orders.high[s], orders.low[s])
-                value = most * st.held[s, LEVERAGE]
-                if not own - lost - orders.fee[s] > asked_of(r, st, s, value):
+                lost, asks, most, own = reach(w, r, st, s, t, new, orders.high[s], orders.low[s])
+                if kind_of(r, st, s) == AT_MARK:
+                    asks = asked_of(r, st, s, most * st.held[s, LEVERAGE])
+                if not own - lost - orders.fee[s] > asks:
                     risky[pool] = 1
             equity[0] -= posted + orders.fee[s]
             if not st.held[s, ALIVE]:

@@ -9,6 +9,7 @@ from bt_margin.studies.replay.condition import weigh
 from bt_margin.studies.replay.handles import handle
 from bt_margin.studies.replay.layout import (
     BAR,
+    C_BAR,
     CASH,
     CHANGE,
     DEPOSITED,
@@ -32,6 +33,7 @@ from bt_margin.studies.replay.layout import (
     SURPRISED,
     T_BAR,
     TABLE,
+    TAKER,
     WEIGHING,
     Cell,
     Floats,
@@ -56,6 +58,7 @@ def begin(r: Rules, c: Cell, st: State, recording: int) -> None:
     for s in range(len(st.held)):
         st.held[s, LEVERAGE] = r.sym[s, START_LEVERAGE]
         st.held[s, TABLE] = r.sym[s, FIRST_TABLE]
+        st.held[s, TAKER] = r.fees[1, 0, s]
 
 
 @compiled
@@ -76,7 +79,7 @@ def until(w: World, r: Rules, st: State, t: int) -> int:
     if st.counts[INTENT] < bars:
         end = min(end, int(w.tape[T_BAR, st.counts[INTENT]]) + 1)
     if st.counts[CHANGE] < r.changes.shape[1]:
-        end = min(end, r.changes[0, st.counts[CHANGE]])
+        end = min(end, r.changes[C_BAR, st.counts[CHANGE]])
     return end
 
 

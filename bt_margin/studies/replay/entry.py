@@ -125,7 +125,7 @@ class Replay:
             raise Unfit(f"{unnamed[0]} is known to {venue.title} by another name")
         reading = [str(broker.get(name)) for name in ("names", "require", "timestamps")]
         given_series = [broker.get(name) for name in ("funding", "mark")]
-        series = [venue.funding_interval, *map(id, given_series)]
+        series = [venue.funding_interval, venue.funding.accrues, *map(id, given_series)]
         key = (
             repr(sorted(params.items())),
             seed,

@@ -6,7 +6,7 @@ The same rules as :mod:`bt_margin.engine.walk`, :mod:`bt_margin.engine.scout` an
 
 from __future__ import annotations
 
-from bt_margin.studies.replay.account import equity_of, gain, move_mark
+from bt_margin.studies.replay.account import equity_of, gain, in_pool, move_mark
 from bt_margin.studies.replay.booking import copy_state
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.crossings import Road, first_crossing, move_to
@@ -48,7 +48,7 @@ from bt_margin.studies.replay.layout import (
     State,
     World,
 )
-from bt_margin.studies.replay.liquidation import in_pool, liquidate
+from bt_margin.studies.replay.liquidation import liquidate
 from bt_margin.studies.replay.orders import drop, fill
 from bt_margin.studies.replay.settling import path_time, settle_inside
 
