@@ -142,7 +142,7 @@ def requirement(r: Rules, st: State, s: int, size: float, entry: float, balance:
         return Asked(first, last, 0.0, 0.0)
     if kind == BY_CONTRACTS:
         at = tier_of_count(r.tiers[CAPS], first, last, abs(size))
-        return Asked(at, at + 1, float(st.held[s, TAKER]), 0.0)
+        return Asked(nothing, nothing + 1, float(r.tiers[RATES, at] + st.held[s, TAKER]), 0.0)
     if kind == ENTRY_RESERVED:
         kept = reserve_of(r, st, s, size, entry, balance, inverse != 0.0)
         value = notional(inverse, size, mult, entry)
