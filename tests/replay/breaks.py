@@ -15,13 +15,16 @@ from replay.stories import difference
 from bt_margin.studies.replay import (
     account,
     bar,
+    blocks,
     booking,
     bounds,
     cell,
+    choosing,
     condition,
     crossings,
     liquidation,
     orders,
+    reserving,
     scan,
     sending,
     settling,
@@ -33,13 +36,16 @@ from bt_margin.studies.replay.orders import Extra, Verdict
 MODULES = (
     account,
     bar,
+    blocks,
     booking,
     bounds,
     cell,
+    choosing,
     condition,
     crossings,
     liquidation,
     orders,
+    reserving,
     scan,
     sending,
     settling,
@@ -120,6 +126,13 @@ def _one_fee(original: Any) -> Any:
     return keep_trade
 
 
+def _bare(original: Any) -> Any:
+    def required(r: Any, st: Any, s: int, *position: float) -> Any:
+        return original(r, st, s, *position)._replace(amount=0.0)
+
+    return required
+
+
 BREAKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "what the fund bears": ("cover", lambda f: lambda st, pool: 0.0),
     "lots of a partial sale": ("rounded", lambda f: lambda r, st, s, x: st.held[s, 0] * x),
@@ -141,6 +154,24 @@ BREAKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "the fees of a flip": ("keep_trade", _one_fee),
     "the ratio at a close": ("surely_below", lambda f: lambda *a: True),
     "the margin of several positions": ("weigh_many", lambda f: lambda *a: None),
+    "the fee of closing in reserve": ("requirement", _bare),
+    "initial margin of parts in levels": ("opening_share", lambda f: lambda *a: 1.001 * f(*a)),
+    "initial margin in steps of size": ("stepped_fraction", lambda f: lambda n, base, *a: base),
+    "the tier of a number of contracts": ("tier_of_count", lambda f: lambda caps, first, *a: first),
+    "a large position sold in two steps": ("first_part", lambda f: lambda *a: 1.0),
+    "the part that restores the target": ("restoring", lambda f: lambda *a: min(1.0, 1.01 * f(*a))),
+    "down a ladder of tiers": ("laddered", lambda f: lambda *a: 1.0),
+    "down two tiers of contracts": ("cut_down", lambda f: lambda *a: 1.0),
+    "what a block pays into the fund": ("insurance_delta", lambda f: lambda q, b, most: most),
+    "the fee inside a bankruptcy price": (
+        "moved",
+        lambda f: lambda r, st, s, loss, fee: f(r, st, s, loss, 0.0),
+    ),
+    "what a fill leaves of an isolated position": (
+        "looked_at",
+        lambda f: lambda r, st, s, made, price: made,
+    ),
+    "orders of both sides under a rule": ("asked_by_orders", lambda f: lambda *a: 0.9 * f(*a)),
 }
 
 

@@ -92,7 +92,9 @@ def _rules(draw: random.Random, symbols: tuple[str, ...], cash: float) -> list[A
     return draw.choice([levels, others, others])
 
 
-def ruled(draw: random.Random, made: Venue, symbols: tuple[str, ...], cash: float, when: int) -> Venue:
+def ruled(
+    draw: random.Random, made: Venue, symbols: tuple[str, ...], cash: float, when: int
+) -> Venue:
     """The neutral venue under other venues' margin rules, policies and ways to pay funding."""
     rules = _rules(draw, symbols, cash)
     policies = (

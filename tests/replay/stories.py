@@ -16,7 +16,6 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 import pandas as pd
-
 from replay.places import place, ruled
 
 import bt_margin as btm
@@ -107,7 +106,9 @@ class Story:
         self.cash = (
             draw.choice([0.05, 1.0, 20.0]) if self.coin else draw.choice([500.0, 5e3, 4e4, 1e6])
         )
-        self.place = place(self.other, self.coin, venue) if venue or self.other.random() < 0.4 else None
+        self.place = (
+            place(self.other, self.coin, venue) if venue or self.other.random() < 0.4 else None
+        )
         self.start = pd.Timestamp("2024-01-01", tz="UTC")
         if self.place is not None:
             self.names, wallets = self.place.symbols, [1.0, 1.0, 100.0, 5_000.0]
@@ -139,9 +140,7 @@ class Story:
             low = min(start, end) * (1.0 - min(0.6, draw.random() * reach))
             rows.append((start, high, low, end, draw.uniform(-0.002, 0.002)))
             price = max(end, 1e-3)
-        index = pd.date_range(
-            self.start, periods=self.bars, freq=pd.Timedelta(self.step, "ms")
-        )
+        index = pd.date_range(self.start, periods=self.bars, freq=pd.Timedelta(self.step, "ms"))
         frame = pd.DataFrame(rows, columns=["open", "high", "low", "close", "x"], index=index)
         frame["volume"] = 1.0
         shift = 1.0 + frame.pop("x")
@@ -183,7 +182,9 @@ class Story:
                     verb = draw.choice(["trade", "size", "value", "percent", "share", "close"])
                     price = float(self.frames[name]["close"].iloc[0])
                     reach = draw.choice([0.3, 1.0, 2.0, 5.0, 15.0]) * draw.choice([1, -1])
-                    contract = 1.0 if self.place is None else self.place.venue.contract(name).multiplier
+                    contract = (
+                        1.0 if self.place is None else self.place.venue.contract(name).multiplier
+                    )
                     unit = 1.0 / 100.0 * price if self.coin else 1.0 / price / contract
                     amount = {"trade": reach * self.cash * unit, "size": reach * self.cash * unit,
                               "value": reach * self.cash, "percent": reach, "share": reach,

@@ -138,7 +138,7 @@ def requirement(r: Rules, st: State, s: int, size: float, entry: float, balance:
     k, kind = int(st.held[s, TABLE]), kind_of(r, st, s)
     first, last, nothing = r.tables[0, k], r.tables[0, k + 1], r.tiers.shape[1] - 1
     inverse, mult = r.sym[s, INVERSE], r.sym[s, MULTIPLIER]
-    if size == 0.0 or kind == AT_MARK or kind == SCALED or kind == BY_SIZE:
+    if size == 0.0 or kind in (AT_MARK, SCALED, BY_SIZE):
         return Asked(first, last, 0.0, 0.0)
     if kind == BY_CONTRACTS:
         at = tier_of_count(r.tiers[CAPS], first, last, abs(size))

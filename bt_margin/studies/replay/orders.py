@@ -1,7 +1,7 @@
 """Orders of the kernel: what they reserve, who may send them, what a fill would do.
 
-The same rules as :mod:`bt_margin.engine.orders`, :mod:`bt_margin.engine.plan` and, for what a fill would leave
-behind, :mod:`bt_margin.engine.preview`.
+The same rules as :mod:`bt_margin.engine.orders`, :mod:`bt_margin.engine.plan` and, for what a fill would
+leave behind, :mod:`bt_margin.engine.preview`.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from bt_margin.studies.replay.layout import (
     LADDER,
     LARGEST_LOSS,
     MARK_RESERVED,
+    NEW_FEES,
     NEW_RULE,
     NEW_TABLE,
     PARTIAL,
@@ -30,6 +31,7 @@ from bt_margin.studies.replay.layout import (
     SLICES,
     STEP_DOWN,
     Floats,
+    Ints,
 )
 from bt_margin.studies.replay.market import Market, Unfit
 from bt_margin.venues.backstop import MarketThenBackstop
@@ -81,6 +83,7 @@ def dated_rules(venue: Venue, market: Market) -> tuple[Floats, list[Change]]:
     """
     rules: list[Any] = []
     changes: list[Change] = []
+    own = [venue.contract(symbol).symbol for symbol in market.symbols]
     for bar in first_bars(market, [since for since, _ in venue.margin]):
         rule = venue.margin_at(int(market.times[bar]))
         if rules and rule is rules[-1]:
@@ -90,7 +93,7 @@ def dated_rules(venue: Venue, market: Market) -> tuple[Floats, list[Change]]:
         if rules:
             changes += [(bar, s, NEW_RULE, len(rules)) for s in range(len(market.symbols))]
         rules.append(rule)
-    rows = [[_numbers(rule, symbol) for symbol in market.symbols] for rule in rules]
+    rows = [[_numbers(rule, name) for name in own] for rule in rules]
     return np.ascontiguousarray(np.moveaxis(np.array(rows, float), 2, 0)), changes
 
 
@@ -178,3 +181,21 @@ def _policy(policy: Any, bar: int) -> list[float]:
     elif isinstance(policy, CutByTiers):
         numbers = [float(policy.tiers), 0.0]
     return [float(kind), *numbers, takeover, fund, float(bar), *more]
+
+
+def changes_of(venue: Venue, changes: list[Change], fee_bars: Floats, symbols: int) -> Ints:
+    """Everything that changes, in order of bars and symbols; fees where a margin rule may read them."""
+    found = list(changes)
+    if any(not rule.plain for _, rule in venue.margin):
+        rows = [(int(bar), row) for row, bar in enumerate(fee_bars) if row]
+        found += [(bar, s, NEW_FEES, row) for bar, row in rows for s in range(symbols)]
+    return np.ascontiguousarray(np.array(sorted(found), np.int64).reshape(len(found), 4).T)
+
+
+def flags_of(venue: Venue) -> Ints:
+    """What holds at a venue and what does not, in the order of ``FEE_IN_CHECK`` and the others."""
+    orders, funding = venue.orders, venue.funding
+    return np.array([
+        orders.fee_in_check, orders.open_loss, venue.strict, funding.payer != "nobody", funding.capped,
+        funding.payer == "wallet",
+    ], np.int64)  # fmt: skip

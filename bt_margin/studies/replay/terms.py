@@ -17,15 +17,16 @@ from bt_margin.studies.replay.layout import (
     ISOLATED,
     MOST,
     NEAREST,
-    NEW_FEES,
     START_LEVERAGE,
     Cell,
     Rules,
 )
 from bt_margin.studies.replay.market import Market, Unfit
 from bt_margin.studies.replay.ruling import (
+    changes_of,
     dated_rules,
     first_bars,
+    flags_of,
     policies_of,
     tables_of,
     tier_rows,
@@ -83,32 +84,17 @@ def rules_of(venue: Venue, market: Market) -> Rules:
         )
         for s, c, lot, one in zip(market.symbols, contracts, lots, first, strict=True)
     ]
-    changes = [*changes, *new_rules]
-    if any(not rule.plain for _, rule in venue.margin):
-        changes += [(int(bar), s, NEW_FEES, row) for row, bar in enumerate(fee_bar) if row
-                    for s in range(len(first))]  # fmt: skip
-    orders, funding = venue.orders, venue.funding
     return Rules(
         np.array(sym, float),
         tier_rows(venue, tables),
         np.array([begins, [*[t.stepped for t in tables], 0]], np.int64),
         rules,
-        np.ascontiguousarray(np.array(sorted(changes), np.int64).reshape(len(changes), 4).T),
+        changes_of(venue, [*changes, *new_rules], fee_bar, len(first)),
         fee_bar,
         np.array([0.0 * taker, taker, liquidation]),
         np.array([premium_bar, premium], float),
         policies_of(venue, market),
-        np.array(
-            [
-                orders.fee_in_check,
-                orders.open_loss,
-                venue.strict,
-                funding.payer != "nobody",
-                funding.capped,
-                funding.payer == "wallet",
-            ],
-            np.int64,
-        ),
+        flags_of(venue),
     )
 
 
