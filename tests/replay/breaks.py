@@ -175,12 +175,26 @@ BREAKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
-def noticed(name: str, other: Callable[[Any], Any]) -> int:
-    """The first story that shows the break; -1 when none does."""
+#: Venues whose stories are told to find a break.
+AT = {
+    "the fee of closing in reserve": "bybit",
+    "initial margin of parts in levels": "krakenfutures",
+    "initial margin in steps of size": "dydx_v3",
+    "the tier of a number of contracts": "okx",
+    "a large position sold in two steps": "hyperliquid",
+    "the part that restores the target": "krakenfutures",
+    "down a ladder of tiers": "bybit",
+    "down two tiers of contracts": "okx",
+    "what a block pays into the fund": "dydx_v4",
+}
+
+
+def noticed(name: str, other: Callable[[Any], Any], venue: str | None = None) -> int:
+    """The first story (of those at a venue) that shows the break; -1 when none does."""
     with broken(name, other):
         for seed in range(MOST):
             try:
-                if difference(seed):
+                if difference(seed, venue):
                     return seed
             except (ArithmeticError, IndexError):
                 return seed
@@ -190,7 +204,7 @@ def noticed(name: str, other: Callable[[Any], Any]) -> int:
 def main() -> int:
     """Every break, one after the other; a number on the command line: only so many of them."""
     some = list(BREAKS.items())[: int(sys.argv[1]) if len(sys.argv) > 1 else None]
-    found = {what: noticed(*how) for what, how in some}
+    found = {what: noticed(*how, AT.get(what)) for what, how in some}
     for what, seed in found.items():
         print(f"{what}: " + ("NOT NOTICED" if seed < 0 else f"story {seed}"))
     return sum(seed < 0 for seed in found.values())

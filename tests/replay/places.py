@@ -75,7 +75,8 @@ def chosen(name: str, draw: random.Random, day: str) -> Venue:
 def place(draw: random.Random, coin: bool, name: str | None = None) -> Place:
     """A venue of its own rules and tables."""
     markets = _INVERSE if coin else _LINEAR
-    name = name or draw.choice(sorted(markets))
+    if name not in markets:
+        name = draw.choice(sorted(markets))
     symbols, day = markets[name], draw.choice(DAYS[name])
     symbols = (draw.choice(symbols),) if coin else symbols[: draw.choice([1, 1, 2, 3])]
     return Place(chosen(name, draw, day), symbols, day)
