@@ -15,11 +15,11 @@ from bt_margin.plugin.late import FRESH
 from bt_margin.studies import survival_replay, survival_search
 from bt_margin.studies.frontier import between, fates_of
 from bt_margin.studies.replay.layout import (
-    EVENT_COLUMNS,
     E_ALLOWED,
     E_FOUND,
     E_KIND,
     E_SIZE,
+    EVENT_COLUMNS,
     FILL,
     RATES,
     RULES,

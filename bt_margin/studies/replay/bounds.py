@@ -202,8 +202,17 @@ def add_orders(
                 equity[pool] = least
         equity[pool] -= drift + orders.fee[s]
         need[pool] += more
-        if stamps_inside(w, s, t):
+        if stamps_inside(w, s, t) or (pool and unlike(r, st, s)):
             risky[pool] = 1
+
+
+@compiled
+def unlike(r: Rules, st: State, s: int) -> bool:
+    """Several orders of a symbol, of which some may fill and some not, under a rule out of step with size."""
+    count = 0
+    for q in range(st.counts[ORDERS]):
+        count += int(st.queue[q, SYMBOL]) == s
+    return count > 1 and kind_of(r, st, s) != AT_MARK
 
 
 @compiled

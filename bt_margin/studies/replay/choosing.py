@@ -1,8 +1,8 @@
 """Liquidation policies in the kernel: what of a pool in breach is closed next, and how.
 
 :mod:`bt_margin.venues.policies`, ``backstop``, ``partial_sale``, ``tier_ladder`` and ``tier_cuts``; the one
-that sells in blocks is in :mod:`~bt_margin.studies.replay.blocks`. What is chosen stands in scratch rows: symbols
-(``M_CLOSE``), fractions (``N_PART``), fee rates (``N_RATE``, not a number: the venue's) and takeovers
+that sells in blocks is in :mod:`~bt_margin.studies.replay.blocks`. What is chosen stands in scratch rows:
+symbols (``M_CLOSE``), fractions (``N_PART``), fee rates (``N_RATE``, not a number: the venue's) and takeovers
 (``M_TAKEN``).
 """
 
