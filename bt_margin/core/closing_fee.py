@@ -13,8 +13,8 @@ M the margin it holds and t the fee rate:
 
 from __future__ import annotations
 
+from bt_margin.core import flat
 from bt_margin.core.contract import Contract
-from bt_margin.core.health import direction
 from bt_margin.core.liquidation import liquidation_price_at
 
 __all__ = ["closing_fee", "closing_fee_of_balance", "legacy_cross_price", "opening_cost"]
@@ -34,8 +34,8 @@ def closing_fee(
     >>> round(closing_fee(coin, size=10_000, entry=8_000, leverage=10, taker=0.001), 9)
     0.001375
     """
-    share = 1 - _facing(contract, size) / leverage
-    return contract.notional(size, entry) * max(0, share) * taker
+    inverse = int(contract.kind == "inverse")
+    return flat.closing_fee(inverse, size, contract.multiplier, entry, leverage, taker)
 
 
 def opening_cost(
@@ -66,9 +66,8 @@ def closing_fee_of_balance(
     >>> round(fee, 9), round(closing_fee_of_balance(Contract("X"), -2, 100, 50 + fee, 0.001), 9)
     (0.25, 0.25)
     """
-    facing = _facing(contract, size)
-    left = contract.notional(size, entry) - facing * balance
-    return taker * max(0, left) / (1 - facing * taker)
+    inverse = int(contract.kind == "inverse")
+    return flat.closing_fee_of_balance(inverse, size, contract.multiplier, entry, balance, taker)
 
 
 def legacy_cross_price(
@@ -102,8 +101,3 @@ def legacy_cross_price(
     return liquidation_price_at(
         contract, size, entry, balance - order_margin, 0, fee_reserve=needed
     )
-
-
-def _facing(contract: Contract, size: float) -> int:
-    """k: +1 where the notional falls as the position loses (linear long, inverse short), else −1."""
-    return direction(contract) if size > 0 else -direction(contract)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bt_margin.core.contract import Contract
+from bt_margin.core.flat import insurance_delta, share_of_equity
 
 __all__ = [
     "Limits",
@@ -78,15 +79,6 @@ def liquidated_size(contract: Contract, size: float, price: float, most: float) 
     return part if size > 0 else -part
 
 
-def share_of_equity(equity: float, maintenance: float, freed: float) -> float:
-    """The equity that stands behind a part of an account, E · ΔV / V.
-
-    >>> share_of_equity(equity=499, maintenance=500, freed=250)
-    249.5
-    """
-    return equity * freed / maintenance
-
-
 def quote_of(contract: Contract, size: float, price: float) -> float:
     """What closing a position of signed ``size`` at ``price`` brings; below 0 it costs.
 
@@ -115,20 +107,6 @@ def most_fee(quote: float, rate: float) -> float:
     100.0
     """
     return abs(quote) * rate
-
-
-def insurance_delta(quote: float, bankruptcy: float, most: float) -> float:
-    """What the account pays into the insurance fund; below 0 the fund pays the account.
-
-    d = quote − bankruptcy quote; above 0 no more than ``most``. It replaces the taker fee of the fill.
-
-    >>> insurance_delta(5_610, 5_100, 28), insurance_delta(5_105, 5_100, 28)
-    (28, 5)
-    >>> insurance_delta(-4_949, -4_900, 9)
-    -49
-    """
-    delta = quote - bankruptcy
-    return min(delta, most) if delta > 0 else delta
 
 
 def fillable_price(

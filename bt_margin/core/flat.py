@@ -73,9 +73,18 @@ def tier_at(caps: Numbers, first: int, last: int, value: float) -> int:
 
 
 def maintenance(
-    caps: Numbers, rates: Numbers, deductions: Numbers, first: int, last: int, value: float
+    caps: Numbers,
+    rates: Numbers,
+    deductions: Numbers,
+    first: int,
+    last: int,
+    value: float,
+    more: float = 0.0,
+    amount: float = 0.0,
 ) -> float:
-    """Maintenance margin of a notional, value · rate − deduction of its tier   [settle].
+    """Maintenance margin of a notional, value · (rate + more) − (deduction − amount)   [settle].
+
+    rate and deduction those of its tier; ``more`` a rate and ``amount`` a sum on top of every requirement
 
     >>> maintenance([50.0, 100.0], [0.01, 0.02], [0.0, 0.5], 0, 2, 100.0)
     1.5
@@ -83,7 +92,7 @@ def maintenance(
     place = first
     while place < last - 1 and value > caps[place]:
         place += 1
-    return value * rates[place] - deductions[place]
+    return value * (rates[place] + more) - (deductions[place] - amount)
 
 
 def maintenance_bound(
@@ -95,6 +104,8 @@ def maintenance_bound(
     stepped: int,
     low: float,
     high: float,
+    more: float = 0.0,
+    amount: float = 0.0,
 ) -> float:
     """What equity at notional ``low`` must exceed so that no notional up to ``high`` is in breach.
 
@@ -106,13 +117,44 @@ def maintenance_bound(
     place = first
     while place < last - 1 and low > caps[place]:
         place += 1
-    bound = low * rates[place] - deductions[place]
+    bound = low * (rates[place] + more) - (deductions[place] - amount)
     if stepped:
         for above in range(first + 1, last):
-            floor = caps[above - 1]
+            floor, cut = caps[above - 1], deductions[above] - amount
             if low <= floor < high:
-                bound = max(bound, low - floor * (1.0 - rates[above]) - deductions[above])
+                bound = max(bound, low - floor * (1.0 - (rates[above] + more)) - cut)
     return bound
+
+
+def tier_of_count(caps: Numbers, first: int, last: int, count: float) -> int:
+    """The place of the tier of so many contracts; a count that noise lifts above a cap is on the cap.
+
+    See :func:`bt_margin.venues.margin_by_contracts.tier_number`.
+
+    >>> [tier_of_count([10.0, 50.0], 0, 2, count) for count in (10.0, 10.01, 51.0)]
+    [0, 1, 1]
+    """
+    place = first
+    while place < last - 1 and not count - caps[place] <= DUST * count:
+        place += 1
+    return place
+
+
+def opening_share(caps: Numbers, openings: Numbers, first: int, last: int, value: float) -> float:
+    """Initial margin of a value whose parts pay the initial rate of their tier   [as the value].
+
+    openings : initial rate of each tier. See :func:`bt_margin.venues.margin_by_level.opening_share`.
+
+    >>> opening_share([500_000.0, 1e9], [0.02, 0.04], 0, 2, 1_000_000.0)
+    30000.0
+    """
+    share, floor = 0.0, 0.0
+    for place in range(first, last):
+        if value <= floor:
+            break
+        share = share + (min(value, caps[place]) - floor) * openings[place]
+        floor = caps[place]
+    return share
 
 
 def largest_notional(
@@ -167,6 +209,8 @@ def enough(
     value: float,
     cost: float,
     target: float,
+    more: float = 0.0,
+    amount: float = 0.0,
 ) -> float:
     """Smallest fraction of a position to sell so that maintenance ≤ target · equity; −1 where none is.
 
@@ -187,11 +231,84 @@ def enough(
         place = first
         while place < last - 1 and high > caps[place]:
             place += 1
-        room = target * (equity - value * cost) + deductions[place] - other
-        slope = rates[place] - target * cost
+        room = target * (equity - value * cost) + (deductions[place] - amount) - other
+        slope = (rates[place] + more) - target * cost
         kept = room / slope if slope > 0.0 else (high if room >= slope * high else -1.0)
         kept = min(kept, high)
         if edge < kept < value:
             return 1.0 - kept / value
         high = edge
     return -1.0
+
+
+def stepped_fraction(
+    size: float, base: float, increment: float, baseline: float, step: float
+) -> float:
+    """Initial fraction base + increment · started steps above the baseline, at most the whole notional.
+
+    A step begun by no more than 1e-9 of it is noise. See :mod:`bt_margin.core.size_steps`.
+
+    >>> stepped_fraction(10, 0.0625, 0.03125, baseline=9, step=1.5)
+    0.09375
+    """
+    started, size = 0, abs(size)
+    if size > baseline:
+        steps = (size - baseline) / step
+        started = int(steps)
+        if not steps - started <= 1e-9:
+            started += 1
+    return min(1, base + increment * started)
+
+
+def closing_fee(
+    inverse: float, size: float, multiplier: float, entry: float, leverage: float, taker: float
+) -> float:
+    """Fee of closing at the bankruptcy price of a position that holds just its initial margin   [settle].
+
+    See :func:`bt_margin.core.closing_fee.closing_fee`.
+
+    >>> closing_fee(0, 1.0, 1.0, 50_000.0, 10.0, 0.00055)
+    24.75
+    """
+    facing = -1 if (size > 0) == (inverse != 0) else 1
+    share = 1 - facing / leverage
+    value = abs(size) * multiplier * abs(-1 / entry if inverse else entry)
+    return value * max(0, share) * taker
+
+
+def closing_fee_of_balance(
+    inverse: float, size: float, multiplier: float, entry: float, balance: float, taker: float
+) -> float:
+    """Fee of closing at the bankruptcy price of a position that holds ``balance``   [settle].
+
+    See :func:`bt_margin.core.closing_fee.closing_fee_of_balance`.
+
+    >>> round(closing_fee_of_balance(0, -2.0, 1.0, 100.0, 50.25, 0.001), 9)
+    0.25
+    """
+    facing = -1 if (size > 0) == (inverse != 0) else 1
+    value = abs(size) * multiplier * abs(-1 / entry if inverse else entry)
+    return taker * max(0, value - facing * balance) / (1 - facing * taker)
+
+
+def share_of_equity(equity: float, maintenance: float, freed: float) -> float:
+    """The equity that stands behind a part of an account, E · ΔV / V.
+
+    >>> share_of_equity(equity=499, maintenance=500, freed=250)
+    249.5
+    """
+    return equity * freed / maintenance
+
+
+def insurance_delta(quote: float, bankruptcy: float, most: float) -> float:
+    """What the account pays into the insurance fund; below 0 the fund pays the account.
+
+    d = quote − bankruptcy quote; above 0 no more than ``most``. It replaces the taker fee of the fill.
+
+    >>> insurance_delta(5_610, 5_100, 28), insurance_delta(5_105, 5_100, 28)
+    (28, 5)
+    >>> insurance_delta(-4_949, -4_900, 9)
+    -49
+    """
+    delta = quote - bankruptcy
+    return min(delta, most) if delta > 0 else delta

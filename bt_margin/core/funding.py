@@ -109,9 +109,7 @@ def carried(
     return _on_grid(times, rates, valued, interval_ms)
 
 
-def spread(
-    stamps: Sequence[FundingStamp], interval: int, step: int
-) -> tuple[FundingStamp, ...]:
+def spread(stamps: Sequence[FundingStamp], interval: int, step: int) -> tuple[FundingStamp, ...]:
     """Settlements of rates that accrue: each stamp as one piece per bar of the interval *before* it.
 
     piece of a bar = rate · step / interval, due at the end of the bar

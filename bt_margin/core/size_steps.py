@@ -1,6 +1,14 @@
-"""Initial margin that grows with the size of a position, in steps above a baseline."""
+"""Initial margin that grows with the size of a position, in steps above a baseline.
+
+    I = base + increment · started steps, at most the whole notional
+
+A started step counts in full; whether dYdX v3 counted it so or pro rata is not published, and this reading
+asks for more margin, never for less.
+"""
 
 from __future__ import annotations
+
+from bt_margin.core.flat import stepped_fraction
 
 __all__ = ["started_steps", "stepped_fraction"]
 
@@ -21,17 +29,3 @@ def started_steps(size: float, baseline: float, step: float) -> int:
     steps = (size - baseline) / step
     whole = int(steps)
     return whole if steps - whole <= DUST else whole + 1
-
-
-def stepped_fraction(
-    size: float, base: float, increment: float, baseline: float, step: float
-) -> float:
-    """Initial fraction I = base + increment · started steps, at most the whole notional.
-
-    A started step counts in full; whether dYdX v3 counted it so or pro rata is not published, and this
-    reading asks for more margin, never for less.
-
-    >>> stepped_fraction(10, 0.0625, 0.03125, baseline=9, step=1.5)
-    0.09375
-    """
-    return min(1, base + increment * started_steps(abs(size), baseline, step))

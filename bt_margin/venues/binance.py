@@ -140,9 +140,7 @@ def coinm(*, as_of: int | None = None) -> Venue:
 
 
 def _orders(as_of: int | None) -> OrderRule:
-    return OrderRule(
-        fee_in_check=False, open_loss=True, sell_premium=pinned(_SELL_PREMIUM, as_of)
-    )
+    return OrderRule(fee_in_check=False, open_loss=True, sell_premium=pinned(_SELL_PREMIUM, as_of))
 
 
 def _switching() -> SwitchRules:

@@ -36,83 +36,192 @@ _LIQUIDATION_PAGE = "Binance: Futures Liquidation Protocols"
 _API = "Binance API error reference; ccxt 4.5.90"
 
 COMMON: tuple[Fact, ...] = (
-    Fact("trigger", "maintenance / margin balance ≥ 1 at the mark", _LIQUIDATION_PAGE,
-         "2024-05-29", "P"),
+    Fact(
+        "trigger",
+        "maintenance / margin balance ≥ 1 at the mark",
+        _LIQUIDATION_PAGE,
+        "2024-05-29",
+        "P",
+    ),
     Fact("position margin", "notional at mark / leverage", "account payloads", "2020-2024", "R"),
     Fact("fee in requirement", "none", _LIQUIDATION_PAGE, "2024-05-29", "P"),
-    Fact("liquidation", "cancel orders, reduce by an immediate order, takeover at bankruptcy",
-         _LIQUIDATION_PAGE, "2024-05-29", "P"),
+    Fact(
+        "liquidation",
+        "cancel orders, reduce by an immediate order, takeover at bankruptcy",
+        _LIQUIDATION_PAGE,
+        "2024-05-29",
+        "P",
+    ),
     Fact("liquidation residual", "to the insurance fund", _LIQUIDATION_PAGE, "2024-05-29", "P"),
-    Fact("order of closing cross positions", "largest unrealised loss first",
-         "not published; our choice", "2026", "N"),
+    Fact(
+        "order of closing cross positions",
+        "largest unrealised loss first",
+        "not published; our choice",
+        "2026",
+        "N",
+    ),
     Fact("order cost", "initial margin + open loss, fee not counted", _COST_PAGE, "2024-11", "P"),
-    Fact("fee of an isolated opening", "must be covered by the free wallet",
-         "not published; our choice, so that no wallet falls below zero", "2026", "N"),
-    Fact("sell premium", "0.15 % over last, or mark, or order price", _COST_PAGE, "2026-01-05",
-         "P"),
-    Fact("funding interval", "8 h at 00, 08, 16 UTC; some symbols 4 h or less", "Binance FAQ",
-         "2026", "P"),
-    Fact("funding payment", "−size · mark · rate, only by positions open at the stamp",
-         "Binance FAQ", "2026", "P"),
-    Fact("wallet that pays funding", "isolated: its own wallet; cross: the cross wallet",
-         "no official page found for isolated", "2026", "M"),
-    Fact("margin mode switch", "not with open orders (-4047) or a position (-4048)", _API, "2026",
-         "A"),
-    Fact("lower leverage", "not with an isolated position (-4161), nor without the balance "
-         "(-2028)", _API, "2026", "A"),
-    Fact("raise leverage", "not above the cap of the position's notional (-2027)", _API, "2026",
-         "A"),
-    Fact("isolated margin", "add and take only with a position (-4049 to -4055)", _API, "2026",
-         "A"),
-    Fact("isolated margin, most that can be taken",
-         "wallet + min(0, unrealised) stays ≥ position margin", "not published; our choice",
-         "2026", "N"),
+    Fact(
+        "fee of an isolated opening",
+        "must be covered by the free wallet",
+        "not published; our choice, so that no wallet falls below zero",
+        "2026",
+        "N",
+    ),
+    Fact(
+        "sell premium", "0.15 % over last, or mark, or order price", _COST_PAGE, "2026-01-05", "P"
+    ),
+    Fact(
+        "funding interval",
+        "8 h at 00, 08, 16 UTC; some symbols 4 h or less",
+        "Binance FAQ",
+        "2026",
+        "P",
+    ),
+    Fact(
+        "funding payment",
+        "−size · mark · rate, only by positions open at the stamp",
+        "Binance FAQ",
+        "2026",
+        "P",
+    ),
+    Fact(
+        "wallet that pays funding",
+        "isolated: its own wallet; cross: the cross wallet",
+        "no official page found for isolated",
+        "2026",
+        "M",
+    ),
+    Fact(
+        "margin mode switch",
+        "not with open orders (-4047) or a position (-4048)",
+        _API,
+        "2026",
+        "A",
+    ),
+    Fact(
+        "lower leverage",
+        "not with an isolated position (-4161), nor without the balance (-2028)",
+        _API,
+        "2026",
+        "A",
+    ),
+    Fact(
+        "raise leverage", "not above the cap of the position's notional (-2027)", _API, "2026", "A"
+    ),
+    Fact(
+        "isolated margin", "add and take only with a position (-4049 to -4055)", _API, "2026", "A"
+    ),
+    Fact(
+        "isolated margin, most that can be taken",
+        "wallet + min(0, unrealised) stays ≥ position margin",
+        "not published; our choice",
+        "2026",
+        "N",
+    ),
     Fact("reduce-only order", "takes no margin", "from memory", "2026", "M"),
 )
 
 USDM: tuple[Fact, ...] = (
     Fact("maker fee", "0.0002", "ccxt#9483 (2021-06-30); ccxt 4.5.90", "2021 to 2026", "C"),
-    Fact("taker fee", "0.0004 until 2024-04-27", "ccxt#9483 (2021-06-30); LEAN fee model",
-         "2021-06-30", "C"),
-    Fact("taker fee", "0.0005 from 2024-04-28, where it is first seen; the true date of the "
-         "change is not known and may be earlier", "ccxt#22319; ccxt 4.5.90", "2024-04-28", "C"),
+    Fact(
+        "taker fee",
+        "0.0004 until 2024-04-27",
+        "ccxt#9483 (2021-06-30); LEAN fee model",
+        "2021-06-30",
+        "C",
+    ),
+    Fact(
+        "taker fee",
+        "0.0005 from 2024-04-28, where it is first seen; the true date of the "
+        "change is not known and may be earlier",
+        "ccxt#22319; ccxt 4.5.90",
+        "2024-04-28",
+        "C",
+    ),
     Fact("liquidation fee", "per symbol, BTC and ETH 0.0125", _INFO, "2024-03-28", "R"),
-    Fact("liquidation fee, BTC", "0.0150 and 0.0100 in undated payloads, 0.0125 in later ones; "
-         "0.025 in one test stub of 2026-10-01 (not used)", _INFO, "2020 to 2026", "R"),
+    Fact(
+        "liquidation fee, BTC",
+        "0.0150 and 0.0100 in undated payloads, 0.0125 in later ones; "
+        "0.025 in one test stub of 2026-10-01 (not used)",
+        _INFO,
+        "2020 to 2026",
+        "R",
+    ),
     Fact("liquidation fee, symbols without a record", "0.0125", "our choice", "2026", "N"),
-    Fact("tick, lot, minimum notional", "per symbol, one state for all dates", _INFO,
-         "2024-03-28", "R"),
-    Fact("minimum notional, symbols without a record", "5", "Binance API reference", "undated",
-         "A"),
-    Fact("leverage of new accounts", "at most 20x for 60 days (not applied)", "Binance FAQ",
-         "2021-07-27", "P"),
+    Fact(
+        "tick, lot, minimum notional",
+        "per symbol, one state for all dates",
+        _INFO,
+        "2024-03-28",
+        "R",
+    ),
+    Fact(
+        "minimum notional, symbols without a record", "5", "Binance API reference", "undated", "A"
+    ),
+    Fact(
+        "leverage of new accounts",
+        "at most 20x for 60 days (not applied)",
+        "Binance FAQ",
+        "2021-07-27",
+        "P",
+    ),
 )
 
 COINM: tuple[Fact, ...] = (
     Fact("contract", "100 USD", "Binance FAQ", "2021", "P"),
-    Fact("maker, taker fee", "0.00015, 0.0004 until 2023-09-25", "Binance FAQ: fee calculations "
-         "for coin-margined contracts", "undated", "P"),
-    Fact("maker, taker fee", "0.0001, 0.0005 from 2023-09-26, the day the announced new fee "
-         "structure took effect", "Binance announcement of 2023-09-18; ccxt 4.5.90",
-         "2023-09-26", "C"),
+    Fact(
+        "maker, taker fee",
+        "0.00015, 0.0004 until 2023-09-25",
+        "Binance FAQ: fee calculations for coin-margined contracts",
+        "undated",
+        "P",
+    ),
+    Fact(
+        "maker, taker fee",
+        "0.0001, 0.0005 from 2023-09-26, the day the announced new fee structure took effect",
+        "Binance announcement of 2023-09-18; ccxt 4.5.90",
+        "2023-09-26",
+        "C",
+    ),
     Fact("liquidation fee", "0.015", _INFO, "2025-06-26", "R"),
     Fact("tick, lot", "0.1 USD, 1 contract", _INFO, "2026-09-26", "R"),
 )
 
 MULTI_ASSETS: tuple[Fact, ...] = (
-    Fact("multi-assets mode, modes", "cross only, whole account", "Binance FAQ: Multi-Assets Mode",
-         "2021", "P"),
-    Fact("multi-assets mode, collateral ratio", "0.9999 USDT, USDC; 0.95 BTC, ETH, BNB; 0.90 XRP, "
-         "ADA, DOT, SOL; one state for all dates", "Binance FAQ: Multi-Assets Mode", "2021", "P"),
-    Fact("multi-assets mode, BUSD", "as USDC", "not listed on the page read; our choice", "2026",
-         "N"),
-    Fact("multi-assets mode, conversion", "when a negative balance passes 10,000 USD, and on "
-         "liquidation, at 97.5 % of the price", "Binance: Multi-Assets Mode Info (example)",
-         "2021", "P"),
+    Fact(
+        "multi-assets mode, modes",
+        "cross only, whole account",
+        "Binance FAQ: Multi-Assets Mode",
+        "2021",
+        "P",
+    ),
+    Fact(
+        "multi-assets mode, collateral ratio",
+        "0.9999 USDT, USDC; 0.95 BTC, ETH, BNB; 0.90 XRP, ADA, DOT, SOL; one state for all dates",
+        "Binance FAQ: Multi-Assets Mode",
+        "2021",
+        "P",
+    ),
+    Fact(
+        "multi-assets mode, BUSD", "as USDC", "not listed on the page read; our choice", "2026", "N"
+    ),
+    Fact(
+        "multi-assets mode, conversion",
+        "when a negative balance passes 10,000 USD, and on liquidation, at 97.5 % of the price",
+        "Binance: Multi-Assets Mode Info (example)",
+        "2021",
+        "P",
+    ),
     Fact("multi-assets mode, negative balance", "counted in full", "from memory", "2026", "M"),
-    Fact("hedge mode", "both sides of a symbol, each with entry, rate and deduction of its own; "
-         "one liquidation price in cross, two in isolated; margin for both sides",
-         "Binance FAQ: How to Calculate Liquidation Price of USD-M Futures Contracts", "2024", "P"),
+    Fact(
+        "hedge mode",
+        "both sides of a symbol, each with entry, rate and deduction of its own; "
+        "one liquidation price in cross, two in isolated; margin for both sides",
+        "Binance FAQ: How to Calculate Liquidation Price of USD-M Futures Contracts",
+        "2024",
+        "P",
+    ),
 )
 
 EXACT: tuple[str, ...] = (

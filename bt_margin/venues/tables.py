@@ -21,7 +21,6 @@ from bt_margin.venues.spec import ALWAYS, SymbolFees
 T = TypeVar("T")
 
 
-
 @cache
 def document(name: str) -> dict[str, Any]:
     """The parsed table file ``name``; read once per process, never to be changed."""

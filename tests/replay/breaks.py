@@ -17,13 +17,16 @@ from bt_margin.studies.replay import (
     acting,
     admission,
     bar,
+    blocks,
     booking,
     bounds,
     cell,
+    choosing,
     condition,
     crossings,
     liquidation,
     orders,
+    reserving,
     resting,
     scan,
     sending,
@@ -38,14 +41,17 @@ MODULES = (
     acting,
     admission,
     bar,
+    blocks,
     booking,
     bounds,
     cell,
+    choosing,
     condition,
     crossings,
     liquidation,
     orders,
     resting,
+    reserving,
     scan,
     sending,
     settling,
@@ -159,6 +165,13 @@ def _late_cash(original: Any) -> Any:
     return move_cash
 
 
+def _bare(original: Any) -> Any:
+    def required(r: Any, st: Any, s: int, *position: float) -> Any:
+        return original(r, st, s, *position)._replace(amount=0.0)
+
+    return required
+
+
 BREAKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "what the fund bears": ("cover", lambda f: lambda st, pool: 0.0),
     "lots of a partial sale": ("rounded", lambda f: lambda r, st, s, x: st.held[s, 0] * x),
@@ -194,18 +207,50 @@ BREAKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "the close an order was not filled at": ("finish", lambda f: lambda *a: None),
     "marks while orders wait": ("leave_marks", lambda f: lambda *a: None),
     "a stop that has become a limit": ("stops_at", lambda f: lambda order: order[resting.TYPE] > 2),
-    "what orders reserve of the margin that moves": ("available", lambda f: orders.unreserved),
+    "what orders reserve of the margin that moves": ("available", lambda f: reserving.unreserved),
     "the wallet when a leverage is lowered": ("set_leverage", _unposted),
     "cash that comes a bar late": ("move_cash", _late_cash),
+    "the fee of closing in reserve": ("requirement", _bare),
+    "initial margin of parts in levels": ("opening_share", lambda f: lambda *a: 1.001 * f(*a)),
+    "initial margin in steps of size": ("stepped_fraction", lambda f: lambda n, base, *a: base),
+    "the tier of a number of contracts": ("tier_of_count", lambda f: lambda caps, first, *a: first),
+    "a large position sold in two steps": ("first_part", lambda f: lambda *a: 1.0),
+    "the part that restores the target": ("restoring", lambda f: lambda *a: min(1.0, 1.01 * f(*a))),
+    "down a ladder of tiers": ("laddered", lambda f: lambda *a: 1.0),
+    "down two tiers of contracts": ("cut_down", lambda f: lambda *a: 1.0),
+    "what a block pays into the fund": ("insurance_delta", lambda f: lambda q, b, most: most),
+    "the fee inside a bankruptcy price": (
+        "moved",
+        lambda f: lambda r, st, s, loss, fee: f(r, st, s, loss, 0.0),
+    ),
+    "what a fill leaves of an isolated position": (
+        "looked_at",
+        lambda f: lambda r, st, s, made, price: made,
+    ),
+    "orders of both sides under a rule": ("asked_by_orders", lambda f: lambda *a: 0.9 * f(*a)),
 }
 
 
-def noticed(name: str, other: Callable[[Any], Any]) -> int:
-    """The first story that shows the break; -1 when none does."""
+#: Venues whose stories are told to find a break.
+AT = {
+    "the fee of closing in reserve": "bybit",
+    "initial margin of parts in levels": "krakenfutures",
+    "initial margin in steps of size": "dydx_v3",
+    "the tier of a number of contracts": "okx",
+    "a large position sold in two steps": "hyperliquid",
+    "the part that restores the target": "krakenfutures",
+    "down a ladder of tiers": "bybit",
+    "down two tiers of contracts": "okx",
+    "what a block pays into the fund": "dydx_v4",
+}
+
+
+def noticed(name: str, other: Callable[[Any], Any], venue: str | None = None) -> int:
+    """The first story (of those at a venue) that shows the break; -1 when none does."""
     with broken(name, other):
         for seed in range(MOST):
             try:
-                if difference(seed):
+                if difference(seed, venue):
                     return seed
             except (ArithmeticError, IndexError):
                 return seed
@@ -215,7 +260,7 @@ def noticed(name: str, other: Callable[[Any], Any]) -> int:
 def main() -> int:
     """Every break, one after the other; a number on the command line: only so many of them."""
     some = list(BREAKS.items())[: int(sys.argv[1]) if len(sys.argv) > 1 else None]
-    found = {what: noticed(*how) for what, how in some}
+    found = {what: noticed(*how, AT.get(what)) for what, how in some}
     for what, seed in found.items():
         print(f"{what}: " + ("NOT NOTICED" if seed < 0 else f"story {seed}"))
     return sum(seed < 0 for seed in found.values())

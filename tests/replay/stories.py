@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from replay.asking import Scripted, more_intents
+from replay.places import place, ruled
 
 import bt_margin as btm
 from bt_margin.core.fees import Fees
@@ -65,17 +66,28 @@ POLICIES = (
 class Story:
     """A random market, random intents and a random account, drawn from one seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, venue: str | None = None) -> None:
         self.draw = draw = random.Random(seed)
+        self.other = random.Random(f"rules {seed}")
         self.bars = draw.choice([12, 30, 80, 200])
         self.coin = draw.random() < 0.15
         self.names = (COIN,) if self.coin else NAMES[: draw.choice([1, 1, 2, 3])]
         self.cash = (
             draw.choice([0.05, 1.0, 20.0]) if self.coin else draw.choice([500.0, 5e3, 4e4, 1e6])
         )
+        self.place = (
+            place(self.other, self.coin, venue) if venue or self.other.random() < 0.4 else None
+        )
+        self.start = pd.Timestamp("2024-01-01", tz="UTC")
+        if self.place is not None:
+            self.names, wallets = self.place.symbols, [1.0, 1.0, 100.0, 5_000.0]
+            self.cash *= self.other.choice(wallets)
         self.step = draw.choice([HOUR, HOUR, HOUR // 4, 24 * HOUR])
         self.wild = draw.choice([0.003, 0.01, 0.03])
         self.leverage = draw.choice([2.0, 5.0, 10.0, 20.0, 50.0, 100.0])
+        if self.place is not None:
+            self.start = pd.Timestamp(self.place.day, tz="UTC")
+            self.start -= pd.Timedelta(self.other.choice([0, self.bars // 2]) * self.step, "ms")
         self.frames = {name: self.frame() for name in self.names}
         self.script = self.intents()
         self.broker = self.account()
@@ -83,8 +95,7 @@ class Story:
 
     def begins(self, name: str) -> int:
         """The first bar of a symbol."""
-        first = pd.Timestamp("2024-01-01", tz="UTC")
-        return int((self.frames[name].index[0] - first) / pd.Timedelta(self.step, "ms"))
+        return int((self.frames[name].index[0] - self.start) / pd.Timedelta(self.step, "ms"))
 
     def rest(self, draw: random.Random) -> None:
         """In most stories orders wait as well, and margin is moved about; in some of them nothing else."""
@@ -119,9 +130,7 @@ class Story:
             low = min(start, end) * (1.0 - min(0.6, draw.random() * reach))
             rows.append((start, high, low, end, draw.uniform(-0.002, 0.002)))
             price = max(end, 1e-3)
-        index = pd.date_range(
-            "2024-01-01", periods=self.bars, freq=pd.Timedelta(self.step, "ms"), tz="UTC"
-        )
+        index = pd.date_range(self.start, periods=self.bars, freq=pd.Timedelta(self.step, "ms"))
         frame = pd.DataFrame(rows, columns=["open", "high", "low", "close", "x"], index=index)
         frame["volume"] = 1.0
         shift = 1.0 + frame.pop("x")
@@ -155,15 +164,18 @@ class Story:
         often = draw.choice([0.05, 0.2, 0.5])
         for bar in range(self.bars):
             for name in self.names:
-                if draw.random() > often or self.frames[name].index[0] > pd.Timestamp(
-                    "2024-01-01", tz="UTC"
-                ) + pd.Timedelta(bar * self.step, "ms"):
+                if draw.random() > often or self.frames[name].index[0] > self.start + pd.Timedelta(
+                    bar * self.step, "ms"
+                ):
                     continue
                 for _ in range(draw.choice([1, 1, 1, 2])):
                     verb = draw.choice(["trade", "size", "value", "percent", "share", "close"])
                     price = float(self.frames[name]["close"].iloc[0])
                     reach = draw.choice([0.3, 1.0, 2.0, 5.0, 15.0]) * draw.choice([1, -1])
-                    unit = 1.0 / 100.0 * price if self.coin else 1.0 / price
+                    contract = (
+                        1.0 if self.place is None else self.place.venue.contract(name).multiplier
+                    )
+                    unit = 1.0 / 100.0 * price if self.coin else 1.0 / price / contract
                     amount = {"trade": reach * self.cash * unit, "size": reach * self.cash * unit,
                               "value": reach * self.cash, "percent": reach, "share": reach,
                               "close": 0.0}[verb]  # fmt: skip
@@ -179,6 +191,8 @@ class Story:
 
     def venue(self) -> Any:
         """The neutral venue with tiers, fees and a policy of its own, and rules that change half way."""
+        if self.place is not None:
+            return self.place.venue
         draw, scale = self.draw, self.cash * self.draw.choice([0.3, 1.0, 5.0])
         top = draw.choice([10, 20])
         tiers = [
@@ -209,33 +223,56 @@ class Story:
                 (middle + 1, TierTable.of([(2 * scale, 0.01, 0.0, 40), (None, 0.05, None, 10)]))
             )
             made = replace(made, fees=(*made.fees, (middle, Fees(0.0, 0.001, 0.01))))
-        return replace(made, default_schedule=TierSchedule(tuple(tables)))
+        made = replace(made, default_schedule=TierSchedule(tuple(tables)))
+        if self.other.random() < 0.6:
+            made = ruled(self.other, made, self.names, self.cash, middle)
+        return made
 
     def own(self) -> dict[str, Any]:
         """What is different for single symbols."""
         draw, own = self.draw, {}
         for name in self.names:
-            said: dict[str, Any] = {"multiplier": 100.0} if self.coin else {}
-            if draw.random() < 0.25:
+            said: dict[str, Any] = {"multiplier": 100.0} if self.coin and not self.place else {}
+            if draw.random() < 0.25 and self.modes(name) > 1:
                 said["margin_mode"] = draw.choice(["cross", "isolated"])
             if draw.random() < 0.25:
-                said["leverage"] = draw.choice([3.0, 10.0, 20.0])
-            if draw.random() < 0.3:
+                said["leverage"] = self.allowed(name, draw.choice([3.0, 10.0, 20.0]))
+            elif self.place is not None:
+                said["leverage"] = self.allowed(name, self.leverage)
+            if draw.random() < 0.3 and self.place is None:
                 said["lot"] = draw.choice([0.001, 0.1, 1.0])
             if draw.random() < 0.2:
                 said["min_notional"] = 5.0 if not self.coin else 0.0001
-            if draw.random() < 0.2 and not self.coin:
+            if draw.random() < 0.2 and not self.coin and self.place is None:
                 said["multiplier"] = draw.choice([0.01, 10.0])
             if said:
                 own[name] = said
         return own
+
+    def modes_there(self) -> int:
+        """How many margin modes the venue has."""
+        return 2 if self.place is None else len(self.place.venue.modes)
+
+    def modes(self, name: str) -> int:
+        """How many margin modes a symbol can be given beside those of others."""
+        if self.place is None:
+            return 2
+        venue = self.place.venue
+        return 1 if venue.switching.scope == "account" else len(venue.modes)
+
+    def allowed(self, name: str, leverage: float) -> float:
+        """A leverage that the venue has at the start."""
+        if self.place is None:
+            return leverage
+        first = int(self.frames[self.names[0]].index[0].value // 1_000_000)
+        return min(leverage, self.place.venue.schedule(name).at(first).max_leverage(0.0))
 
     def account(self) -> dict[str, Any]:
         """Keywords of the broker."""
         draw = self.draw
         found = {
             "venue": self.venue(), "cash": self.cash, "leverage": self.leverage, "symbols": self.own(),
-            "margin_mode": draw.choice(["cross", "isolated"]),
+            "margin_mode": draw.choice(["cross", "isolated"]) if self.modes_there() > 1 else "cross",
             "intrabar": draw.choice(["adverse", "adverse", "favourable", "nearest"]),
             "liquidation_slippage": draw.choice([0.0, 0.0, 0.003]), "funding": self.funding() or None,
         }  # fmt: skip
@@ -277,9 +314,9 @@ def replayed(story: Story) -> tuple[Any, ...]:
     return status, state, equity, market, broker
 
 
-def difference(seed: int) -> str:
+def difference(seed: int, venue: str | None = None) -> str:
     """The first difference of kernel and engine in a story; "" when there is none."""
-    story = Story(seed)
+    story = Story(seed, venue)
     work = Job(Scripted, story.frames, {"script": story.script}, story.broker)
     whole = run_cell(Cell(0, {}), work)
     full = whole.broker

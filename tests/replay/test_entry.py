@@ -177,7 +177,7 @@ def test_threads_give_the_same_outcomes() -> None:
 
 
 @pytest.mark.parametrize(("settings", "why"), [
-    ({"auto_top_up": True}, "auto_top_up"), ({"leverage": 90.0, "venue": "bybit"}, "Bybit"),
+    ({"auto_top_up": True}, "auto_top_up"), ({"leverage": 5.0, "venue": "krakenspot"}, "Kraken"),
     ({"leverage": 101.0}, "exceeds"), ({"coc": True}, "coc"),
 ])  # fmt: skip
 def test_a_cell_beyond_the_kernel_is_handed_back_alone(settings: dict[str, Any], why: str) -> None:

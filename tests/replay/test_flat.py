@@ -8,9 +8,14 @@ import pytest
 
 from bt_margin.core import flat
 from bt_margin.core.contract import Contract
+from bt_margin.core.health import Leg
+from bt_margin.core.liquidation import bankruptcy_price
 from bt_margin.core.position import change
+from bt_margin.core.size_steps import started_steps
 from bt_margin.core.tiers import TierTable
 from bt_margin.engine.pool import Position
+from bt_margin.venues.margin_by_contracts import tier_number
+from bt_margin.venues.margin_by_level import initial_rate, opening_share
 from bt_margin.venues.policies import enough
 
 LINEAR = Contract("X", multiplier=0.01)
@@ -69,3 +74,60 @@ def test_positions_are_worth_and_change_the_same(contract: Contract) -> None:
         if fill:
             own = flat.changed(inverse, unit, size, entry, fill, price)
             assert tuple(own) == tuple(change(contract, size, entry, fill, price))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_amounts_on_top_ask_for_the_same(table: TierTable) -> None:
+    caps, rates, cuts, _ = rows(table)
+    last, draw = len(caps), random.Random(3)
+    for _ in range(200):
+        value, amount = 10 ** draw.uniform(1, 7), draw.uniform(0.0, 500.0)
+        raised, high = table.raised(amount), value * (1 + draw.random())
+        asked = flat.maintenance(caps, rates, cuts, 2, last, value, 0.0, amount)
+        assert asked == raised.maintenance(value)
+        stepped = table.stepped
+        bound = flat.maintenance_bound(
+            caps, rates, cuts, 2, last, stepped, value, high, 0.0, amount
+        )
+        assert bound == raised.maintenance_bound(value, high)
+        money, cost = (draw.uniform(0.0, 0.02 * value), draw.uniform(0.0, 3.0)), 0.001
+        found = enough(*money, value, raised, cost, 0.9)
+        one = flat.enough(caps, rates, cuts, 2, last, money, value, cost, 0.9, 0.0, amount)
+        assert one == (-1.0 if found is None else found)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_levels_and_counts_say_the_same(table: TierTable) -> None:
+    caps, _, _, _ = rows(table)
+    openings = [0.9, 0.9, *[initial_rate(tier) for tier in table.tiers]]
+    last, draw = len(caps), random.Random(4)
+    edges = [edge * (1.0 + noise) for edge in table.edges for noise in (0.0, 1e-13, 1e-11)]
+    for value in [10 ** draw.uniform(1, 7) for _ in range(200)] + edges:
+        assert flat.opening_share(caps, openings, 2, last, value) == opening_share(table, value)
+        assert flat.tier_of_count(caps, 2, last, value) == tier_number(table, -value) + 1
+
+
+def test_steps_of_size_are_those_that_have_started() -> None:
+    draw = random.Random(5)
+    for _ in range(500):
+        size = draw.choice([draw.uniform(0.0, 40.0), 9.0 + 1.5 * draw.randint(0, 20)])
+        steps = started_steps(size, 9.0, 1.5)
+        assert flat.stepped_fraction(-size, 0.05, 0.01, 9.0, 1.5) == min(1, 0.05 + 0.01 * steps)
+
+
+@pytest.mark.parametrize("contract", [LINEAR, INVERSE])
+def test_fees_of_closing_stand_beside_the_bankruptcy_price(contract: Contract) -> None:
+    draw, taker = random.Random(6), 0.00055
+    for _ in range(200):
+        size, entry, leverage = draw.gauss(0, 50), draw.uniform(10, 60_000), draw.uniform(2, 100)
+        fee = flat.closing_fee(
+            float(contract.kind == "inverse"), size, contract.multiplier, entry, leverage, taker
+        )
+        balance = contract.notional(size, entry) / leverage + fee
+        price = bankruptcy_price([Leg(contract, size, entry, TABLES[2])], balance, fee_rate=taker)
+        assert price is not None
+        assert contract.notional(size, price) * taker == pytest.approx(fee, rel=1e-9)
+        own = flat.closing_fee_of_balance(
+            float(contract.kind == "inverse"), size, contract.multiplier, entry, balance, taker
+        )
+        assert own == pytest.approx(fee, rel=1e-9)

@@ -21,6 +21,7 @@ from bt_margin.studies.replay.layout import (
     E_SIZE,
     EVENT_COLUMNS,
     FILL,
+    RATES,
     RULES,
     START_LEVERAGE,
 )
@@ -309,8 +310,9 @@ def test_a_kernel_with_other_tiers_is_noticed_by_the_liquidated_among_the_sample
     played = survival_replay.played
 
     def milder(ready: Any, events: int) -> Any:
-        rules = ready.rules._replace(tiers=ready.rules.tiers * [[1.0], [0.999], [1.0], [1.0]])
-        return played(ready._replace(rules=rules), events)
+        tiers = ready.rules.tiers.copy()
+        tiers[RATES] *= 0.999
+        return played(ready._replace(rules=ready.rules._replace(tiers=tiers)), events)
 
     broken(monkeypatch, milder)
     assert "event" in thrown_away(full)

@@ -91,7 +91,9 @@ class Asker:
     def _completed(self, first: Bars, missing: list[Span], span: Span, reach: int) -> Found:
         rows = rows_of(first)
         calm = self._calm >= CALM_AFTER
-        enough = CONFIRMATIONS if first.times else CONFIRMATIONS + 1  # nothing at all is doubted longer
+        enough = (
+            CONFIRMATIONS if first.times else CONFIRMATIONS + 1
+        )  # nothing at all is doubted longer
         quiet, deaf = (enough - 1 if calm else 0), 0
         while missing and quiet < enough:
             wide, pause = len(missing) > FEW, 0.0 if calm else PAUSE

@@ -7,11 +7,12 @@ refuse raises in the strategy, whose answer no tape knows: the cell ends there.
 from __future__ import annotations
 
 from bt_margin.studies.replay.account import (
+    cap_of,
     exposure,
     gain_of,
-    largest_notional,
+    initial_now,
+    initial_of,
     note,
-    notional,
     pool_count,
     pool_equity,
     pool_of,
@@ -28,7 +29,6 @@ from bt_margin.studies.replay.layout import (
     ALIVE,
     BAR,
     CALLED,
-    CAPS,
     CASH,
     CROSS_CALLED,
     CROSS_THERE,
@@ -76,7 +76,7 @@ from bt_margin.studies.replay.layout import (
     State,
     World,
 )
-from bt_margin.studies.replay.orders import total_reserved, unreserved
+from bt_margin.studies.replay.reserving import total_reserved, unreserved
 
 
 @compiled
@@ -89,15 +89,15 @@ def available(r: Rules, c: Cell, st: State) -> float:
 def set_leverage(w: World, r: Rules, c: Cell, st: State, s: int, leverage: float) -> bool:
     """Change a symbol's leverage; False where the venue or the account says no."""
     h, k = st.held, int(st.held[s, TABLE])
-    first, last, before = r.tables[0, k], r.tables[0, k + 1], st.held[s, LEVERAGE]
-    most, step = r.tiers[MOST, first], r.sym[s, LEVERAGE_STEP]
+    before, most, step = h[s, LEVERAGE], r.tiers[MOST, r.tables[0, k]], r.sym[s, LEVERAGE_STEP]
     steps = leverage / step if step != 0.0 else 0.0
     if not 0.0 < leverage <= most or abs(steps - round(steps)) > 1e-9 * max(1.0, steps):
         return False
     if h[s, ALIVE]:
-        if value_of(r, st, s) > largest_notional(
-            r.tiers[CAPS], r.tiers[MOST], first, last, leverage
-        ):
+        h[s, LEVERAGE] = leverage
+        allowed = cap_of(r, st, s, h[s, MARK])
+        h[s, LEVERAGE] = before
+        if value_of(r, st, s) > allowed:
             return False
         if leverage < before and r.sym[s, ISOLATED] and not r.flags[LOWERS]:
             return False
@@ -105,7 +105,7 @@ def set_leverage(w: World, r: Rules, c: Cell, st: State, s: int, leverage: float
     h[s, LEVERAGE] = leverage
     needed, posts = free - available(r, c, st), 0.0
     if h[s, ALIVE] and r.sym[s, ISOLATED] and leverage < before:
-        posts = max(0.0, value_of(r, st, s) / leverage - pool_equity(r, c, st, s + 1))
+        posts = max(0.0, initial_now(r, st, s) - pool_equity(r, c, st, s + 1))
         free = min(available(r, c, st), max(0.0, st.money[CASH]))
     if needed + posts > max(0.0, free + DUST * scale_of(r, c, st)):
         h[s, LEVERAGE] = before
@@ -136,11 +136,10 @@ def set_mode(w: World, r: Rules, c: Cell, st: State, s: int, isolated: float) ->
             st.counts[STATUS] = MIXED
             return True
     if changes and h[s, ALIVE] and isolated:
-        leverage, won = h[s, LEVERAGE], gain_of(r, st, s)
-        asked = value_of(r, st, s) / leverage - won
-        entry = notional(r.sym[s, INVERSE], h[s, SIZE], r.sym[s, MULTIPLIER], h[s, ENTRY])
-        posted = max(entry / leverage, asked)
-        free = available(r, c, st) + value_of(r, st, s) / leverage - won
+        size, entry, won = h[s, SIZE], h[s, ENTRY], gain_of(r, st, s)
+        asked = initial_now(r, st, s)
+        posted = max(initial_of(r, st, s, size, entry, entry, h[s, LEVERAGE]), asked - won)
+        free = available(r, c, st) + asked - won
         if posted > min(free, max(0.0, st.money[CASH])) + DUST * scale_of(r, c, st):
             return False
         st.money[CASH] -= posted
@@ -169,7 +168,7 @@ def move_margin(w: World, r: Rules, c: Cell, st: State, s: int, amount: float) -
         amount = min(amount, free)
     else:
         value = exposure(r.sym[s, INVERSE], h[s, SIZE], mult, h[s, MARK])
-        kept = max(value / h[s, LEVERAGE], r.sym[s, KEPT] * value)
+        kept = max(initial_now(r, st, s), r.sym[s, KEPT] * value)
         most = max(0.0, h[s, POSTED] + min(0.0, gain_of(r, st, s)) - kept)
         if -amount > most + DUST * h[s, POSTED]:
             return False

@@ -6,6 +6,7 @@ from bt_margin.studies.replay.account import (
     asked_of,
     call_bits,
     gain_of,
+    in_pool,
     move_mark,
     note,
     pool_count,
@@ -23,6 +24,10 @@ from bt_margin.studies.replay.layout import (
     AT_CLOSE,
     AT_MARKET,
     BAR,
+    C_BAR,
+    C_SYMBOL,
+    C_VALUE,
+    C_WHAT,
     CALLED,
     CALLS,
     CHANGE,
@@ -48,6 +53,8 @@ from bt_margin.studies.replay.layout import (
     MARK,
     MOST,
     N_ROADS,
+    NEW_FEES,
+    NEW_RULE,
     NOTED,
     OPEN,
     ORDERS,
@@ -56,14 +63,18 @@ from bt_margin.studies.replay.layout import (
     P_MARK_HIGH,
     P_MARK_LOW,
     P_MARK_OPEN,
+    POLICY_ROW,
     PREMIUM_ROW,
+    RULE,
     RULES,
     S_EARLY,
     SETTLED,
+    SINCE,
     SIZE,
     SYMBOL,
     TABLE,
     TAG,
+    TAKER,
     TRIED,
     TRIGGERED,
     TYPE,
@@ -74,7 +85,7 @@ from bt_margin.studies.replay.layout import (
     State,
     World,
 )
-from bt_margin.studies.replay.liquidation import breached, in_pool, liquidate
+from bt_margin.studies.replay.liquidation import breached, liquidate
 from bt_margin.studies.replay.resting import end, fared, trail
 from bt_margin.studies.replay.settling import settle, settle_inside
 from bt_margin.studies.replay.walk import choose_roads, execute, walk
@@ -107,19 +118,25 @@ def check_submitted(w: World, r: Rules, c: Cell, st: State) -> None:
 
 @compiled
 def change_tables(w: World, r: Rules, c: Cell, st: State, t: int) -> None:
-    """Tier tables that have come into force, and the leverage they still allow."""
-    while st.counts[CHANGE] < r.changes.shape[1] and r.changes[0, st.counts[CHANGE]] <= t:
+    """Margin rules and tier tables that have come into force, the leverage they still allow, and fees."""
+    while st.counts[CHANGE] < r.changes.shape[1] and r.changes[C_BAR, st.counts[CHANGE]] <= t:
         at = st.counts[CHANGE]
-        s, k = r.changes[1, at], r.changes[2, at]
+        st.counts[CHANGE] = at + 1
+        s, what, k = r.changes[C_SYMBOL, at], r.changes[C_WHAT, at], r.changes[C_VALUE, at]
+        if what == NEW_FEES:
+            st.held[s, TAKER] = r.fees[1, k, s]
+            continue
+        pool = (s + 1 if r.sym[s, ISOLATED] else 0) if st.held[s, ALIVE] else -1
+        if what == NEW_RULE:
+            st.held[s, RULE] = k
+            note(w, r, c, st, RULES, s, pool)
+            continue
         st.held[s, TABLE] = k
         before, most = st.held[s, LEVERAGE], r.tiers[MOST, r.tables[0, k]]
         st.held[s, LEVERAGE] = min(before, most)
-        row = note(
-            w, r, c, st, RULES, s, (s + 1 if r.sym[s, ISOLATED] else 0) if st.held[s, ALIVE] else -1
-        )
+        row = note(w, r, c, st, RULES, s, pool)
         if row >= 0:
             st.events[row, E_FOUND], st.events[row, E_ALLOWED] = before, most
-        st.counts[CHANGE] = at + 1
 
 
 @compiled
@@ -278,6 +295,7 @@ def step(w: World, r: Rules, c: Cell, st: State, twin: State, t: int) -> None:
     st.counts[BAR] = t
     st.counts[FEE_ROW] = prevailing(r.fee_bars, t)
     st.counts[PREMIUM_ROW] = prevailing(r.premium[0], t)
+    st.counts[POLICY_ROW] = prevailing(r.policy[SINCE], t)
     check_submitted(w, r, c, st)
     change_tables(w, r, c, st, t)
     due_early(w, r, c, st, t)

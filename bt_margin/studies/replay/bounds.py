@@ -8,8 +8,13 @@ from bt_margin.studies.replay.account import (
     asked_of,
     exposure,
     gain,
+    initial_of,
+    kind_of,
     maintenance_bound,
+    needed,
     notional,
+    required,
+    requirement,
     taker_rate,
     worth,
 )
@@ -19,6 +24,7 @@ from bt_margin.studies.replay.layout import (
     ALIVE,
     ASKED,
     AT_CLOSE,
+    AT_MARK,
     AT_MARKET,
     CAPS,
     CASH,
@@ -33,6 +39,7 @@ from bt_margin.studies.replay.layout import (
     LOW,
     M_OPENED,
     MULTIPLIER,
+    N_COUNT,
     N_EQUITY,
     N_FEE,
     N_HIGH,
@@ -64,14 +71,14 @@ from bt_margin.studies.replay.layout import (
     State,
     World,
 )
-from bt_margin.studies.replay.orders import unreserved
+from bt_margin.studies.replay.reserving import unreserved
 from bt_margin.studies.replay.resting import reaches
 
 
 class Pending(NamedTuple):
-    """What the orders of each symbol could do within the bar: sizes, prices, fees, whether it is walked.
+    """What the orders of each symbol could do within the bar: sizes, prices, fees, their number.
 
-    ``orders`` of them, ``inside`` whether one may fill after the open.
+    ``walk`` whether it is walked, ``orders`` how many in all, ``inside`` whether one may fill after the open.
     """
 
     size: Floats
@@ -79,6 +86,7 @@ class Pending(NamedTuple):
     low: Floats
     fee: Floats
     walk: Floats
+    many: Floats
     orders: int
     inside: bool
 
@@ -97,7 +105,8 @@ def pending(w: World, r: Rules, c: Cell, st: State, t: int) -> Pending:
     """What the orders of each symbol could do within this bar."""
     n = st.numbers
     sizes, highs, lows, fees, walk = n[N_SIZE], n[N_HIGH], n[N_LOW], n[N_FEE], n[N_WALK]
-    sizes[:] = fees[:] = walk[:] = 0.0
+    counts = n[N_COUNT]
+    sizes[:] = fees[:] = walk[:] = counts[:] = 0.0
     count, inside = 0, False
     for q in range(st.counts[ORDERS]):
         order = st.queue[q]
@@ -106,6 +115,7 @@ def pending(w: World, r: Rules, c: Cell, st: State, t: int) -> Pending:
         if not reached:
             continue
         count += 1
+        counts[s] += 1.0
         inside = inside or kind != AT_MARKET
         size, high, low = abs(order[ASKED]), w.prices[P_HIGH, s, t], w.prices[P_LOW, s, t]
         if kind in (AT_MARKET, AT_CLOSE):  # which may fill at an old price
@@ -125,17 +135,18 @@ def pending(w: World, r: Rules, c: Cell, st: State, t: int) -> Pending:
         highs[s], lows[s] = max(high, highs[s]), min(low, lows[s])
         sizes[s] += size
         fees[s] += fee
-    return Pending(sizes, highs, lows, fees, walk, count, inside)
+    return Pending(sizes, highs, lows, fees, walk, counts, count, inside)
 
 
 @compiled
 def bound_of(r: Rules, st: State, s: int, low: float, high: float) -> float:
     """What equity at notional ``low`` must exceed so that no notional up to ``high`` is in breach."""
-    k = int(st.held[s, TABLE])
-    first, last = r.tables[0, k], r.tables[0, k + 1]
-    return maintenance_bound(
-        r.tiers[CAPS], r.tiers[RATES], r.tiers[CUTS], first, last, r.tables[1, k], low, high
+    caps, rates, cuts = r.tiers[CAPS], r.tiers[RATES], r.tiers[CUTS]
+    stepped, (first, last, more, amount) = (
+        r.tables[1, int(st.held[s, TABLE])],
+        required(r, st, s),
     )
+    return maintenance_bound(caps, rates, cuts, first, last, stepped, low, high, more, amount)
 
 
 @compiled
@@ -156,6 +167,23 @@ def worst(r: Rules, c: Cell, st: State, equity: Floats, need: Floats) -> None:
 
 
 @compiled
+def most_asked(
+    r: Rules, st: State, s: int, more: float, low: float, high: float
+) -> tuple[float, float]:
+    """Largest requirement of any position up to ``more`` larger than this one, and its initial margin."""
+    need, initial, held = 0.0, 0.0, st.held[s, SIZE]
+    size, balance = abs(held) + more, st.held[s, POSTED] if st.held[s, ALIVE] else 0.0
+    inverse, mult, leverage = r.sym[s, INVERSE], r.sym[s, MULTIPLIER], st.held[s, LEVERAGE]
+    for sign in (1.0, -1.0):
+        for entry in (low, high, st.held[s, ENTRY] if held != 0.0 else high):
+            asked = requirement(r, st, s, sign * size, entry, balance)
+            for price in (low, high):
+                need = max(need, needed(r, asked, notional(inverse, size, mult, price)))
+                initial = max(initial, initial_of(r, st, s, sign * size, price, entry, leverage))
+    return need, initial
+
+
+@compiled
 def reach(
     w: World, r: Rules, st: State, s: int, t: int, size: float, high: float, low: float
 ) -> tuple[float, float, float, float]:
@@ -165,6 +193,9 @@ def reach(
     inverse, mult, leverage = r.sym[s, INVERSE], r.sym[s, MULTIPLIER], st.held[s, LEVERAGE]
     drift = size * mult * (worth(inverse, high) - worth(inverse, low))
     one, other = notional(inverse, size, mult, high), notional(inverse, size, mult, low)
+    if kind_of(r, st, s) != AT_MARK:
+        need, posted = most_asked(r, st, s, size, low, high)
+        return drift, need, posted, min(one, other) / leverage
     held = max(
         exposure(inverse, st.held[s, SIZE], mult, high),
         exposure(inverse, st.held[s, SIZE], mult, low),
@@ -192,9 +223,10 @@ def add_orders(
         if pool:
             if held > 0.0 and size > held:
                 new = size - held
-                lost, _, most, own = reach(w, r, st, s, t, new, orders.high[s], orders.low[s])
-                value = most * st.held[s, LEVERAGE]
-                if not own - lost - orders.fee[s] > asked_of(r, st, s, value):
+                lost, asks, most, own = reach(w, r, st, s, t, new, orders.high[s], orders.low[s])
+                if kind_of(r, st, s) == AT_MARK:
+                    asks = asked_of(r, st, s, most * st.held[s, LEVERAGE])
+                if not own - lost - orders.fee[s] > asks:
                     risky[pool] = 1
             equity[0] -= posted + orders.fee[s]
             if not st.held[s, ALIVE]:
@@ -202,7 +234,8 @@ def add_orders(
         equity[pool] -= drift + orders.fee[s]
         need[pool] += more
         wanted += posted + drift + orders.fee[s]
-        if stamps_inside(w, s, t) or orders.walk[s] != 0.0:
+        apart = orders.many[s] > 1.0 and pool and kind_of(r, st, s) != AT_MARK
+        if stamps_inside(w, s, t) or orders.walk[s] != 0.0 or apart:
             risky[pool] = 1
     if orders.orders > 1 and orders.inside and wanted > unreserved(r, c, st):
         for s in range(len(st.held)):

@@ -11,6 +11,7 @@ from bt_margin.studies.replay.handles import handle
 from bt_margin.studies.replay.layout import (
     ADD_CASH,
     BAR,
+    C_BAR,
     CANCEL,
     CASH,
     CHANGE,
@@ -38,6 +39,7 @@ from bt_margin.studies.replay.layout import (
     T_BAR,
     T_VERB,
     TABLE,
+    TAKER,
     WEIGHING,
     Cell,
     Floats,
@@ -64,6 +66,7 @@ def begin(r: Rules, c: Cell, st: State, recording: int) -> None:
         st.held[s, LEVERAGE] = r.sym[s, START_LEVERAGE]
         st.held[s, TABLE] = r.sym[s, FIRST_TABLE]
         r.sym[s, ISOLATED] = r.sym[s, START_ISOLATED]
+        st.held[s, TAKER] = r.fees[1, 0, s]
 
 
 @compiled
@@ -89,7 +92,7 @@ def until(w: World, r: Rules, st: State, t: int) -> int:
                 end = min(end, at)
             i += 1
     if st.counts[CHANGE] < r.changes.shape[1]:
-        end = min(end, r.changes[0, st.counts[CHANGE]])
+        end = min(end, r.changes[C_BAR, st.counts[CHANGE]])
     return end
 
 

@@ -29,7 +29,9 @@ except ImportError:
 #: Set to any text, the kernel stays plain Python.
 PLAIN = "BT_MARGIN_PLAIN_KERNEL"
 #: Files of this folder that no compiled code depends on.
-_OUTSIDE = {"__init__", "check", "entry", "market", "proof", "row", "tape", "terms"}
+_OUTSIDE = {
+    "__init__", "check", "entry", "intents", "market", "proof", "row", "ruling", "tape", "terms", "watch",
+}  # fmt: skip
 #: Whether the kernel is compiled.
 COMPILED = numba is not None and not os.environ.get(PLAIN)
 

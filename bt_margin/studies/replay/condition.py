@@ -7,13 +7,22 @@ nor to where a pool counts as at risk, it is not worked out.
 
 from __future__ import annotations
 
-from bt_margin.studies.replay.account import asked_of, exposure, gain
+from bt_margin.studies.replay.account import (
+    asked_of,
+    exposure,
+    gain,
+    initial_of,
+    kind_of,
+    required,
+)
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
+    AT_MARK,
     BLOCK,
     CAPS,
     CASH,
     CUTS,
+    DIVISOR,
     ENTRY,
     HELD_BARS,
     INVERSE,
@@ -26,13 +35,14 @@ from bt_margin.studies.replay.layout import (
     MULTIPLIER,
     N_NEED,
     N_SIZE,
+    NOTES,
     OPEN,
     P_MARK_CLOSE,
     POSTED,
     RATES,
     RISKY_BARS,
     SIZE,
-    TABLE,
+    WEIGHED,
     WORST_RATIO,
     Floats,
     Rules,
@@ -55,6 +65,8 @@ def weigh(w: World, r: Rules, st: State, t: int, end: int, equity: Floats) -> No
     """
     if st.counts[OPEN] == 0:
         return
+    if st.counts[WEIGHED] != st.counts[NOTES]:
+        relever(w, r, st, t)
     if st.counts[OPEN] == 1:
         weigh_one(w, r, st, t, end, equity)
     else:
@@ -68,6 +80,19 @@ def weigh(w: World, r: Rules, st: State, t: int, end: int, equity: Floats) -> No
                 st.money[WORST_RATIO] = max(st.money[WORST_RATIO], ratio)
                 st.counts[RISKY_BARS] += ratio >= AT_RISK
         t = stop
+
+
+@compiled
+def relever(w: World, r: Rules, st: State, t: int) -> None:
+    """Notional over initial margin of every position, as a record keeps it: anew after an event."""
+    for k in range(st.counts[OPEN]):
+        s, h = st.marks[M_OPENED, k], st.held
+        h[s, DIVISOR] = h[s, LEVERAGE]
+        if kind_of(r, st, s) != AT_MARK:
+            close, size = w.prices[P_MARK_CLOSE, s, t], h[s, SIZE]
+            value = exposure(r.sym[s, INVERSE], size, r.sym[s, MULTIPLIER], close)
+            h[s, DIVISOR] = value / initial_of(r, st, s, size, close, h[s, ENTRY], h[s, LEVERAGE])
+    st.counts[WEIGHED] = st.counts[NOTES]
 
 
 @compiled
@@ -85,7 +110,7 @@ def weigh_one(w: World, r: Rules, st: State, t: int, end: int, equity: Floats) -
             shares += share
             most = max(most, share)
             levered += 1
-    m[MARGIN_SUM] += values / h[s, LEVERAGE]
+    m[MARGIN_SUM] += values / h[s, DIVISOR]
     m[LEVERAGE_SUM] += shares
     m[MOST_LEVERAGE] = most
     st.counts[HELD_BARS] += levered
@@ -100,7 +125,7 @@ def weigh_many(w: World, r: Rules, st: State, t: int, end: int, equity: Floats) 
     for k in range(count):
         s = st.marks[M_OPENED, k]
         units[k] = abs(st.held[s, SIZE]) * r.sym[s, MULTIPLIER]
-        parts[k] = 1.0 / st.held[s, LEVERAGE]
+        parts[k] = 1.0 / st.held[s, DIVISOR]
     for at in range(t, end):
         values = 0.0
         for k in range(count):
@@ -152,10 +177,11 @@ def surely_below(w: World, r: Rules, st: State, block: int, limit: float) -> boo
             return False
         own = gain(inverse, h[s, SIZE], mult, h[s, ENTRY], low if h[s, SIZE] > 0.0 else high)
         value = exposure(inverse, h[s, SIZE], mult, low if inverse else high)
-        asked, last = 0.0, r.tables[0, int(h[s, TABLE]) + 1]
-        for place in range(r.tables[0, int(h[s, TABLE])], last):
+        asked, (first, last, more, amount) = 0.0, required(r, st, s)
+        for place in range(first, last):
             top = min(value, r.tiers[CAPS, place]) if place < last - 1 else value
-            asked = max(asked, top * r.tiers[RATES, place] - r.tiers[CUTS, place])
+            rate, cut = r.tiers[RATES, place] + more, r.tiers[CUTS, place] - amount
+            asked = max(asked, top * rate - cut)
             if top == value:
                 break
         if not r.sym[s, ISOLATED]:

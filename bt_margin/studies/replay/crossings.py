@@ -7,10 +7,12 @@ from typing import NamedTuple
 from bt_margin.studies.replay.account import (
     asked_of,
     gain_of,
+    in_pool,
     move_mark,
     notional,
     pool_count,
     pool_need,
+    required,
     tier_at,
     value_of,
     worth,
@@ -33,7 +35,6 @@ from bt_margin.studies.replay.layout import (
     RATES,
     SIZE,
     STRICT,
-    TABLE,
     Cell,
     Floats,
     Ints,
@@ -41,7 +42,7 @@ from bt_margin.studies.replay.layout import (
     State,
     World,
 )
-from bt_margin.studies.replay.liquidation import breached, in_pool
+from bt_margin.studies.replay.liquidation import breached
 
 
 class Road(NamedTuple):
@@ -68,8 +69,8 @@ def next_stop(r: Rules, st: State, moving: Ints, ends: Floats, after: float) -> 
         if not moving[s]:
             continue
         unit, start = abs(st.held[s, SIZE]) * r.sym[s, MULTIPLIER], st.held[s, MARK]
-        k = int(st.held[s, TABLE])
-        for row in range(r.tables[0, k], r.tables[0, k + 1] - 1):
+        asked = required(r, st, s)
+        for row in range(asked.first, asked.last - 1):
             edge = r.tiers[CAPS, row] / unit
             price = 1.0 / edge if r.sym[s, INVERSE] else edge
             at = (price - start) / (ends[s] - start)
@@ -90,12 +91,12 @@ def solved(
             continue
         start, end, inverse = st.held[s, MARK], ends[s], r.sym[s, INVERSE]
         middle = start + (end - start) * ((lo + hi) / 2.0)
-        k = int(st.held[s, TABLE])
+        asked = required(r, st, s)
         value = notional(inverse, st.held[s, SIZE], r.sym[s, MULTIPLIER], middle)
-        row = tier_at(r.tiers[CAPS], r.tables[0, k], r.tables[0, k + 1], value)
+        row = tier_at(r.tiers[CAPS], asked.first, asked.last, value)
         units = st.held[s, SIZE] * r.sym[s, MULTIPLIER]
-        constant = -units * worth(inverse, st.held[s, ENTRY]) + r.tiers[CUTS, row]
-        slope = (-units if inverse else units) - abs(units) * r.tiers[RATES, row]
+        constant = -units * worth(inverse, st.held[s, ENTRY]) + (r.tiers[CUTS, row] - asked.amount)
+        slope = (-units if inverse else units) - abs(units) * (r.tiers[RATES, row] + asked.more)
         if inverse:
             a += constant
             b += slope

@@ -144,7 +144,7 @@ class Replay:
         reading = [str(broker.get(name)) for name in ("names", "require", "timestamps")]
         reading.append(str(slipping(broker)))
         given_series = [broker.get(name) for name in ("funding", "mark")]
-        series = [venue.funding_interval, *map(id, given_series)]
+        series = [venue.funding_interval, venue.funding.accrues, *map(id, given_series)]
         key = (
             repr(sorted(params.items())),
             seed,

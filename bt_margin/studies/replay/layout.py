@@ -19,7 +19,8 @@ Ints = NDArray[Any]
 SIZE, ENTRY, MARK, LOW, HIGH, LEVERAGE, POSTED, CALLED, TABLE, ALIVE = range(10)
 #: What the trade that is open has come to: its size by the record, and money by its effect on the equity.
 DEAL, DEAL_PRICE, DEAL_FEES, DEAL_FORCED, DEAL_FUNDING, DEAL_COVERED = range(10, 16)
-HELD_COLUMNS = 16
+RULE, TAKER, DIVISOR = 16, 17, 18
+HELD_COLUMNS = 19
 # -- State.money ---------------------------------------------------------------------------------
 CASH, DEPOSITED, CROSS_CALLED, REALISED, FEES, RECEIVED, PAID = range(7)
 LIQUIDATION_FEES, INSURED, LIQUIDATED, TRADED, SLIPPED = range(7, 12)
@@ -33,7 +34,8 @@ DEAD, STATUS, SURPRISE, OPEN, PREMIUM_ROW, WALKING, DIED, DEAD_REJECTIONS, INTEN
 )
 SETTLED, HELD_BARS, STEPS, FIRST_LOSS = range(19, 23)
 WEIGHING, RISKY_BARS, TRADES, WINS, LOSSES, FARED = range(23, 29)
-COUNT_COLUMNS = 29
+POLICY_ROW, CUT_BAR, NOTES, WEIGHED = range(29, 33)
+COUNT_COLUMNS = 33
 # -- State.queue, one row per order --------------------------------------------------------------
 REF, SYMBOL, ASKED, NOTIONAL, LOSS, RESERVING, AHEAD, CLOSE, ACCEPTED, REDUCING, REQUESTED = range(
     11
@@ -77,6 +79,7 @@ CANCEL, SET_LEVERAGE, SET_MODE, ADD_MARGIN, REDUCE_MARGIN, ADD_CASH = range(5, 1
 
 # -- policies, intrabar paths --------------------------------------------------------------------
 FULL_CLOSE, LARGEST_LOSS, STEP_DOWN, SLICES, JUST_ENOUGH = range(5)
+BACKSTOP, PARTIAL, LADDER, CUT, BLOCKWISE = range(5, 10)
 ADVERSE, FAVOURABLE, NEAREST = range(3)
 
 # -- why a cell came to an end -------------------------------------------------------------------
@@ -88,11 +91,11 @@ DONE, TOO_MANY_ORDERS, SURPRISED, TOO_MANY_EVENTS, IMPOSSIBLE, ACTION_REFUSED, M
 N_EQUITY, N_NEED, N_SIZE, N_HIGH, N_LOW, N_FEE, N_ENDS, N_PRICES, N_GUARD_LOW, N_GUARD_HIGH = range(
     10
 )
-N_ROADS, N_GROUPS, N_RESTS, N_WALK = 10, 15, 20, 24
-NUMBER_ROWS = 25
+N_ROADS, N_GROUPS, N_RESTS, N_WALK, N_COUNT, N_PART, N_RATE = 10, 15, 20, 24, 25, 26, 27
+NUMBER_ROWS = 28
 M_READING, M_RISKY, M_WALKED, M_CALM, M_STAMP, M_MOVING, M_GROUP, M_TRIAL = range(8)
-M_ORDER, M_CLOSE, M_OPENED, M_CLOSED = range(8, 12)
-MARK_ROWS = 12
+M_ORDER, M_CLOSE, M_OPENED, M_CLOSED, M_TAKEN = range(8, 13)
+MARK_ROWS = 13
 
 # -- World and Rules -------------------------------------------------------------------------------
 P_OPEN, P_HIGH, P_LOW, P_CLOSE, P_MARK_OPEN, P_MARK_HIGH, P_MARK_LOW, P_MARK_CLOSE = range(8)
@@ -115,7 +118,14 @@ MULTIPLIER, INVERSE, LOT_OVER, LOT_UNDER, LEAST, RANK, FIRST_TABLE, START_LEVERA
     range(9)
 )
 START_ISOLATED, KEPT, LEVERAGE_STEP = range(9, 12)
-CAPS, RATES, CUTS, MOST = range(4)
+CAPS, RATES, CUTS, MOST, OPENINGS = range(5)
+# margin rules: what they are, and their numbers of each symbol
+R_KIND, R_MOST, R_BASE, R_GROWTH, R_BASELINE, R_STEP = range(6)
+R_WHOLE, R_ALONE = R_BASE, R_GROWTH
+AT_MARK, BY_LEVEL, SCALED, BY_SIZE, BY_CONTRACTS, ENTRY_RESERVED, MARK_RESERVED = range(7)
+# what changes at a bar
+NEW_RULE, NEW_TABLE, NEW_FEES = range(3)
+C_BAR, C_SYMBOL, C_WHAT, C_VALUE = range(4)
 
 #: What a replay keeps beside the equity curve, to be added up: its events, what a row of statistics needs.
 KEEP_EVENTS, KEEP_ROW = 1, 2
@@ -159,16 +169,17 @@ class Rules(NamedTuple):
     ``sym`` (symbols, ``MULTIPLIER`` …): lots as a fraction of whole numbers (0: none), the rank of names, the
     first tier table, leverage and mode (as it is, and at the start), what must stay in an isolated position
     beside the initial margin, the step of leverages; ``tiers`` (``CAPS`` …, rows of all tables one after
-    the other);
-    ``tables``: where each begins (and the end), and whether it is stepped; ``changes`` (bar, symbol, table);
-    ``fees`` (maker, taker, of liquidations; rows, symbols) from ``fee_bars`` on; ``premium`` of sells (from
-    bar, rate); ``policy``: kind, target or fraction, smallest, takeover, to the fund; ``flags``: fee in
-    check, open loss, strict, funding is paid, what may be switched when, and the modes there are.
+    the other, at last one that asks for nothing); ``tables``: where each begins (and the end), and whether
+    it is stepped; ``margin`` (``R_KIND`` …, margin rules, symbols), the first one in force at the first bar;
+    ``changes`` (``C_BAR`` …); ``fees`` (maker, taker, of liquidations; rows, symbols) from ``fee_bars`` on;
+    ``premium`` of sells (from bar, rate); ``policy`` (``KIND`` …, policies, each from its bar on); ``flags``
+    (``FEE_IN_CHECK`` …, what may be switched when, and the modes there are).
     """
 
     sym: Floats
     tiers: Floats
     tables: Ints
+    margin: Floats
     changes: Ints
     fee_bars: Floats
     fees: Floats
@@ -177,9 +188,9 @@ class Rules(NamedTuple):
     flags: Ints
 
 
-FEE_IN_CHECK, OPEN_LOSS, STRICT, FUNDED = range(4)
-LOWERS, WITH_POSITION, WITH_ORDERS, ONE_MODE, CROSS_THERE, ISOLATED_THERE = range(4, 10)
-KIND, TARGET, SMALLEST, TAKEOVER, TO_FUND = range(5)
+FEE_IN_CHECK, OPEN_LOSS, STRICT, FUNDED, CAPPED, FROM_WALLET = range(6)
+LOWERS, WITH_POSITION, WITH_ORDERS, ONE_MODE, CROSS_THERE, ISOLATED_THERE = range(6, 12)
+KIND, TARGET, SMALLEST, TAKEOVER, TO_FUND, SINCE, PORTION, MEASURE = range(8)
 
 
 class Cell(NamedTuple):

@@ -1,4 +1,4 @@
-"""Liquidation in the kernel: the policies of :mod:`bt_margin.venues.policies`, sale and takeover."""
+"""Liquidation in the kernel: what a policy chooses is sold or taken over, until the pool is healthy."""
 
 from __future__ import annotations
 
@@ -9,72 +9,60 @@ from bt_margin.core.position import Change
 from bt_margin.studies.replay.account import (
     asked_of,
     changed,
-    enough,
-    exposure,
-    gain,
-    gain_of,
+    in_pool,
     note,
     notional,
     pool_count,
     pool_equity,
     pool_need,
-    tier_at,
     value_of,
     worth,
 )
+from bt_margin.studies.replay.blocks import next_block
 from bt_margin.studies.replay.booking import balance_of, commit
+from bt_margin.studies.replay.choosing import choose, slipped
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
     ASKED,
     BAR,
+    BLOCKWISE,
     BORNE,
     BREACH,
     CANCELED,
-    CAPS,
-    CUTS,
+    CUT_BAR,
     E_ALLOWED,
     E_FOUND,
     E_ORDER,
     E_SIZE,
     ENTRY,
     FEE_ROW,
-    FULL_CLOSE,
     HIDDEN,
     INVERSE,
     ISOLATED,
-    JUST_ENOUGH,
     KIND,
-    LIQUIDATION_SLIP,
     LOT_OVER,
     LOT_UNDER,
     M_CLOSE,
     M_CLOSED,
-    M_OPENED,
+    M_TAKEN,
     MARK,
     MULTIPLIER,
+    N_PART,
     N_PRICES,
+    N_RATE,
     NOTHING,
-    OPEN,
     ORDERS,
-    RANK,
-    RATES,
+    POLICY_ROW,
     REF,
     SEIZED,
     SIZE,
-    SLICES,
     SLIPPED,
-    SMALLEST,
-    STEP_DOWN,
     STRICT,
     SYMBOL,
-    TABLE,
-    TAKEOVER,
-    TARGET,
     TO_FUND,
     WALKING,
     WITHDRAWN,
     Cell,
-    Floats,
     Rules,
     State,
     World,
@@ -82,14 +70,6 @@ from bt_margin.studies.replay.layout import (
 from bt_margin.studies.replay.resting import drop, end
 
 MOST_ROUNDS = 10_000
-
-
-class Chosen(NamedTuple):
-    """The next closing: a symbol (−1: all of the pool, whole), the fraction, and whether it is a takeover."""
-
-    symbol: int
-    fraction: float
-    takeover: int
 
 
 class Breach(NamedTuple):
@@ -109,125 +89,6 @@ def breached(r: Rules, c: Cell, st: State, pool: int) -> bool:
 
 
 @compiled
-def in_pool(r: Rules, s: int, pool: int) -> bool:
-    """Whether a symbol trades in a pool."""
-    return pool == (s + 1 if r.sym[s, ISOLATED] else 0)
-
-
-@compiled
-def slipped(c: Cell, st: State, s: int) -> float:
-    """The mark, worse by the slippage for the side that closes."""
-    lost, mark = c.slip[LIQUIDATION_SLIP], st.held[s, MARK]
-    return float(mark * (1.0 - lost) if st.held[s, SIZE] > 0.0 else mark * (1.0 + lost))
-
-
-@compiled
-def cost_of(r: Rules, c: Cell, st: State, s: int) -> float:
-    """What selling a unit of notional takes out of the pool: slippage, and the fee on the sale."""
-    price, inverse, mult = slipped(c, st, s), r.sym[s, INVERSE], r.sym[s, MULTIPLIER]
-    fee = exposure(inverse, st.held[s, SIZE], mult, price)
-    fee *= r.fees[2, st.counts[FEE_ROW], s]
-    lost = gain(inverse, st.held[s, SIZE], mult, st.held[s, MARK], price)
-    return float((fee - lost) / value_of(r, st, s))
-
-
-@compiled
-def next_loser(r: Rules, c: Cell, st: State, pool: int, after: int) -> int:
-    """The position with the largest unrealised loss after another in that order; −1 when there is none."""
-    best = -1
-    for k in range(st.counts[OPEN]):
-        s = st.marks[M_OPENED, k]
-        if not in_pool(r, s, pool) or (after >= 0 and not worse(r, st, after, s)):
-            continue
-        if best < 0 or worse(r, st, s, best):
-            best = s
-    return best
-
-
-@compiled
-def worse(r: Rules, st: State, one: int, other: int) -> bool:
-    """Whether one position loses more than another; of equal losers the first by name."""
-    a, b = gain_of(r, st, one), gain_of(r, st, other)
-    return a < b or (a == b and r.sym[one, RANK] < r.sym[other, RANK])
-
-
-@compiled
-def tier_floor(r: Rules, st: State, s: int, value: float) -> float:
-    """Where the tier of a notional begins."""
-    k = int(st.held[s, TABLE])
-    first = r.tables[0, k]
-    place = tier_at(r.tiers[CAPS], first, r.tables[0, k + 1], value)
-    return r.tiers[CAPS, place - 1] if place > first else 0.0
-
-
-@compiled
-def choose(r: Rules, c: Cell, st: State, pool: int) -> Chosen:
-    """The next closing of a pool in breach, by the venue's policy."""
-    kind, takeover = int(r.policy[KIND]), int(r.policy[TAKEOVER])
-    whole = Chosen(-1, 1.0, takeover)
-    if kind == FULL_CLOSE:
-        return whole
-    if kind == JUST_ENOUGH:
-        return just_enough(r, c, st, pool)
-    worst = next_loser(r, c, st, pool, -1)
-    if kind == STEP_DOWN:
-        value = notional(
-            r.sym[worst, INVERSE],
-            st.held[worst, SIZE],
-            r.sym[worst, MULTIPLIER],
-            st.held[worst, MARK],
-        )
-        floor = tier_floor(r, st, worst, value)
-        if floor > 0.0 and pool_equity(r, c, st, pool) > 0.0:
-            return Chosen(worst, 1.0 - floor / value, 0)
-    elif kind == SLICES:
-        left = 1.0 / r.policy[TARGET] - st.marks[M_CLOSED, worst]
-        rest = quote_value(r, st, worst) * (1.0 - 1.0 / left) if left > 1.0 else 0.0
-        if rest > r.policy[SMALLEST] and pool_equity(r, c, st, pool) > 0.0:
-            return Chosen(worst, 1.0 / left, 0)
-    if pool_count(r, st, pool) == 1:
-        return whole
-    return Chosen(worst, 1.0, 0)
-
-
-@compiled
-def quote_value(r: Rules, st: State, s: int) -> float:
-    """Unsigned value of a position in quote currency."""
-    if r.sym[s, INVERSE]:
-        return float(abs(st.held[s, SIZE]) * r.sym[s, MULTIPLIER])
-    return notional(0.0, st.held[s, SIZE], r.sym[s, MULTIPLIER], st.held[s, MARK])
-
-
-@compiled
-def just_enough(r: Rules, c: Cell, st: State, pool: int) -> Chosen:
-    """The first step of the shortest sequence of sales that restores the target, or everything."""
-    target, count = r.policy[TARGET], pool_count(r, st, pool)
-    equity, need = pool_equity(r, c, st, pool), pool_need(r, c, st, pool)
-    first, s = -1, -1
-    for place in range(1, count + 1):
-        s = next_loser(r, c, st, pool, s)
-        value = notional(
-            r.sym[s, INVERSE], st.held[s, SIZE], r.sym[s, MULTIPLIER], st.held[s, MARK]
-        )
-        own, cost = asked_of(r, st, s, value), cost_of(r, c, st, s)
-        if tier_floor(r, st, s, value) > 0.0:
-            k = int(st.held[s, TABLE])
-            x = enough(
-                r.tiers[CAPS], r.tiers[RATES], r.tiers[CUTS], r.tables[0, k], r.tables[0, k + 1],
-                (equity, need - own), value, cost, target,
-            )  # fmt: skip
-            if x >= 0.0:
-                return Chosen(s, x, 0) if first < 0 else Chosen(first, 1.0, 0)
-        if first < 0:
-            first = s
-        equity -= value * cost
-        need -= own
-        if place < count and equity > 0.0 and need <= target * equity:
-            return Chosen(first, 1.0, 0)
-    return Chosen(-1, 1.0, int(r.policy[TAKEOVER]))
-
-
-@compiled
 def rounded(r: Rules, st: State, s: int, fraction: float) -> float:
     """Signed part of a position: at least the fraction, on the lot step, never more than the whole."""
     size = st.held[s, SIZE]
@@ -241,65 +102,94 @@ def rounded(r: Rules, st: State, s: int, fraction: float) -> float:
 
 
 @compiled
-def moved(r: Rules, st: State, s: int, loss: float) -> float:
-    """The price at which a position has lost ``loss`` more than at its mark."""
-    inverse, units = r.sym[s, INVERSE], st.held[s, SIZE] * r.sym[s, MULTIPLIER]
-    at = (worth(inverse, st.held[s, MARK]) * units - loss) / units
+def moved(r: Rules, st: State, s: int, loss: float, fee: float) -> float:
+    """The price at which a position has lost ``loss`` more than at its mark, the closing fee included.
+
+    Where the fee alone exceeds the loss, or no price takes that much, that is the mark.
+    """
+    inverse, units, mark = (
+        r.sym[s, INVERSE],
+        st.held[s, SIZE] * r.sym[s, MULTIPLIER],
+        st.held[s, MARK],
+    )
+    if fee != 0.0 and fee * value_of(r, st, s) >= loss:
+        return float(mark)
+    sign = -1.0 if inverse else 1.0
+    at = (worth(inverse, mark) * units - loss) / (units - abs(units) * fee * sign)
+    if not at * sign > 0.0:
+        return float(mark)
     return float(-1.0 / at if inverse else at)
 
 
 @compiled
-def takeover_prices(r: Rules, c: Cell, st: State, pool: int, prices: Floats) -> None:
-    """Bankruptcy prices of the positions of a pool, or their marks when it is already beyond."""
-    equity, total = pool_equity(r, c, st, pool), 0.0
-    for k in range(st.counts[OPEN]):
-        if in_pool(r, st.marks[M_OPENED, k], pool):
-            total += asked_of(r, st, st.marks[M_OPENED, k], value_of(r, st, st.marks[M_OPENED, k]))
+def takeover_prices(r: Rules, c: Cell, st: State, pool: int, count: int) -> None:
+    """Bankruptcy prices of what is taken over together, or the marks when the pool is already beyond."""
+    equity, total, prices = pool_equity(r, c, st, pool), 0.0, st.numbers[N_PRICES]
+    for k in range(count):
+        if st.marks[M_TAKEN, k]:
+            s = st.marks[M_CLOSE, k]
+            total += asked_of(r, st, s, value_of(r, st, s))
     by_need = total > 0.0
     if not by_need:
-        for k in range(st.counts[OPEN]):
-            if in_pool(r, st.marks[M_OPENED, k], pool):
-                total += value_of(r, st, st.marks[M_OPENED, k])
-    for k in range(st.counts[OPEN]):
-        s = st.marks[M_OPENED, k]
-        if in_pool(r, s, pool):
-            value = value_of(r, st, s)
+        for k in range(count):
+            if st.marks[M_TAKEN, k]:
+                total += value_of(r, st, st.marks[M_CLOSE, k])
+    for k in range(count):
+        s = st.marks[M_CLOSE, k]
+        if st.marks[M_TAKEN, k]:
+            value, rate = value_of(r, st, s), st.numbers[N_RATE, k]
             weight = asked_of(r, st, s, value) if by_need else value
-            prices[s] = (
-                st.held[s, MARK] if equity <= 0.0 else moved(r, st, s, equity * weight / total)
-            )
+            prices[s] = st.held[s, MARK]
+            if equity > 0.0:
+                fee = rate if rate == rate else 0.0
+                prices[s] = moved(r, st, s, equity * weight / total, fee)
 
 
 @compiled
-def close_one(
-    w: World, r: Rules, c: Cell, st: State, pool: int, chosen: Chosen, price: float, breach: Breach
-) -> None:
-    """Close a part of a position: at its takeover price, or by a sale that pays the fee."""
-    s = chosen.symbol
-    size, inverse, mult = (
-        -rounded(r, st, s, chosen.fraction),
-        r.sym[s, INVERSE],
-        r.sym[s, MULTIPLIER],
-    )
-    mark, entry = st.held[s, MARK], st.held[s, ENTRY]
-    change = changed(inverse, mult, st.held[s, SIZE], entry, size, price)
+def fee_of_sale(
+    r: Rules, c: Cell, st: State, pool: int, s: int, change: Change, price: float, rate: float
+) -> float:
+    """The fee of a sale, of which no more is taken than the pool holds; or all it holds, for the fund."""
+    size, inverse, mult = change.closed, r.sym[s, INVERSE], r.sym[s, MULTIPLIER]
+    if rate != rate:
+        rate = r.fees[2, st.counts[FEE_ROW], s]
+    fee = notional(inverse, size, mult, price) * rate
+    left = pool_equity(r, c, st, pool)
+    left += -size * mult * (worth(inverse, price) - worth(inverse, st.held[s, MARK]))
     last = change.size == 0.0 and pool_count(r, st, pool) == 1
-    realised, fee = change.realised, 0.0
-    if chosen.takeover:
+    if last:
+        left = balance_of(st, pool) + change.realised
+    keeps = last and r.policy[TO_FUND, st.counts[POLICY_ROW]] != 0.0
+    return float(max(0.0, left if keeps else min(fee, left)))
+
+
+@compiled
+def close_one(w: World, r: Rules, c: Cell, st: State, pool: int, k: int, breach: Breach) -> None:
+    """Close a part of a position: at its takeover price, or by a sale that pays the fee."""
+    s, rate = st.marks[M_CLOSE, k], st.numbers[N_RATE, k]
+    size = -rounded(r, st, s, st.numbers[N_PART, k])
+    inverse, mult, mark = r.sym[s, INVERSE], r.sym[s, MULTIPLIER], st.held[s, MARK]
+    price = st.numbers[N_PRICES, s] if st.marks[M_TAKEN, k] else slipped(c, st, s)
+    change = changed(inverse, mult, st.held[s, SIZE], st.held[s, ENTRY], size, price)
+    realised = change.realised
+    if st.marks[M_TAKEN, k]:
         beyond = size * mult * (worth(inverse, mark) - worth(inverse, price))
         st.money[SEIZED if beyond < 0.0 else BORNE] += beyond
-        if last and abs(balance_of(st, pool) + realised) <= 1e-9 * abs(realised):
-            realised = -balance_of(st, pool)
+        fee = 0.0
+        if rate == rate:
+            most = max(0.0, pool_equity(r, c, st, pool))
+            fee = min(notional(inverse, size, mult, price) * rate, most)
+        left = balance_of(st, pool) + realised - fee
+        if change.size == 0.0 and pool_count(r, st, pool) == 1:
+            if fee == 0.0 and abs(left) <= 1e-9 * abs(realised):
+                realised = -balance_of(st, pool)  # the bankruptcy price leaves exactly nothing
+            elif left > -1e-9 * abs(realised):
+                fee += left  # nor does a takeover at the mark
     else:
-        rate = r.fees[2, st.counts[FEE_ROW], s]
-        fee = notional(inverse, size, mult, price) * rate
-        left = pool_equity(r, c, st, pool)
-        left += -size * mult * (worth(inverse, price) - worth(inverse, mark))
-        if last:
-            left = balance_of(st, pool) + realised
-        keeps = last and r.policy[TO_FUND] != 0.0
-        fee = max(0.0, left if keeps else min(fee, left))
+        fee = fee_of_sale(r, c, st, pool, s, change, price, rate)
         st.money[SLIPPED] += size * mult * (worth(inverse, mark) - worth(inverse, price))
+    if change.size != 0.0:
+        st.counts[CUT_BAR] = st.counts[BAR] + 1
     change = Change(change.size, change.entry, 0.0, change.closed, realised)
     row = commit(w, r, c, st, s, change, (fee, 0.0), (0.0, 0.0), price, NOTHING, 1)
     if row >= 0:
@@ -336,32 +226,16 @@ def liquidate(w: World, r: Rules, c: Cell, st: State, pool: int, crossed: int) -
         st.events[row, E_FOUND], st.events[row, E_ALLOWED] = breach.need, breach.equity
     cancel_orders(w, r, c, st, pool)
     st.marks[M_CLOSED, :] = 0
-    prices, none_yet = st.numbers[N_PRICES], True
+    none_yet = True
     for _ in range(MOST_ROUNDS):
         if not breached(r, c, st, pool) and not (crossed and none_yet and pool_count(r, st, pool)):
             return
         none_yet = False
-        chosen = choose(r, c, st, pool)
-        if chosen.symbol >= 0:
-            st.marks[M_CLOSED, chosen.symbol] += 1
-            close_one(w, r, c, st, pool, chosen, slipped(c, st, chosen.symbol), breach)
-            continue
-        if chosen.takeover:
-            takeover_prices(r, c, st, pool, prices)
-        close_all(w, r, c, st, pool, chosen.takeover, prices, breach)
-
-
-@compiled
-def close_all(
-    w: World, r: Rules, c: Cell, st: State, pool: int, takeover: int, prices: Floats, breach: Breach
-) -> None:
-    """Close every position of a pool, in the order they were opened."""
-    symbols, total = st.marks[M_CLOSE], st.counts[OPEN]
-    for k in range(total):
-        symbols[k] = st.marks[M_OPENED, k]
-    for k in range(total):
-        s = symbols[k]
-        if in_pool(r, s, pool):
-            st.marks[M_CLOSED, s] += 1
-            price = prices[s] if takeover else slipped(c, st, s)
-            close_one(w, r, c, st, pool, Chosen(s, 1.0, takeover), price, breach)
+        if r.policy[KIND, st.counts[POLICY_ROW]] == BLOCKWISE:
+            count = next_block(r, c, st, pool)
+        else:
+            count = choose(w, r, c, st, pool)
+        takeover_prices(r, c, st, pool, count)
+        for k in range(count):
+            st.marks[M_CLOSED, st.marks[M_CLOSE, k]] += 1
+            close_one(w, r, c, st, pool, k, breach)

@@ -1,7 +1,7 @@
 """Orders of the kernel: what they reserve, who may send them, what a fill would do.
 
-The same rules as :mod:`bt_margin.engine.orders` and :mod:`bt_margin.engine.plan`, for venues whose margin
-grows with the notional.
+The same rules as :mod:`bt_margin.engine.orders`, :mod:`bt_margin.engine.plan` and, for what a fill would
+leave behind, :mod:`bt_margin.engine.preview`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from typing import NamedTuple
 
 from bt_margin.core.position import Change
 from bt_margin.studies.replay.account import (
+    INFINITE,
     cap_of,
     changed,
     equity_of,
-    gain_of,
+    initial_now,
+    initial_of,
+    kind_of,
+    needed,
     notional,
-    pool_equity,
+    requirement,
     scale_of,
     taker_rate,
     value_of,
@@ -23,9 +27,9 @@ from bt_margin.studies.replay.account import (
 )
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
-    AHEAD,
     ALIVE,
     ASKED,
+    AT_MARK,
     CASH,
     DEAD,
     DUST,
@@ -36,20 +40,16 @@ from bt_margin.studies.replay.layout import (
     IS_DEAD,
     ISOLATED,
     LEVERAGE,
-    LOSS,
-    M_OPENED,
     MARK,
     MULTIPLIER,
     NO_MARGIN,
     NO_REASON,
     NOTIONAL,
-    OPEN,
     OPEN_LOSS,
     ORDERS,
     OVER_CAP,
     POSTED,
     PREMIUM_ROW,
-    REF,
     RESERVING,
     SIZE,
     SYMBOL,
@@ -57,14 +57,13 @@ from bt_margin.studies.replay.layout import (
     Rules,
     State,
 )
-
-
-class Extra(NamedTuple):
-    """An order as what it reserves: signed size, notional at its price, open loss."""
-
-    size: float
-    notional: float
-    loss: float
+from bt_margin.studies.replay.reserving import (
+    Extra,
+    freed,
+    reserved_by,
+    total_reserved,
+    unreserved,
+)
 
 
 class Verdict(NamedTuple):
@@ -87,85 +86,6 @@ class Made(NamedTuple):
 
 
 @compiled
-def unreserved(r: Rules, c: Cell, st: State) -> float:
-    """Cross equity less initial margin."""
-    free = st.money[CASH]
-    for k in range(st.counts[OPEN]):
-        s = st.marks[M_OPENED, k]
-        if not r.sym[s, ISOLATED]:
-            free += gain_of(r, st, s) - value_of(r, st, s) / st.held[s, LEVERAGE]
-    return float(free)
-
-
-@compiled
-def reserved_by(
-    r: Rules, c: Cell, st: State, s: int, without: float, extra: Extra, size: float
-) -> float:
-    """Margin a symbol's open orders and one more reserve beside a position of ``size``."""
-    bids, asks, loss, count = 0.0, 0.0, 0.0, 0
-    for k in range(st.counts[ORDERS]):
-        q = st.queue[k]
-        if q[SYMBOL] == s and q[RESERVING] and q[REF] != without:
-            count += 1
-            loss += q[LOSS]
-            if q[ASKED] > 0.0:
-                bids += q[NOTIONAL]
-            else:
-                asks += q[NOTIONAL]
-    if extra.size != 0.0:
-        count += 1
-        loss += extra.loss
-        if extra.size > 0.0:
-            bids += extra.notional
-        else:
-            asks += extra.notional
-    if count == 0:
-        return 0.0
-    leverage = st.held[s, LEVERAGE]
-    held = 0.0
-    if size != 0.0:
-        held = notional(r.sym[s, INVERSE], size, r.sym[s, MULTIPLIER], st.held[s, MARK])
-    same, against = (bids, asks) if size > 0.0 else (asks, bids)
-    if r.sym[s, ISOLATED]:
-        kept = held / leverage
-        if st.held[s, ALIVE] and size == st.held[s, SIZE]:
-            kept = pool_equity(r, c, st, s + 1)
-        need = max(same / leverage, (against - held) / leverage - max(0.0, kept))
-    else:
-        need = (max(held + same, against - held) - held) / leverage
-    return float(max(0.0, need) + loss)
-
-
-@compiled
-def total_reserved(r: Rules, c: Cell, st: State, without: int) -> float:
-    """Margin reserved by all open orders, those of one symbol left out (−1: none)."""
-    total = 0.0
-    for s in range(len(st.held)):
-        if s != without:
-            total += reserved_by(r, c, st, s, -1.0, Extra(0.0, 0.0, 0.0), st.held[s, SIZE])
-    return total
-
-
-@compiled
-def freed(r: Rules, c: Cell, st: State) -> float:
-    """Margin that orders ahead give back: initial margin of what they close, isolated its money."""
-    found = 0.0
-    for s in range(len(st.held)):
-        closing, size = 0.0, st.held[s, SIZE]
-        for k in range(st.counts[ORDERS]):
-            q = st.queue[k]
-            if q[SYMBOL] == s and q[AHEAD] and q[ASKED] * size < 0.0:
-                closing += abs(q[ASKED])
-        if closing > 0.0:
-            if r.sym[s, ISOLATED] and st.held[s, ALIVE]:
-                held = pool_equity(r, c, st, s + 1)
-            else:
-                held = value_of(r, st, s) / st.held[s, LEVERAGE]
-            found += max(0.0, held) * min(1.0, closing / abs(size))
-    return found
-
-
-@compiled
 def plan_at(
     r: Rules, c: Cell, st: State, s: int, size: float, price: float, ref: float, resting: int,
     scale: float,
@@ -184,12 +104,12 @@ def plan_at(
         available = min(available, max(0.0, st.money[CASH]))
     allowed = available - total_reserved(r, c, st, s)
     allowed -= reserved_by(r, c, st, s, ref, Extra(0.0, 0.0, 0.0), change.size)
-    posted, released, leverage = 0.0, 0.0, h[s, LEVERAGE]
+    posted, released = 0.0, 0.0
     mark = h[s, MARK] if h[s, MARK] != 0.0 else price
     if r.sym[s, ISOLATED]:
         balance = h[s, POSTED] if h[s, ALIVE] else 0.0
         if change.opened != 0.0:
-            posted = notional(inverse, change.opened, mult, price) / leverage
+            posted = posted_for(r, st, s, change, price)
         if change.closed != 0.0:
             share = 1.0
             if change.size != 0.0 and change.opened == 0.0:
@@ -202,12 +122,23 @@ def plan_at(
         marked = size * mult * (worth(inverse, mark) - worth(inverse, price))
         if resting == 1:
             marked = min(0.0, marked)
-        initial = notional(inverse, change.size, mult, mark) / leverage
-        test = allowed + (marked - fees - initial + value_of(r, st, s) / leverage)
+        initial = initial_of(r, st, s, change.size, mark, change.entry, h[s, LEVERAGE])
+        test = allowed + (marked - fees - initial + initial_now(r, st, s))
         if not r.flags[FEE_IN_CHECK]:
             test += fees
     verdict = judged_opening(r, st, s, change, mark, test, allowed, scale)
     return Made(change, closing, opening, posted, released, verdict)
+
+
+@compiled
+def posted_for(r: Rules, st: State, s: int, change: Change, price: float) -> float:
+    """The initial margin the opened part brings to an isolated position, at the price of the fill."""
+    leverage = st.held[s, LEVERAGE]
+    if kind_of(r, st, s) == AT_MARK:
+        value = notional(r.sym[s, INVERSE], change.opened, r.sym[s, MULTIPLIER], price)
+        return float(value / leverage)
+    whole = initial_of(r, st, s, change.size, price, price, leverage)
+    return whole - initial_of(r, st, s, change.size - change.opened, price, price, leverage)
 
 
 @compiled
@@ -218,7 +149,7 @@ def judged_opening(
     """Whether the opening part may be: within the venue's cap, and paid for."""
     if change.opened == 0.0:
         return Verdict(NO_REASON, 0.0, 0.0)
-    most = cap_of(r, st, s)
+    most = cap_of(r, st, s, mark)
     value = notional(r.sym[s, INVERSE], change.size, r.sym[s, MULTIPLIER], mark)
     if value > most:
         return Verdict(OVER_CAP, value, most)
@@ -233,9 +164,43 @@ def plan(
 ) -> Made:
     """What filling signed ``size`` at ``price`` would do; the size of the account is asked only in doubt."""
     made = plan_at(r, c, st, s, size, price, ref, resting, 0.0)
-    if made.verdict.reason != NO_MARGIN:
+    if made.verdict.reason == NO_MARGIN:
+        return plan_at(r, c, st, s, size, price, ref, resting, scale_of(r, c, st))
+    if made.verdict.reason == NO_REASON and kind_of(r, st, s) != AT_MARK and r.sym[s, ISOLATED]:
+        return looked_at(r, st, s, made, price)
+    return made
+
+
+@compiled
+def looked_at(r: Rules, st: State, s: int, made: Made, price: float) -> Made:
+    """The plan for an isolated position, once what it would leave behind has been looked at.
+
+    Adding may leave it short of the venue's least initial margin; a closing of a part gives nothing back
+    where the rest would be in breach.
+    """
+    change = made.change
+    adds = change.opened != 0.0 and change.closed == 0.0 and st.held[s, SIZE] != 0.0
+    cuts = change.opened == 0.0 and change.size != 0.0 and made.released != 0.0
+    if not adds and not cuts:
         return made
-    return plan_at(r, c, st, s, size, price, ref, resting, scale_of(r, c, st))
+    balance = st.held[s, POSTED] if st.held[s, ALIVE] else 0.0
+    balance = balance + made.posted + change.realised - made.closing_fee - made.released
+    inverse, mult = r.sym[s, INVERSE], r.sym[s, MULTIPLIER]
+    mark = st.held[s, MARK] if st.held[s, MARK] != 0.0 else price
+    equity = balance + change.size * mult * (worth(inverse, mark) - worth(inverse, change.entry))
+    asked = requirement(r, st, s, change.size, change.entry, balance)
+    need, verdict, released = (
+        needed(r, asked, notional(inverse, change.size, mult, mark)),
+        made.verdict,
+        made.released,
+    )
+    if adds:
+        need = max(need, initial_of(r, st, s, change.size, mark, change.entry, INFINITE))
+        if equity < need * (1.0 - DUST):
+            verdict = Verdict(NO_MARGIN, need, equity)
+    elif not equity >= need * (1.0 + DUST):
+        released = 0.0
+    return Made(change, made.closing_fee, made.opening_fee, made.posted, released, verdict)
 
 
 @compiled
@@ -252,18 +217,34 @@ def priced(r: Rules, st: State, s: int, size: float, price: float) -> Extra:
 
 
 @compiled
-def over_cap(r: Rules, st: State, s: int, one: Extra) -> Verdict:
-    """Whether position and orders of one side would exceed the venue's cap at the leverage."""
-    side, size = 0.0, st.held[s, SIZE]
+def share_of_cap(r: Rules, st: State, s: int, size: float, value: float) -> float:
+    """Notional of an order over the cap at the price it is margined at."""
+    unit = value / abs(size)
+    price = r.sym[s, MULTIPLIER] / unit if r.sym[s, INVERSE] else unit / r.sym[s, MULTIPLIER]
+    most = cap_of(r, st, s, price)
+    return value / most if most > 0.0 else INFINITE
+
+
+@compiled
+def over_cap(r: Rules, st: State, s: int, one: Extra, price: float) -> Verdict:
+    """Whether position and orders of one side would exceed the venue's cap at the leverage.
+
+    A cap may count contracts: then each order takes the part of it that it would take at its own price.
+    """
+    size, mark = st.held[s, SIZE], st.held[s, MARK] if st.held[s, MARK] != 0.0 else price
+    allowed, plain = cap_of(r, st, s, mark), kind_of(r, st, s) == AT_MARK
+    apart = not plain and 0.0 < allowed < INFINITE
+    side = allowed * share_of_cap(r, st, s, one.size, one.notional) if apart else one.notional
     for k in range(st.counts[ORDERS]):
         q = st.queue[k]
         if q[SYMBOL] == s and q[RESERVING] and q[ASKED] * one.size > 0.0:
-            side += q[NOTIONAL]
+            value = q[NOTIONAL]
+            side += allowed * share_of_cap(r, st, s, q[ASKED], value) if apart else value
     value = value_of(r, st, s) if size != 0.0 else 0.0
     held = value if size * one.size > 0.0 else -value
-    total = max(0.0, held + side + one.notional)
-    allowed = cap_of(r, st, s)
-    return Verdict(OVER_CAP if total > allowed else NO_REASON, total, allowed)
+    total = max(0.0, held + side)
+    over = total > allowed and (plain or total > allowed * (1.0 + 1e-12))
+    return Verdict(OVER_CAP if over else NO_REASON, total, allowed)
 
 
 @compiled
@@ -274,23 +255,30 @@ def judge(r: Rules, c: Cell, st: State, s: int, one: Extra, price: float, reduci
         return Verdict(IS_DEAD, equity_of(r, c, st), 0.0)
     if (held * size < 0.0 and abs(size) <= abs(held)) or reducing:
         return Verdict(NO_REASON, 0.0, 0.0)
-    capped = over_cap(r, st, s, one)
+    capped = over_cap(r, st, s, one, price)
     if capped.reason != NO_REASON:
         return capped
     if held * size < 0.0:
         return plan(r, c, st, s, size, price, -1.0, 1).verdict
     nothing = Extra(0.0, 0.0, 0.0)
     free = unreserved(r, c, st) - total_reserved(r, c, st, -1)
-    needed = reserved_by(r, c, st, s, -1.0, one, held) - reserved_by(
+    asked = reserved_by(r, c, st, s, -1.0, one, held) - reserved_by(
         r, c, st, s, -1.0, nothing, held
     )
     if r.flags[FEE_IN_CHECK] or r.sym[s, ISOLATED]:
-        needed += notional(r.sym[s, INVERSE], size, r.sym[s, MULTIPLIER], price) * taker_rate(
+        asked += notional(r.sym[s, INVERSE], size, r.sym[s, MULTIPLIER], price) * taker_rate(
             r, st, s
         )
     if r.sym[s, ISOLATED]:
         free = min(free, max(0.0, st.money[CASH]))
     free += freed(r, c, st)
-    if needed > free and needed > free + DUST * scale_of(r, c, st):
-        return Verdict(NO_MARGIN, needed, free)
-    return Verdict(NO_REASON, needed, free)
+    if asked > free and asked > free + DUST * scale_of(r, c, st):
+        return Verdict(NO_MARGIN, asked, free)
+    if held != 0.0 and kind_of(r, st, s) != AT_MARK and r.sym[s, ISOLATED]:
+        made = plan(r, c, st, s, size, price, -1.0, 1)
+        clear = Verdict(NO_REASON, 0.0, 0.0)
+        again = Made(
+            made.change, made.closing_fee, made.opening_fee, made.posted, made.released, clear
+        )
+        return looked_at(r, st, s, again, price).verdict
+    return Verdict(NO_REASON, asked, free)

@@ -165,7 +165,7 @@ def _plain(venue: Venue, rate: float, fee: float, payer: Literal["pool", "nobody
         liquidation=FullClose("sale", "trader"),
         liquidation_changes=(),
         orders=OrderRule(fee_in_check=True, open_loss=False),
-        funding=FundingRule(payer=payer),
+        funding=FundingRule(payer=payer, accrues=venue.funding.accrues),
         margin=((ALWAYS, AtMark()),),
         carry=None,
         shared=None,

@@ -15,6 +15,7 @@ from bt_margin.studies.replay.account import (
     move_mark,
     pool_equity,
     pool_need,
+    required,
 )
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
@@ -61,8 +62,8 @@ def guard(r: Rules, st: State, s: int, room: float, ratio: float) -> None:
     ratio : how much of a unit of requirement counts: 1, or more where a margin call comes earlier
     """
     size, mark, k = st.held[s, SIZE], st.held[s, MARK], int(st.held[s, TABLE])
-    first, last = r.tables[0, k], r.tables[0, k + 1]
-    units, top = abs(size) * r.sym[s, MULTIPLIER], r.tiers[RATES, last - 1]
+    first, last, more, _ = required(r, st, s)
+    units, top = abs(size) * r.sym[s, MULTIPLIER], r.tiers[RATES, last - 1] + more
     cost = 1.0 if (size > 0.0) != (r.sym[s, INVERSE] != 0) else 1.0 + top * ratio
     low, high = 0.0, INFINITE
     if r.sym[s, INVERSE]:  # in worth, u = 1 / price: a long loses as u rises

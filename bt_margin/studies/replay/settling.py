@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bt_margin.studies.replay.account import note, worth
+from bt_margin.studies.replay.account import note, pool_equity, pool_need, worth
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
     ALIVE,
+    CAPPED,
     CASH,
     DEAL_FUNDING,
     E_AMOUNT,
@@ -13,6 +14,7 @@ from bt_margin.studies.replay.layout import (
     E_MARK,
     E_SIZE,
     E_TIME,
+    FROM_WALLET,
     FUNDED,
     FUNDING,
     INVERSE,
@@ -32,6 +34,7 @@ from bt_margin.studies.replay.layout import (
     State,
     World,
 )
+from bt_margin.studies.replay.reserving import total_reserved, unreserved
 
 
 @compiled
@@ -43,13 +46,22 @@ def settle(w: World, r: Rules, c: Cell, st: State, s: int, stamp: int, price: fl
     own, rate = w.stamps[S_MARK, stamp], w.stamps[S_RATE, stamp]
     mark = own if own == own else price
     amount = -h[s, SIZE] * r.sym[s, MULTIPLIER] * abs(worth(r.sym[s, INVERSE], mark)) * rate
-    if r.sym[s, ISOLATED]:
-        h[s, POSTED] += amount
+    pool = s + 1 if r.sym[s, ISOLATED] else 0
+    if r.flags[CAPPED] and amount < 0.0:
+        room = pool_equity(r, c, st, pool) - pool_need(r, c, st, pool) * (1.0 + 1e-9)
+        amount = max(amount, -max(0.0, room))
+    if pool > 0:
+        share = 0.0
+        if r.flags[FROM_WALLET]:
+            free = unreserved(r, c, st) - total_reserved(r, c, st, -1)
+            share = max(amount, -max(0.0, min(free, max(0.0, st.money[CASH]))))
+            st.money[CASH] += share
+        h[s, POSTED] += amount - share
     else:
         st.money[CASH] += amount
     st.money[RECEIVED if amount > 0.0 else PAID] += amount
     h[s, DEAL_FUNDING] += amount
-    row = note(w, r, c, st, FUNDING, s, s + 1 if r.sym[s, ISOLATED] else 0)
+    row = note(w, r, c, st, FUNDING, s, pool)
     if row >= 0:
         e = st.events[row]
         e[E_TIME], e[E_SIZE], e[E_MARK] = w.stamps[S_TIME, stamp], h[s, SIZE], mark

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from bt_margin.core.contract import Contract
-from bt_margin.core.tiers import TierTable
 from bt_margin.engine import settings
 from bt_margin.studies.replay.layout import (
     ADVERSE,
     FAVOURABLE,
     FIRST_TABLE,
-    FULL_CLOSE,
     ISOLATED,
-    JUST_ENOUGH,
-    LARGEST_LOSS,
     MOST,
     NEAREST,
-    SLICES,
     START_ISOLATED,
     START_LEVERAGE,
-    STEP_DOWN,
     Cell,
     Rules,
 )
 from bt_margin.studies.replay.market import Market, Unfit
+from bt_margin.studies.replay.ruling import (
+    changes_of,
+    dated_rules,
+    first_bars,
+    flags_of,
+    policies_of,
+    tables_of,
+    tier_rows,
+)
 from bt_margin.venues import venue as make_venue
-from bt_margin.venues.margin import AtMark
-from bt_margin.venues.policies import (
-    Fraction,
-    FullClose,
-    JustEnough,
-    LargestLossFirst,
-    TierStepDown,
-)  # fmt: skip
 from bt_margin.venues.spec import Venue
 
 PATHS = {"adverse": ADVERSE, "favourable": FAVOURABLE, "nearest": NEAREST}
-_KINDS = {
-    FullClose: FULL_CLOSE, LargestLossFirst: LARGEST_LOSS, TierStepDown: STEP_DOWN, Fraction: SLICES,
-    JustEnough: JUST_ENOUGH,
-}  # fmt: skip
 #: Keywords of the broker that the kernel knows; any other one must be at its default.
 KNOWN = {
     "cash", "venue", "margin_mode", "leverage", "symbols", "names", "funding", "mark", "require",
@@ -74,34 +65,40 @@ def rules_of(venue: Venue, market: Market) -> Rules:
     """What a venue says about the symbols of a market. :raises Unfit: a rule the kernel does not have."""
     _check_venue(venue, market)
     contracts = [venue.contract(s) for s in market.symbols]
-    tables, first, changes = _tables(venue, market)
+    tables, first, changes = tables_of(venue, market)
+    rules, new_rules = dated_rules(venue, market)
     lots = [_lot(c.lot) for c in contracts]
     fee_bar, fees = _fees(venue, market)
     premium_bar, premium = _premium(venue, market)
     names = sorted(market.symbols)
-    rows = [tier for table in tables for tier in table.tiers]
     begins = np.cumsum([0, *[len(table.tiers) for table in tables]])
     sym = [
-        (c.multiplier, c.kind == "inverse", *lot, c.min_notional or 0.0, names.index(s), one, 1.0, 0.0,
-         0.0, venue.margin_kept, venue.leverage_step or 0.0)
+        (
+            c.multiplier,
+            c.kind == "inverse",
+            *lot,
+            c.min_notional or 0.0,
+            names.index(s),
+            one,
+            1.0,
+            0.0,
+            0.0,
+            venue.margin_kept,
+            venue.leverage_step or 0.0,
+        )
         for s, c, lot, one in zip(market.symbols, contracts, lots, first, strict=True)
-    ]  # fmt: skip
-    tiers = [(t.cap, t.mmr, t.deduction, _most(t.max_leverage)) for t in rows]
-    orders = venue.orders
-    paid = venue.funding.payer == "pool"
+    ]
     return Rules(
         np.array(sym, float),
-        np.ascontiguousarray(np.array(tiers, float).T),
+        tier_rows(venue, tables),
         np.array([begins, [*[t.stepped for t in tables], 0]], np.int64),
-        np.ascontiguousarray(np.array(changes, np.int64).reshape(len(changes), 3).T),
+        rules,
+        changes_of(venue, [*changes, *new_rules], fee_bar, len(first)),
         fee_bar,
         fees,
         np.array([premium_bar, premium], float),
-        _policy(venue.liquidation),
-        np.array(
-            [orders.fee_in_check, orders.open_loss, venue.strict, paid, *_switching(venue)],
-            np.int64,
-        ),
+        policies_of(venue, market),
+        np.concatenate([flags_of(venue), np.array(_switching(venue), np.int64)]),
     )
 
 
@@ -122,10 +119,12 @@ def cell_of(
         said = own.get(symbol, {})
         modes.append(settings.mode_of(venue, said.get("margin_mode", mode)) == "isolated")
         leverages.append(settings.valid_leverage(said.get("leverage", leverage)))
+        settings.check_step(venue, symbol, leverages[-1])
         most = rules.tiers[MOST, rules.tables[0, int(rules.sym[s, FIRST_TABLE])]]
         if leverages[-1] > most:
             raise Unfit(f"leverage {leverages[-1]:g} of {symbol} exceeds the venue's {most:g}")
-    if len(set(modes)) > 1 and venue.switching.scope == "account":
+    whole = mode == "isolated"
+    if venue.switching.scope == "account" and any(own_mode != whole for own_mode in modes):
         raise Unfit("one margin mode holds for the whole account")
     calls = broker.get("margin_calls")
     calls = venue.margin_calls if calls is None else calls
@@ -171,36 +170,13 @@ def _same(one: Any, other: Any) -> bool:
 def _check_venue(venue: Venue, market: Market) -> None:
     """:raises Unfit: a venue with rules that are not in the kernel."""
     title = venue.title
-    rules = [rule for _, rule in venue.margin]
-    if any(type(rule) is not AtMark for rule in rules):
-        raise Unfit(f"the margin rule of {title}")
     if venue.carry is not None or venue.shared is not None or venue.fee_on_entry:
         raise Unfit(f"interest, borrow fees or other charges of {title}")
-    if venue.liquidation_changes:
-        raise Unfit(f"liquidation policies of {title} that change with time")
-    if venue.funding.payer == "wallet" or venue.funding.capped or venue.funding.accrues:
-        raise Unfit(f"how {title} charges funding")
     contracts = [venue.contract(s) for s in market.symbols]
     if len({c.settle for c in contracts}) > 1:
         raise Unfit("contracts that settle in several currencies")
     if any(c.kind == "inverse" for c in contracts) and len(contracts) > 1:
         raise Unfit("inverse contracts beside others")
-
-
-def _policy(policy: Any) -> Any:
-    """A liquidation policy in five numbers. :raises Unfit: another policy."""
-    kind = _KINDS.get(type(policy))
-    if kind is None:
-        raise Unfit(f"the liquidation policy {type(policy).__name__}")
-    target = getattr(policy, "target", getattr(policy, "fraction", 0.0))
-    return np.array([
-        float(kind), float(target), float(getattr(policy, "smallest", 0.0)),
-        float(policy.settle == "takeover"), float(policy.residual == "fund"),
-    ])  # fmt: skip
-
-
-def _most(leverage: float | None) -> float:
-    return float("inf") if leverage is None else float(leverage)
 
 
 def _lot(lot: float | None) -> tuple[float, float]:
@@ -209,30 +185,6 @@ def _lot(lot: float | None) -> tuple[float, float]:
         return 0.0, 1.0
     digits = max(0, -int(Decimal(str(float(lot))).normalize().as_tuple().exponent))
     return float(Decimal(str(float(lot))).scaleb(digits)), float(10**digits)
-
-
-def _tables(
-    venue: Venue, market: Market
-) -> tuple[list[TierTable], list[int], list[tuple[int, int, int]]]:
-    """All tables that come into force, each symbol's first one, and the later ones by bar."""
-    tables: list[TierTable] = []
-    first: list[int] = []
-    changes: list[tuple[int, int, int]] = []
-    times = market.times
-    for s, symbol in enumerate(market.symbols):
-        schedule = venue.schedule(symbol)
-        now = schedule.at(int(times[0]))
-        first.append(len(tables))
-        tables.append(now)
-        date = schedule.next_change(int(times[0]))
-        while date is not None and (bar := int(np.searchsorted(times, date))) < len(times):
-            table = schedule.at(int(times[bar]))
-            if table is not now:
-                changes.append((bar, s, len(tables)))
-                tables.append(table)
-                now = table
-            date = schedule.next_change(int(times[bar]))
-    return tables, first, sorted(changes)
 
 
 def _switching(venue: Venue) -> tuple[bool, ...]:
@@ -244,9 +196,7 @@ def _switching(venue: Venue) -> tuple[bool, ...]:
 
 def _fees(venue: Venue, market: Market) -> tuple[Any, Any]:
     """Fee rates (maker, taker, of liquidations) by the bar from which they hold."""
-    dates = [since for since, _ in venue.fees]
-    bars = sorted({0, *[int(np.searchsorted(market.times, d)) for d in dates]})
-    bars = [bar for bar in bars if bar < len(market.times)]
+    bars = first_bars(market, [since for since, _ in venue.fees])
     found = [[venue.fees_at(s, int(market.times[bar])) for s in market.symbols] for bar in bars]
     return (
         np.array(bars, float),
@@ -260,9 +210,7 @@ def _fees(venue: Venue, market: Market) -> tuple[Any, Any]:
 
 def _premium(venue: Venue, market: Market) -> tuple[Any, Any]:
     """The premium of sells by the bar from which it holds."""
-    dates: Sequence[int] = [since for since, _ in venue.orders.sell_premium]
-    bars = sorted({0, *[int(np.searchsorted(market.times, d)) for d in dates]})
-    bars = [bar for bar in bars if bar < len(market.times)]
+    bars = first_bars(market, [since for since, _ in venue.orders.sell_premium])
     rates = [venue.orders.sell_premium_at(int(market.times[bar])) for bar in bars]
     return np.array(bars, np.int64), np.array(rates, float)
 

@@ -6,7 +6,7 @@ The same rules as :mod:`bt_margin.engine.walk`, :mod:`bt_margin.engine.scout` an
 
 from __future__ import annotations
 
-from bt_margin.studies.replay.account import equity_of, gain, move_mark
+from bt_margin.studies.replay.account import equity_of, gain, in_pool, move_mark
 from bt_margin.studies.replay.admission import fill
 from bt_margin.studies.replay.booking import copy_state
 from bt_margin.studies.replay.compile import compiled
@@ -61,7 +61,7 @@ from bt_margin.studies.replay.layout import (
     State,
     World,
 )
-from bt_margin.studies.replay.liquidation import in_pool, liquidate
+from bt_margin.studies.replay.liquidation import liquidate
 from bt_margin.studies.replay.resting import (
     NOT_YET,
     TO_CLOSE,
