@@ -115,10 +115,18 @@ class Cashier(Book):
             source.backs = True
 
     def pay_debts(self) -> None:
-        """Convert pledged coins where a debt has grown beyond what the venue lets stand."""
+        """Convert pledged coins where a debt has grown beyond what the venue lets stand, or beyond the coins.
+
+        What a pool without positions owes more than its coins are worth as margin is due; what they do not
+        fetch is a shortfall.
+        """
         most, pool = self.venue.conversion.threshold, self.cross
-        if most is not None and pool.pledges and pool.balance < -most:
+        owes = bool(pool.pledges) and pool.balance < 0
+        ruined = owes and not pool.positions and pool.backing() <= 0
+        if ruined or (owes and most is not None and pool.balance < -most):
             self.convert(pool)
+        if ruined:
+            self._settle_empty(pool, len(self.events) - 1)
 
     def fund(
         self, symbol: str, rate: float, mark: float | None = None, time: int | None = None

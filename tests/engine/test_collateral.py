@@ -242,3 +242,22 @@ def test_coins_pay_the_fee_of_a_liquidation_as_the_wallet_would() -> None:
     closed = next(e for e in a.events if e.kind == "liquidation")
     assert closed.fee == pytest.approx(400 * 881.0 * 0.001)
     assert closed.balance == pytest.approx(1_000 - 400 * 119.0 - closed.fee)
+
+
+def test_a_debt_that_outgrows_the_coins_without_a_position_is_paid_by_what_they_fetch() -> None:
+    """The venue lets 5,000 stand on coins; when those fall below it they are sold, the rest is the fund's."""
+    a = account()
+    quote, other = Quote(a.position(BTC)), Quote(a.position(ETH))
+    other.set(0, HOUR, (1_000.0,) * 4)
+    quote.set(0, HOUR, (50_000.0,) * 4)
+    Stepper(a).step(0, [quote, other], NoOrders())
+    a.fill(ETH, 60.0, 1_000.0)
+    a.fill(ETH, -60.0, 900.0)
+    assert a.cross.balance == -5_000.0
+    quote.set(HOUR, 2 * HOUR, (4_000.0,) * 4)
+    Stepper(a).step(HOUR, [quote], NoOrders())
+    sold, short = (next(e for e in a.events if e.kind == k) for k in ("conversion", "shortfall"))
+    assert short.cause == sold.id
+    assert short.amount == pytest.approx(5_000 - 4_000 * (1 - DISCOUNT))
+    assert (a.equity(), a.dead) == (0.0, True)
+    a.audit()
