@@ -239,7 +239,8 @@ class MarginBroker(
         equity, free = account.figures()
         self.cash = free if free > 0.0 else 0.0
         self._value = self._valuelever = equity if equity > FLOOR else FLOOR
-        self._fundval = self._value / self._fundshares
+        if self._fundshares > 0.0:  # else all of it has been paid out, at the last price of a share
+            self._fundval = self._value / self._fundshares
         times, values = self.equity_curve
         again = bool(times) and times[-1] == self._time
         if again:

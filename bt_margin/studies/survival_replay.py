@@ -19,6 +19,7 @@ from bt_margin.errors import InputError
 from bt_margin.studies.cells import Cell, Job, given
 from bt_margin.studies.replay import Replay
 from bt_margin.studies.replay.entry import MOST_EVENTS, Ready, played
+from bt_margin.studies.replay.intents import Terms
 from bt_margin.studies.replay.layout import (
     CLOSE_ALL,
     CLOSE_PART,
@@ -93,6 +94,9 @@ class _FromStart(Replay):
                 raise Unfit("an order was given to the broker before the start")
             if any(one.verb not in _ORDERS for one in whole.intents):
                 raise Unfit("more than orders was asked of the account")
+            waiting = any(one.terms != Terms() for one in whole.intents)
+            if early and (waiting or whole.fates is not None):
+                raise Unfit("orders that wait were asked for before the start as well")
             intents = tuple(one for one in whole.intents if one.bar >= start)
             self.begun[id(whole)] = replace(whole, intents=intents) if early else whole
         return self.begun[id(whole)]
@@ -154,7 +158,7 @@ class Player:
             return Played(ready, state, equity, len(equity) - 1, True)
         if status == SURPRISED:
             return Played(ready, state, equity, int(state.counts[SURPRISE]), False)
-        return "more orders or events than the kernel has room for, or a price that cannot be"
+        return "more than the kernel has room for, a price that cannot be, or an action that is refused"
 
     def lived(self, one: Played) -> Lived:
         """What the account went through, as far as the replay knows it."""

@@ -370,6 +370,18 @@ class TestCash:
         assert [n for _, n in seen] == [pytest.approx(n) for n in (10, 10, 10, 20, 20, 20)]
         assert run.broker.getvalue() == pytest.approx(2_200)
 
+    def test_a_fund_that_was_paid_out_keeps_its_last_price_and_may_be_paid_into_again(self) -> None:
+        seen: list[tuple[float, float]] = []
+        plan = {2: lambda s: s.broker.add_cash(-1_000), 4: lambda s: s.broker.add_cash(500)}
+        run = act(
+            broker_of(fundmode=True),
+            bars([100] * 7),
+            plan,
+            every=lambda s: seen.append((s.broker.fundvalue, s.broker.fundshares)),
+        )
+        assert seen == [(100, 10)] * 2 + [(100, 0)] * 2 + [(100, 5)] * 3
+        assert run.broker.account.equity() == 500
+
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_intrabar_policy(mode: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import backtrader as bt
 
-from bt_margin.errors import Refused
+from bt_margin.errors import BtMarginError
 
 WAITING = (
     bt.Order.Limit,
@@ -41,7 +41,7 @@ class Scripted(bt.Strategy):
                 data = self.getdatabyname(name)
                 try:
                     order = getattr(self, f"do_{verb}")(data, amount, self.said(data, more))
-                except Refused:
+                except BtMarginError:
                     continue
                 if label is not None and order is not None:
                     self.known[label] = order
@@ -88,10 +88,13 @@ class Scripted(bt.Strategy):
             self.cancel(order)
 
     def do_lever(self, data: Any, amount: float, more: dict[str, Any]) -> None:
-        self.broker.set_leverage(amount, data)
+        step = self.broker.account.venue.leverage_step
+        self.broker.set_leverage(amount if not step else max(step, step * (amount // step)), data)
 
     def do_mode(self, data: Any, amount: float, more: dict[str, Any]) -> None:
-        self.broker.set_margin_mode("isolated" if amount else "cross", data)
+        mode = "isolated" if amount else "cross"
+        if mode in self.broker.account.venue.modes:
+            self.broker.set_margin_mode(mode, data)
 
     def do_margin(self, data: Any, amount: float, more: dict[str, Any]) -> None:
         if amount > 0:

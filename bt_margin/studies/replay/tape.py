@@ -10,15 +10,17 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import backtrader as bt
-
 from bt_margin.engine.settings import valid_mode
-from bt_margin.errors import Refused
+from bt_margin.errors import BtMarginError
 from bt_margin.plugin.broker import MarginBroker
+from bt_margin.plugin.patience import patience
 from bt_margin.studies.replay.intents import ACTIONS, AT_ONCE, TYPES, Fate, Intent, Tape, Terms
 from bt_margin.studies.replay.layout import (
     ADD_CASH,
     ADD_MARGIN,
+    AT_CLOSE,
+    AT_LIMIT,
+    AT_MARKET,
     CANCEL,
     EXPIRED,
     FILLED,
@@ -28,8 +30,10 @@ from bt_margin.studies.replay.layout import (
     REDUCE_MARGIN,
     SET_LEVERAGE,
     SET_MODE,
+    STOP_TRAIL,
     SWITCHED,
     TRADE,
+    TRAIL_LIMIT,
 )
 from bt_margin.studies.replay.shares import MOST_STEPS, Share
 from bt_margin.studies.replay.watch import Watch, plain
@@ -38,7 +42,7 @@ __all__ = ["Intent", "Tape", "TapeBroker"]
 
 #: What an order may say of itself that the kernel does not know.
 _TROUBLE = {"position_side", "coc", "histnotify", "simulated", "liquidation"}
-_TRAILING = (bt.Order.StopTrail, bt.Order.StopTrailLimit)
+_TRAILING = (STOP_TRAIL, TRAIL_LIMIT)
 #: What backtrader's calls take after owner, feed and size, in that order.
 _GIVEN = (
     "price", "plimit", "exectype", "valid", "tradeid", "oco", "trailamount", "trailpercent", "parent",
@@ -122,7 +126,7 @@ class TapeBroker(MarginBroker):
             refuse(f"an order of type {kind}")
             return AT_ONCE
         links = (self._group(said), self._family(said))
-        if kind == bt.Order.Market:
+        if kind == AT_MARKET:
             return AT_ONCE._replace(group=links[0], family=links[1])
         if self.instrument(data).data is not data:
             refuse("a resting order on another feed than its market's own")
@@ -140,20 +144,18 @@ class TapeBroker(MarginBroker):
         if not all(math.isfinite(number) for number in (price, limit, trail, part)):
             self.p.tape.refuse("an order at a price that is none")
         valid = session = 0.0
-        if said.get("valid") is not None or kind == bt.Order.Close:
-            like = bt.BuyOrder(data=data, size=1.0, price=price, exectype=bt.Order.Limit,
-                               valid=said.get("valid"))  # fmt: skip
-            valid, session = float(like.valid or 0.0), float(like.dteos)
+        if said.get("valid") is not None or kind == AT_CLOSE:
+            valid, session = patience(data, price, said.get("valid"))
         if kind not in _TRAILING:
             trail = part = 0.0
-        marked = said.get("trigger") == "mark" and kind not in (bt.Order.Close, bt.Order.Limit)
+        marked = said.get("trigger") == "mark" and kind not in (AT_CLOSE, AT_LIMIT)
         part = 0.0 if trail else part
         return Terms(
             kind,
             price,
             limit,
             valid,
-            session if kind == bt.Order.Close else 0.0,
+            session if kind == AT_CLOSE else 0.0,
             trail,
             part,
             marked,
@@ -169,10 +171,10 @@ class TapeBroker(MarginBroker):
         if tag < 0 or in_bracket or self.p.tape.intents[tag].terms.family >= 0:
             self.p.tape.refuse("an order with oco in or of a bracket")
             return -1
-        if said.get("exectype") == bt.Order.Close:
+        if said.get("exectype") == AT_CLOSE:
             self.p.tape.refuse("an order for the close with oco")
         leader = self.p.tape.intents[tag].terms
-        if leader.kind == bt.Order.Close:
+        if leader.kind == AT_CLOSE:
             self.p.tape.refuse("an order for the close with oco")
         return leader.group if leader.group >= 0 else tag
 
@@ -184,7 +186,7 @@ class TapeBroker(MarginBroker):
         tag = self._tags.get(parent.ref, -1)
         if tag < 0 or tag != self._bracket:
             refuse("a child sent after its parent")
-        if said.get("exectype") == bt.Order.Close:
+        if said.get("exectype") == AT_CLOSE:
             refuse("an order for the close in a bracket")
         return tag
 
@@ -253,7 +255,7 @@ class TapeBroker(MarginBroker):
                 return self.account.record(KINDS[SWITCHED if verb == SET_MODE else MOVED], held)
         try:
             return what()
-        except Refused as why:
+        except BtMarginError as why:
             tape.refused = True
             tape.refuse(f"what its account refused: {why}")
             raise
@@ -305,7 +307,7 @@ class TapeBroker(MarginBroker):
 
     def notify(self, order: Any) -> None:
         """As ever; a filled order is noted."""
-        if order.status == bt.Order.Completed:
+        if order.status == order.Completed:
             self._fared(order, FILLED)
         super().notify(order)
 
