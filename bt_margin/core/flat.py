@@ -17,6 +17,9 @@ from bt_margin.core.position import DUST, Change
 
 Numbers = Sequence[float]
 
+#: What is cut to the cap of a tier ends below it, also where a float would end a hair above.
+BELOW = 1.0 - 1e-12
+
 
 def worth(inverse: float, price: float) -> float:
     """Settlement value of a price: p for linear contracts, −1/p for inverse ones.

@@ -223,7 +223,7 @@ def _rounded(p: Position, fraction: float) -> float:
     lot = p.contract.lot
     part = abs(p.size) * fraction
     if lot and fraction < 1.0:
-        part = math.ceil(part / lot - 1e-9) * lot
+        part = max(1, math.ceil(part / lot - 1e-9)) * lot
     return p.size if fraction >= 1.0 or part >= abs(p.size) else math.copysign(part, p.size)
 
 

@@ -25,6 +25,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from bt_margin.core.contract import Contract
 from bt_margin.core.fees import Fees
+from bt_margin.core.flat import BELOW
 from bt_margin.core.tiers import TierTable
 from bt_margin.errors import InputError
 
@@ -187,7 +188,7 @@ class TierStepDown:
         worst = _worst_first(breach)[0]
         floor = worst.table.at(worst.notional).floor
         if floor > 0 and breach.equity > 0:
-            return (Closing(worst.key, 1.0 - floor / worst.notional, "sale"),)
+            return (Closing(worst.key, 1.0 - floor * BELOW / worst.notional, "sale"),)
         if len(breach.positions) == 1:
             return _all(breach, self.settle)
         return (Closing(worst.key, 1.0, "sale"),)

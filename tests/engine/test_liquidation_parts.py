@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nextafter
 from typing import Any
 
 import pytest
@@ -181,6 +182,20 @@ def test_a_whole_number_of_lots_is_not_rounded_to_one_more() -> None:
     fall(d, 1)
     d.account.mark(A, d.p.mark)
     assert d.kinds("liquidation")[0].size == near(-2.1)
+
+
+def test_a_position_a_hair_above_the_cap_of_a_tier_is_cut_by_a_lot_and_not_asked_for_ever() -> None:
+    """Where requirements jump, a crossing may leave a float above the cap: 12,000.000000000002."""
+    table = TierTable.of([(1_500, 0.005, 0), (12_000, 0.02, 0), (None, 0.06, 0)], stepped=True)
+    for lot in (None, 1.0):
+        d = desk("linear", "isolated", 20, policy=TierStepDown(), facts={"lot": lot} if lot else {})
+        d.fill(-120)
+        d.p.table = table
+        d.account.mark(A, nextafter(100.0, 200.0))
+        (event,) = d.kinds("liquidation")
+        assert 0 < event.size <= (lot or 1e-6)
+        assert not event.info["whole"]
+        assert d.p.maintenance() <= 240
 
 
 # -- top-up ----------------------------------------------------------------------------------------

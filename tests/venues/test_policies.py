@@ -125,6 +125,16 @@ def test_the_worst_is_cut_to_the_cap_of_the_next_lower_tier(notional: float, kep
     assert notional * (1 - closing.fraction) == pytest.approx(kept)
 
 
+@pytest.mark.parametrize("notional", [12_000.000000000002, 12_000.5, 39_473.68, 1e9])
+def test_what_is_cut_ends_in_the_lower_tier_also_where_a_float_would_end_a_hair_above(
+    notional: float,
+) -> None:
+    stepped = TierTable.of([(1_500, 0.005, 0), (12_000, 0.02, 0), (None, 0.06, 0)], stepped=True)
+    (closing,) = TierStepDown().choose(breach(exposed("A", notional, 9, stepped), equity=1))
+    assert closing.fraction > 0
+    assert stepped.at(notional - notional * closing.fraction).cap == 12_000
+
+
 def test_from_the_lowest_tier_the_worst_goes_whole() -> None:
     one = exposed("B", 10_000, 9, LADDER)
     policy = TierStepDown("takeover", "fund")

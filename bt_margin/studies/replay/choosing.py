@@ -8,6 +8,7 @@ symbols (``M_CLOSE``), fractions (``N_PART``), fee rates (``N_RATE``, not a numb
 
 from __future__ import annotations
 
+from bt_margin.core.flat import BELOW
 from bt_margin.studies.replay.account import (
     asked_of,
     enough,
@@ -175,7 +176,7 @@ def sliced(r: Rules, st: State, s: int) -> float:
     value = notional(r.sym[s, INVERSE], st.held[s, SIZE], r.sym[s, MULTIPLIER], st.held[s, MARK])
     if policy[KIND] == STEP_DOWN:
         floor = tier_floor(r, st, s, value)
-        return float(1.0 - floor / value if floor > 0.0 else 1.0)
+        return float(1.0 - floor * BELOW / value if floor > 0.0 else 1.0)
     if policy[KIND] == SLICES:
         left = 1.0 / policy[TARGET] - st.marks[M_CLOSED, s]
         rest = quote_value(r, st, s) * (1.0 - 1.0 / left) if left > 1.0 else 0.0

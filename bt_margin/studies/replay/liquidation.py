@@ -95,7 +95,7 @@ def rounded(r: Rules, st: State, s: int, fraction: float) -> float:
     part = abs(size) * fraction
     if r.sym[s, LOT_OVER] != 0.0 and fraction < 1.0:
         lot = r.sym[s, LOT_OVER] / r.sym[s, LOT_UNDER]
-        part = math.ceil(part / lot - 1e-9) * lot
+        part = max(1, math.ceil(part / lot - 1e-9)) * lot
     if fraction >= 1.0 or part >= abs(size):
         return float(size)
     return float(part if size > 0.0 else -part)
