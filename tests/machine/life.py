@@ -341,11 +341,18 @@ class Life:
     previews: list[str] = field(default_factory=list)
 
     def retold(self) -> list[str]:
-        """The events as text; orders are counted from the first (backtrader counts per process)."""
-        first = min((e.order for e in self.broker.events if e.order is not None), default=0)
-        return [
+        """The events as text; orders are counted from the first (backtrader counts per process).
+
+        What coins are worth before the first bar only a loop knows that has loaded the feeds.
+        """
+        events, start = self.broker.events, 0
+        first = min((e.order for e in events if e.order is not None), default=0)
+        while self.broker._converts and start < len(events) and events[start].kind == "deposit":
+            start += 1
+        opening = [repr(replace(e, equity=None)) for e in events[:start]]
+        return opening + [
             repr(e if e.order is None else replace(e, order=e.order - first))
-            for e in self.broker.events
+            for e in events[start:]
         ]
 
     def previewed(self, s: Any, a: Aim) -> None:
