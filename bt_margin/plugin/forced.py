@@ -12,6 +12,7 @@ from backtrader import BuyOrder, Order, SellOrder
 
 from bt_margin.engine.events import Event
 from bt_margin.engine.quote import NEVER
+from bt_margin.engine.walk import settle
 from bt_margin.plugin.series import attribute_of, epoch_ms
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ class Forced(Base):
     def _end_markets(self) -> None:
         """Settle every market whose end has come: its orders go, its position is closed at the last mark."""
         while self._ends and self._ends[0][0] <= self._time:
-            _, quote = self._ends.pop(0)
+            end, quote = self._ends.pop(0)
             for order in [*self.submitted, *self.pending]:
                 if self.quote_of(order) is quote and order.alive():
                     order.addinfo(reason="delisted")
                     self.cancel(order)
+            while quote.next_stamp < end:  # due since its last bar
+                settle(self.account, quote, None)
             quote.stamps, quote.next_stamp = (), NEVER
             event = self.account.delist(quote.symbol)
             if event is not None:

@@ -161,10 +161,11 @@ class Wallets(Base):
         return list(given) if isinstance(given, Mapping) else [self.account.currency]
 
     def _addition(self, amount: float, currency: str | None) -> tuple[str, float, float]:
-        """Wallet, amount in its currency, and worth in the account's."""
-        account = self.account
-        unit = currency or self._funded()[0]
-        rate = account.rate(unit) if self._converts else 1.0
+        """Wallet, amount in its currency, and worth in the account's at the close a share was priced at."""
+        unit, rate = currency or self._funded()[0], 1.0
+        if self._converts:
+            closes = self.rates.get(unit)
+            rate = closes[-1] if closes else self.account.rate(unit)
         return (unit, amount / rate, amount) if currency is None else (unit, amount, amount * rate)
 
 

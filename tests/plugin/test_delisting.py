@@ -107,3 +107,14 @@ def test_no_funding_is_paid_on_a_market_that_is_over() -> None:
         {1: buy_eth},
     )
     assert [(e.time - START) // HOUR for e in kinds(run, "funding")] == [2, 3, 4]
+
+
+def test_funding_that_was_due_before_the_end_is_paid_though_there_were_no_more_bars() -> None:
+    rates = pd.Series(0.01, pd.date_range("2024-01-01 01:00", periods=9, freq="h", tz="UTC"))
+    run = act(
+        broker_of(delisted={ETH: START + 8 * HOUR}, funding={ETH: rates}),
+        two_markets(),
+        {1: buy_eth},
+    )
+    assert [(e.time - START) // HOUR for e in kinds(run, "funding")] == [2, 3, 4, 5, 6, 7]
+    assert [e.amount for e in kinds(run, "funding")][-3:] == [pytest.approx(-0.01 * 5 * 130)] * 3
