@@ -37,6 +37,7 @@ from bt_margin.studies.replay.layout import (
     KEEP_EVENTS,
     KEEP_ROW,
     MIXED,
+    TOO_MANY_EVENTS,
     new_state,
 )
 from bt_margin.studies.replay.market import Market, Unfit
@@ -323,6 +324,8 @@ def difference(seed: int, venue: str | None = None) -> str:
     status, state, equity, market, _ = replayed(story)
     if status == MIXED:
         raise Unfit("a margin mode changed during a margin call")
+    if status == TOO_MANY_EVENTS:
+        raise Unfit("more events than a story has room for")
     if status not in (DONE, ACTION_REFUSED):
         return f"status {status}"
     own = told_by_kernel(state, market.symbols, full.account.currency)
