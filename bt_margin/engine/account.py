@@ -84,6 +84,7 @@ class Account(Cashier):
         self.debug = debug
         self.time = time
         self.next_rules: float = float("inf")
+        self.revisions = 0  # how often what is asked of open positions changed without an event
         self.book: dict[str, Position] = {}
         self.pools: dict[str, Pool] = {}
         self.events: list[Event] = []
@@ -251,8 +252,7 @@ class Account(Cashier):
         for p in self.book.values():
             self._new_rule(p)
             self._new_table(p)
-            fees = self.venue.fees_at(p.market, time)
-            p.taker = fees.taker
+            self._new_fees(p)
             self.rejudge(p)
         for pledge in self.cross.pledges:
             pledge.ratio = self.venue.collateral_ratio(pledge.coin, time) or 0.0
@@ -276,6 +276,12 @@ class Account(Cashier):
         if p.leverage < before:
             told += f"; leverage {before:g} is above its maximum and now {p.leverage:g}"
         self.record("rules", p, reason=told, found=before, allowed=most)
+
+    def _new_fees(self, p: Position) -> None:
+        taker = self.venue.fees_at(p.market, self.time).taker
+        if self.venue.shared is not None or (p.size and taker != p.taker):
+            self.revisions += 1
+        p.taker = taker
 
     def mark(self, symbol: str, price: float) -> list[Event]:
         """Move a mark; a pool this breaches is liquidated at once. Returns the new events."""

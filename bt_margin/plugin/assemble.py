@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -216,14 +217,16 @@ class Recorder(bt.Analyzer):
     """Writes down, at each bar's close, the marks of the open positions, and what each stands on.
 
     A mark moves with every bar; size, entry, leverage, tier table and the balance of the pool change only
-    with an event of the account. So one number is kept per bar and open position, and a *stretch* of bars
-    shares everything else:
+    with an event of the account, or with a date in the venue's rules. So one number is kept per bar and open
+    position, two where the initial margin is more than notional over leverage, and a *stretch* of bars shares
+    everything else:
 
-    ``times`` UTC ms of every bar; ``mark`` bar after bar, the open positions in the order of their stretch
+    ``times`` UTC ms of every bar; ``mark`` bar after bar, the open positions in the order of their stretch;
+    ``initial`` bar after bar, the initial margins of those whose ``leverage`` is NaN
     ``first``, ``begin``, ``count`` per stretch: its first bar, its first row below, how many positions
     ``symbol``, ``pool``, ``table`` per row: places in ``symbols``, ``pools`` and ``tables``
     ``size``, ``entry``, ``balance``, ``leverage``, ``shared`` per row: of the position, and of the pool that
-    backs it; the leverage is notional over initial margin
+    backs it; the leverage is notional over initial margin, NaN where a rule says what that is
     """
 
     helper = True
@@ -233,15 +236,17 @@ class Recorder(bt.Analyzer):
         self.times: array[int] = array("q")
         self.first, self.begin, self.count = array("q"), array("q"), array("i")
         self.symbol, self.pool, self.table = array("i"), array("i"), array("i")
-        self.mark, self.size, self.entry = array("d"), array("d"), array("d")
+        self.mark, self.initial = array("d"), array("d")
+        self.size, self.entry = array("d"), array("d")
         self.balance, self.leverage, self.shared = array("d"), array("d"), array("d")
         self.symbols: dict[str, int] = {}
         self.pools: dict[str, int] = {}
         self.tables: list[Any] = []
         self._places: dict[int, int] = {}
         self._held: list[Any] = []
+        self._ruled: list[Any] = []
         self._events: Any = None
-        self._known = -1
+        self._known = (-1, -1)
 
     def start(self) -> None:
         """Only the first strategy's recorder works: all see the same account."""
@@ -258,22 +263,20 @@ class Recorder(bt.Analyzer):
         account = broker.account
         self.times.append(broker.equity_curve[0][-1])
         events = account.events
-        if (
-            len(events) != self._known
-            or events is not self._events
-            or broker._margins
-            or account.vault
-        ):
-            self._events, self._known = events, len(events)
+        known = len(events), account.revisions
+        if known != self._known or events is not self._events or broker._margins or account.vault:
+            self._events, self._known = events, known
             self._begin_stretch(account)
         if self._held:
             self.mark.extend([p.mark for p in self._held])
+            if self._ruled:
+                self.initial.extend([p.initial() for p in self._ruled])
         if self.p.progress is not None and len(self.times) % _EVERY == 0:
             self.p.progress(min(1.0, len(self.times) / max(1, self.total)))
 
     def _begin_stretch(self, account: Any) -> None:
         """From this bar on the positions stand on other numbers."""
-        self._held = []
+        self._held, self._ruled = [], []
         self.first.append(len(self.times) - 1)
         self.begin.append(len(self.size))
         for key, pool in account.pools.items():
@@ -285,7 +288,9 @@ class Recorder(bt.Analyzer):
                 self.size.append(p.size)
                 self.entry.append(p.entry)
                 self.balance.append(pool.backing())
-                self.leverage.append(p.leverage if p.plain else p.notional() / p.initial())
+                self.leverage.append(p.leverage if p.plain else math.nan)
+                if not p.plain:
+                    self._ruled.append(p)
                 self.shared.append(pool.shared)
         self.count.append(len(self._held))
 

@@ -43,8 +43,9 @@ class Held:
     ``times`` UTC ms of the bars, shape (bars,); ``bar`` of each row, shape (rows,) like all that follow:
     ``symbol``, ``pool`` and ``table`` as places in ``symbols``, ``pools`` and ``tables``, ``size`` signed
     contracts, ``entry`` and ``mark`` prices, ``balance`` of the pool that backs it [settle], ``leverage``
-    (notional over initial margin), ``shared`` what is asked of the pool as a whole [settle]. Rows of one
-    pool stand together. ``contracts`` by symbol.
+    (notional over initial margin; NaN where a rule says what that is), ``initial`` what it says [settle]
+    (else NaN), ``shared`` what is asked of the pool as a whole [settle]. Rows of one pool stand together.
+    ``contracts`` by symbol.
     """
 
     times: NDArray[np.int64]
@@ -57,6 +58,7 @@ class Held:
     mark: Floats
     balance: Floats
     leverage: Floats
+    initial: Floats
     shared: Floats
     symbols: tuple[str, ...]
     pools: tuple[str, ...]
@@ -86,8 +88,9 @@ class Held:
 
     @cached_property
     def margin(self) -> Floats:
-        """Initial margin, notional / leverage   [settle]."""
-        return np.asarray(self.notional / self.leverage, dtype=float)
+        """Initial margin, notional / leverage or as a rule says   [settle]."""
+        ruled = np.isnan(self.leverage)
+        return np.asarray(np.where(ruled, self.initial, self.notional / self.leverage), dtype=float)
 
     @cached_property
     def maintenance(self) -> Floats:
@@ -191,10 +194,13 @@ def held_in(record: Any, contracts: Mapping[str, Contract]) -> Held:
         name: np.array(getattr(record, name), dtype=float)[row][keep]
         for name in ("size", "entry", "balance", "leverage", "shared")
     }
+    initial = np.full(len(bar), np.nan)
+    initial[np.isnan(np.array(record.leverage, dtype=float)[row])] = record.initial
     return Held(
         times=times[last],
         bar=(np.cumsum(last) - 1)[bar][keep],
         mark=np.array(record.mark, dtype=float)[keep],
+        initial=initial[keep],
         symbols=tuple(record.symbols),
         pools=tuple(record.pools),
         tables=tuple(record.tables),

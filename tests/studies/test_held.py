@@ -120,6 +120,27 @@ def test_tier_tables_that_change_on_their_dates(mode: str) -> None:
     assert check(held, told) > 100
 
 
+@pytest.mark.parametrize("mode", ["cross", "isolated"])
+@pytest.mark.parametrize(
+    ("venue", "change"), [("bybit", "2023-10-20"), ("bybit", "2025-09-02"), ("okx", "2025-01-01")]
+)
+def test_rules_of_their_own_and_fees_inside_the_requirement(
+    venue: str, change: str, mode: str
+) -> None:
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.broker = btm.MarginBroker(venue=venue, margin_mode=mode, leverage=5, cash=3e6)
+    bars = walk(200, 1).tz_localize("UTC")
+    start = pd.Timestamp(change, tz="UTC") - pd.Timedelta("100h")
+    bars.index = pd.date_range(start, periods=200, freq="h")
+    bars[["open", "high", "low", "close"]] *= 300.0
+    hours = {"timeframe": bt.TimeFrame.Minutes, "compression": 60}
+    cerebro.adddata(bt.feeds.PandasData(dataname=bars, **hours), name=BTC)
+    cerebro.addstrategy(Hold, exposure=1.0)
+    held, told = witnessed(cerebro)
+    assert np.isnan(held.leverage).all()
+    assert check(held, told) > 100
+
+
 def test_a_margin_of_so_many_dollars_a_contract_is_followed_from_bar_to_bar() -> None:
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.broker = broker = btm.MarginBroker(venue=flat_venue(), cash=10_000.0)

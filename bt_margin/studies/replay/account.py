@@ -41,7 +41,6 @@ from bt_margin.studies.replay.layout import (
     MARK_RESERVED,
     MOST,
     MULTIPLIER,
-    NOTES,
     NOTHING,
     OPEN,
     OPENINGS,
@@ -327,7 +326,6 @@ def pool_of(r: Rules, st: State, s: int) -> int:
 def note(w: World, r: Rules, c: Cell, st: State, kind: int, s: int, pool: int) -> int:
     """Begin an event: its time, symbol, pool, mark, balance and equity; its row, −1 when none is kept."""
     row = st.counts[EVENTS]
-    st.counts[NOTES] += 1
     if not st.counts[RECORDING]:
         return -1
     if row >= len(st.events):

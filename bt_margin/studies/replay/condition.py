@@ -22,7 +22,6 @@ from bt_margin.studies.replay.layout import (
     CAPS,
     CASH,
     CUTS,
-    DIVISOR,
     ENTRY,
     HELD_BARS,
     INVERSE,
@@ -35,14 +34,12 @@ from bt_margin.studies.replay.layout import (
     MULTIPLIER,
     N_NEED,
     N_SIZE,
-    NOTES,
     OPEN,
     P_MARK_CLOSE,
     POSTED,
     RATES,
     RISKY_BARS,
     SIZE,
-    WEIGHED,
     WORST_RATIO,
     Floats,
     Rules,
@@ -65,8 +62,6 @@ def weigh(w: World, r: Rules, st: State, t: int, end: int, equity: Floats) -> No
     """
     if st.counts[OPEN] == 0:
         return
-    if st.counts[WEIGHED] != st.counts[NOTES]:
-        relever(w, r, st, t)
     if st.counts[OPEN] == 1:
         weigh_one(w, r, st, t, end, equity)
     else:
@@ -83,16 +78,13 @@ def weigh(w: World, r: Rules, st: State, t: int, end: int, equity: Floats) -> No
 
 
 @compiled
-def relever(w: World, r: Rules, st: State, t: int) -> None:
-    """Notional over initial margin of every position, as a record keeps it: anew after an event."""
-    for k in range(st.counts[OPEN]):
-        s, h = st.marks[M_OPENED, k], st.held
-        h[s, DIVISOR] = h[s, LEVERAGE]
-        if kind_of(r, st, s) != AT_MARK:
-            close, size = w.prices[P_MARK_CLOSE, s, t], h[s, SIZE]
-            value = exposure(r.sym[s, INVERSE], size, r.sym[s, MULTIPLIER], close)
-            h[s, DIVISOR] = value / initial_of(r, st, s, size, close, h[s, ENTRY], h[s, LEVERAGE])
-    st.counts[WEIGHED] = st.counts[NOTES]
+def ruled_margin(w: World, r: Rules, st: State, s: int, t: int, end: int) -> float:
+    """Initial margins of a position at these closes, added up, where a rule says what they are."""
+    h, total = st.held[s], 0.0
+    for at in range(t, end):
+        close = w.prices[P_MARK_CLOSE, s, at]
+        total += initial_of(r, st, s, h[SIZE], close, h[ENTRY], h[LEVERAGE])
+    return total
 
 
 @compiled
@@ -110,7 +102,10 @@ def weigh_one(w: World, r: Rules, st: State, t: int, end: int, equity: Floats) -
             shares += share
             most = max(most, share)
             levered += 1
-    m[MARGIN_SUM] += values / h[s, DIVISOR]
+    if kind_of(r, st, s) == AT_MARK:
+        m[MARGIN_SUM] += values / h[s, LEVERAGE]
+    else:
+        m[MARGIN_SUM] += ruled_margin(w, r, st, s, t, end)
     m[LEVERAGE_SUM] += shares
     m[MOST_LEVERAGE] = most
     st.counts[HELD_BARS] += levered
@@ -125,7 +120,9 @@ def weigh_many(w: World, r: Rules, st: State, t: int, end: int, equity: Floats) 
     for k in range(count):
         s = st.marks[M_OPENED, k]
         units[k] = abs(st.held[s, SIZE]) * r.sym[s, MULTIPLIER]
-        parts[k] = 1.0 / st.held[s, DIVISOR]
+        parts[k] = 1.0 / st.held[s, LEVERAGE]
+        if kind_of(r, st, s) != AT_MARK:
+            margins, parts[k] = margins + ruled_margin(w, r, st, s, t, end), 0.0
     for at in range(t, end):
         values = 0.0
         for k in range(count):

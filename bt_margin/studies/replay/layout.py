@@ -19,8 +19,8 @@ Ints = NDArray[Any]
 SIZE, ENTRY, MARK, LOW, HIGH, LEVERAGE, POSTED, CALLED, TABLE, ALIVE = range(10)
 #: What the trade that is open has come to: its size by the record, and money by its effect on the equity.
 DEAL, DEAL_PRICE, DEAL_FEES, DEAL_FORCED, DEAL_FUNDING, DEAL_COVERED = range(10, 16)
-RULE, TAKER, DIVISOR = 16, 17, 18
-HELD_COLUMNS = 19
+RULE, TAKER = 16, 17
+HELD_COLUMNS = 18
 # -- State.money ---------------------------------------------------------------------------------
 CASH, DEPOSITED, CROSS_CALLED, REALISED, FEES, RECEIVED, PAID = range(7)
 LIQUIDATION_FEES, INSURED, LIQUIDATED, TRADED, SLIPPED = range(7, 12)
@@ -34,8 +34,8 @@ DEAD, STATUS, SURPRISE, OPEN, PREMIUM_ROW, WALKING, DIED, DEAD_REJECTIONS, INTEN
 )
 SETTLED, HELD_BARS, STEPS, FIRST_LOSS = range(19, 23)
 WEIGHING, RISKY_BARS, TRADES, WINS, LOSSES, FARED = range(23, 29)
-POLICY_ROW, CUT_BAR, NOTES, WEIGHED = range(29, 33)
-COUNT_COLUMNS = 33
+POLICY_ROW, CUT_BAR = 29, 30
+COUNT_COLUMNS = 31
 # -- State.queue, one row per order --------------------------------------------------------------
 REF, SYMBOL, ASKED, NOTIONAL, LOSS, RESERVING, AHEAD, CLOSE, ACCEPTED, REDUCING, REQUESTED = range(
     11
