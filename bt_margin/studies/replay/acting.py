@@ -56,6 +56,7 @@ from bt_margin.studies.replay.layout import (
     MULTIPLIER,
     ONE_MODE,
     ORDERS,
+    PAY_IN,
     POSTED,
     REFUSED,
     REVIVED,
@@ -187,6 +188,9 @@ def act(w: World, r: Rules, c: Cell, st: State, s: int, verb: int, number: float
         done = set_leverage(w, r, c, st, s, number)
     elif verb == SET_MODE:
         done = set_mode(w, r, c, st, s, number)
+    elif verb == PAY_IN:
+        done = number > 0.0
+        pay(w, r, c, st, st.counts[BAR], number)
     else:
         done = number > 0.0 and move_margin(
             w, r, c, st, s, number if verb == ADD_MARGIN else -number

@@ -72,10 +72,10 @@ NO_REASON, NO_MARGIN, OVER_CAP, IS_DEAD, NO_LOT, TOO_SMALL = range(6)
 # -- verbs of a tape -----------------------------------------------------------------------------
 VERBS = (
     "order", "target size", "target value", "close", "close a part of", "cancel",
-    "leverage of", "margin mode of", "margin to", "margin from", "cash, beside",
+    "leverage of", "margin mode of", "margin to", "margin from", "cash at once, beside", "cash, beside",
 )  # fmt: skip
 TRADE, TARGET_SIZE, TARGET_VALUE, CLOSE_ALL, CLOSE_PART = range(5)
-CANCEL, SET_LEVERAGE, SET_MODE, ADD_MARGIN, REDUCE_MARGIN, ADD_CASH = range(5, 11)
+CANCEL, SET_LEVERAGE, SET_MODE, ADD_MARGIN, REDUCE_MARGIN, PAY_IN, ADD_CASH = range(5, 12)
 
 # -- policies, intrabar paths --------------------------------------------------------------------
 FULL_CLOSE, LARGEST_LOSS, STEP_DOWN, SLICES, JUST_ENOUGH = range(5)
