@@ -57,7 +57,7 @@ COLUMNS: Mapping[str, str] = {
     "days_to_liquidation": "days from the first bar to the first liquidation (missing: there was none)",
 }
 #: Keywords of the broker that its stock part reads, and takes over from the Cerebro it is put into.
-_STOCK = ("slip_perc", "slip_fixed", "slip_open", "slip_match", "slip_limit", "slip_out", "coc", "coo",
+STOCK = ("slip_perc", "slip_fixed", "slip_open", "slip_match", "slip_limit", "slip_out", "coc", "coo",
           "filler", "checksubmit", "eosbar", "int2pnl", "shortcash", "fundmode", "fundstartval")  # fmt: skip
 _SERIES = ("commission", "names", "funding", "mark", "detail")
 DAY = 86_400_000.0
@@ -95,7 +95,7 @@ class Job:
     """What all cells share: strategy class, frames by symbol (checked), parameters, common settings.
 
     ``side_by_side``: venues are compared, so each trades its own contract on the coin of a feed, in coins
-    (:mod:`bt_margin.studies.across`).
+    (:mod:`bt_margin.studies.across`). ``cerebro``: an assembled one stands for strategy, data and parameters.
     """
 
     strategy: Any
@@ -103,6 +103,7 @@ class Job:
     params: Mapping[str, Any] = field(default_factory=dict)
     common: Mapping[str, Any] = field(default_factory=dict)
     side_by_side: bool = False
+    cerebro: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ def run_cell(cell: Cell, job: Job) -> Run:
     with ALONE, lucky(own.seed):
         fresh(job.strategy)
         cerebro = assemble.build(job.strategy, job.data, own.params)
-        for name in _STOCK:
+        for name in STOCK:
             if name in own.broker:
                 setattr(cerebro.broker.p, name, own.broker[name])
         return run_prepared(cerebro, job.data, own.broker, f"cell {cell.number}", None)

@@ -112,14 +112,15 @@ class Comparison:
         """Where the runs part, why, and what each parting was worth."""
         return diverge(self.tracks[0], self.tracks[1:], tell)
 
-    def counterfactuals(self) -> pd.DataFrame:
+    def counterfactuals(self, **how: Any) -> pd.DataFrame:
         """What would have avoided each liquidation, and what it was worth to the end of the run.
 
-        See :func:`bt_margin.studies.counterfactual.counterfactuals`; the runs are repeated for it.
+        See :func:`bt_margin.studies.counterfactual.counterfactuals`, which also knows what can be said
+        (``leverages``, ``engine``, ``progress``): the runs are replayed or repeated for it.
         """
         from bt_margin.studies.counterfactual import counterfactuals
 
-        return counterfactuals(self)
+        return counterfactuals(self, **how)
 
     @property
     def first(self) -> Run:

@@ -1,6 +1,6 @@
 """What would have avoided each liquidation: more margin, less leverage, the other mode; and their worth.
 
-Every answer is a run of its own, in full, of the same script on the same data with one thing changed:
+Every answer is a run of its own, of the same script on the same data with one thing changed:
 
 - *extra margin*: the smallest amount that lacked in the bar of the breach, and in the week from it on
   (:mod:`bt_margin.studies.rescue`), paid in at the close of the bar before and put behind the position;
@@ -10,30 +10,33 @@ Every answer is a run of its own, in full, of the same script on the same data w
 A breach counts as avoided when none of the positions it took is liquidated between its entry and the end of
 the bar of the breach. What comes later is in the numbers: ``worth`` is what the changed run has at the end
 more than the run as it was, money paid in taken off. A strategy that reads its account may decide otherwise
-in the changed run; that is part of the answer.
+in the changed run; that is part of the answer, and its runs are made in full. The orders of one that does not
+are replayed (:mod:`bt_margin.studies.changed`).
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from bt_margin.errors import InputError
-from bt_margin.plugin import assemble
-from bt_margin.plugin.extra import ExtraMargin
+from bt_margin.errors import InputError, message
 from bt_margin.studies.breaches import breach_behind
+from bt_margin.studies.changed import ENGINES, Changed, Changes, Differs
+from bt_margin.studies.changed_replay import Payment
 from bt_margin.studies.comparison import Comparison
 from bt_margin.studies.prices import Bars, bars_of
 from bt_margin.studies.rescue import Rescue, rescues
 from bt_margin.studies.result import Run
-from bt_margin.studies.run import broker_keywords, run_prepared
 from bt_margin.studies.starts import moments
 from bt_margin.studies.survival_work import find_edge
-from bt_margin.studies.trades import trades_of
+from bt_margin.studies.trades import Trade, trades_of
 
 Progress = Callable[[str, float], None]
 #: Leverages tried, as far as they are below the run's own.
@@ -61,21 +64,10 @@ COLUMNS: Mapping[str, str] = {
     "mode_avoided": "whether that avoids it",
     "mode_worth": "what the run would have had more at the end",
     "mode_liquidations": "liquidations of that run in all",
+    "engine": "what made the changed runs: replay, full, or both",
 }
+_SEARCHED = 6  # leverages and modes that are tried, about
 _HAIR = 1e-9  # of the amount and of the wallet: equality is a breach
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A run with something changed: its final equity, and its liquidations by time and symbol."""
-
-    final: float
-    fallen: tuple[tuple[int, str], ...]
-
-    def spared(self, symbols: Iterable[str], since: int, until: int) -> bool:
-        """Whether none of the symbols was liquidated in [since, until)."""
-        own = set(symbols)
-        return not any(since <= time < until and symbol in own for time, symbol in self.fallen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +86,31 @@ def counterfactuals(
     result: Comparison | Run,
     *,
     leverages: Iterable[float] = LEVERAGES,
+    engine: str = "auto",
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """What would have avoided each liquidation of a run or comparison; columns :data:`COLUMNS`.
 
-    Each change is run in full, the same change once per scenario; so the time it takes grows with the
-    number of breaches, one run each, and a handful for the leverages. ``progress`` is called with the name
-    of a scenario and the share of it done. Without liquidations the table is empty.
+    Two changed runs for each breach, and a handful for leverages and mode. ``engine="auto"`` replays the
+    orders of a script that is proved not to read its account, on the compiled kernel, and makes in full what
+    cannot be replayed; ``"full"`` makes everything in full; ``"replay"`` refuses a script it cannot replay.
+    The kernel must first make the run as it was, event by event, and one in sixteen of the replayed runs is
+    made in full as well; what was found of each scenario stands in ``frame.attrs["engines"]``. ``progress``
+    is called with the name of a scenario and the share of it done. Without liquidations the table is empty.
 
-    :raises InputError: a script whose runs differ though nothing was changed (one that draws random numbers).
+    :raises InputError: an engine that is not known, or that cannot do it; a script whose runs differ though
+        nothing was changed (one that draws random numbers).
     """
+    if engine not in ENGINES:
+        raise InputError(message("engine", engine, ", ".join(ENGINES)))
     runs = result.runs.values() if isinstance(result, Comparison) else [result]
     ladder = sorted({float(each) for each in leverages})
-    rows = [row for run in runs for row in _Study(run, ladder, progress).rows()]
+    studies = [_Study(run, ladder, engine, progress) for run in runs]
+    rows = [row for study in studies for row in study.rows()]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.assign(time=moments(frame["time"].astype("int64")))
+    frame = frame.assign(time=moments(frame["time"].astype("int64")))
+    frame.attrs["engines"] = {s.run.name: s.changes.told for s in studies if s.falls}
+    return frame
 
 
 @dataclass
@@ -117,30 +119,33 @@ class _Study:
 
     run: Run
     ladder: Sequence[float]
+    engine: str
     progress: Progress | None
-    known: dict[Any, Changed] = field(default_factory=dict)
-    paid: dict[tuple[int, float], bool] = field(default_factory=dict)
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    @cached_property
+    def falls(self) -> list[Fall]:
+        """What there is to avoid."""
+        return list(_falls(self.run))
+
+    @cached_property
+    def changes(self) -> Changes:
+        """What the run would have been."""
+        return Changes(self.run, self.engine, 2 * len(self.falls) + _SEARCHED)
+
+    def rows(self) -> list[dict[str, Any]]:
         """One row per breach, in order of time."""
-        falls = list(_falls(self.run))
-        if not falls:
-            return
-        self._repeats()
-        for number, fall in enumerate(falls, 1):
+        try:
+            return list(self._rows())
+        except Differs as wrong:
+            self.changes.in_full_now(wrong)
+            return list(self._rows())
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        """:raises Differs: a replayed run is not what the full engine says."""
+        for number, fall in enumerate(self.falls, 1):
             yield self._row(fall)
             if self.progress is not None:
-                self.progress(self.run.name, number / len(falls))
-
-    def _repeats(self) -> None:
-        """:raises InputError: the run as it was does not come out again."""
-        again = self._changed("as it was", {})
-        if not math.isclose(again.final, self.run.final, rel_tol=1e-9, abs_tol=1e-9):
-            raise InputError(
-                f"{self.run.name}: the run does not repeat itself ({again.final:.10g} at the end, before "
-                f"{self.run.final:.10g}), so no change can be told from luck; "
-                "let the strategy seed its random numbers in __init__"
-            )
+                self.progress(self.run.name, number / len(self.falls))
 
     def _row(self, fall: Fall) -> dict[str, Any]:
         settings = self.run.settings
@@ -154,7 +159,9 @@ class _Study:
             "leverage": float(settings["leverage"]),
             "final_equity": self.run.final,
         }
-        return row | self._extra(fall) | self._lower(fall) | self._switched(fall)
+        self.changes.made.clear()
+        row |= self._extra(fall) | self._lower(fall) | self._switched(fall)
+        return row | {"engine": " and ".join(sorted(self.changes.made, reverse=True))}
 
     # -- the three changes -------------------------------------------------------------------------------
 
@@ -182,17 +189,10 @@ class _Study:
         """The run with so much more margin; ``None`` where it could not be paid in before the breach."""
         if fall.before is None:
             return None
-        log: list[bool] = []
         wallets = [pool.key for pool in self.run.broker.account.wallets.values()]
-        told = {
-            "at": fall.before,
-            "amount": amount + _HAIR * (amount + abs(self.run.cash)),
-            "symbols": () if fall.breach.pool in wallets else fall.symbols,
-            "log": log,
-        }
-        found = self._changed(("extra", fall.breach.id, amount), {}, told)
-        self.paid.setdefault((fall.breach.id, amount), bool(log) and all(log))
-        return found if self.paid[fall.breach.id, amount] else None
+        money = amount + _HAIR * (amount + abs(self.run.cash))
+        behind = () if fall.breach.pool in wallets else fall.symbols
+        return self.changes.of({}, Payment(fall.before, money, behind))
 
     def _lower(self, fall: Fall) -> dict[str, Any]:
         """The highest leverage tried that avoids it, and its run."""
@@ -217,7 +217,7 @@ class _Study:
 
     def _at(self, leverage: float) -> Changed:
         symbols = _without(self.run.broker.p.symbols, "leverage")
-        return self._changed(("leverage", leverage), {"leverage": leverage, "symbols": symbols})
+        return self._of({"leverage": leverage, "symbols": symbols})
 
     def _switched(self, fall: Fall) -> dict[str, Any]:
         """The run under the venue's other mode."""
@@ -226,7 +226,7 @@ class _Study:
         if not others:
             return {"other_mode": "", "mode_avoided": None}
         symbols = _without(self.run.broker.p.symbols, "margin_mode")
-        found = self._changed(("mode",), {"margin_mode": others[0], "symbols": symbols})
+        found = self._of({"margin_mode": others[0], "symbols": symbols})
         return {
             "other_mode": others[0],
             "mode_avoided": found.spared(fall.symbols, fall.since, fall.until),
@@ -234,24 +234,10 @@ class _Study:
             "mode_liquidations": len(found.fallen),
         }
 
-    def _changed(
-        self, key: Any, settings: Mapping[str, Any], extra: Mapping[str, Any] | None = None
-    ) -> Changed:
-        """The run once more with these keywords of the broker, or this extra margin."""
-        if key not in self.known:
-            broker = self.run.broker
-            keywords = {name: getattr(broker.p, name) for name in broker_keywords()}
-            cerebro = self.run.strategy.cerebro
-            filters = assemble.keep_filters(cerebro)
-            with assemble.borrowed(cerebro):
-                if extra is not None:
-                    cerebro.analyzers.append((ExtraMargin, (), dict(extra)))
-                found = run_prepared(cerebro, None, {**keywords, **settings}, self.run.name, None)
-            filters()
-            fallen = [e for e in found.broker.events if e.kind == "liquidation"]
-            pairs = tuple((e.time, e.symbol) for e in fallen)
-            self.known[key] = Changed(found.final, pairs)
-        return self.known[key]
+    def _of(self, settings: Mapping[str, Any]) -> Changed:
+        found = self.changes.of(settings)
+        assert found is not None  # nothing was paid in that could be refused
+        return found
 
 
 def _without(symbols: Mapping[str, Any] | None, setting: str) -> dict[str, Any] | None:
@@ -270,17 +256,20 @@ def _falls(run: Run) -> Iterator[Fall]:
         if event.kind == "liquidation":
             breach = breach_behind(event, events)
             closed.setdefault(event.id if breach is None else breach.id, []).append(event)
-    clock = sorted({int(time) for own in bars.values() for time in own.times})
+    clock = np.unique(np.concatenate([own.times for own in bars.values()]))
+    trades: dict[str, list[Trade]] = {}
+    for trade in trades_of(run).trades if closed else ():
+        trades.setdefault(trade.symbol, []).append(trade)
     for number, own in sorted(closed.items()):
         symbols = tuple(dict.fromkeys(event.symbol for event in own))
         begin, end = _bar(bars, symbols, own[0].time)
-        earlier = [time for time in clock if time < begin]
+        earlier = int(np.searchsorted(clock, begin))
         yield Fall(
             events[number],
             symbols,
-            _opened(run, symbols, own[0].time),
+            min([_opened(trades.get(symbol, []), own[0].time) for symbol in symbols]),
             end,
-            earlier[-1] if earlier else None,
+            int(clock[earlier - 1]) if earlier else None,
             saving.get(number),
         )
 
@@ -294,13 +283,8 @@ def _bar(bars: Mapping[str, Bars], symbols: Sequence[str], time: int) -> tuple[i
     return begin, begin + own.step
 
 
-def _opened(run: Run, symbols: Sequence[str], time: int) -> int:
-    """When the first of the positions that fell was opened."""
-    begun = [
-        trade.opened
-        for trade in trades_of(run).trades
-        if trade.symbol in symbols
-        and trade.opened <= time
-        and (trade.closed is None or trade.closed >= time)
-    ]
-    return int(min(begun, default=time))
+def _opened(trades: Sequence[Trade], time: int) -> int:
+    """When the position of a symbol at a moment was opened; its trades follow one another."""
+    ends: list[float] = [math.inf if one.closed is None else one.closed for one in trades]
+    place = bisect_left(ends, time)
+    return min(time, int(trades[place].opened)) if place < len(trades) else time

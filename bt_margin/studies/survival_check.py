@@ -10,14 +10,9 @@ import numpy as np
 import pandas as pd
 
 from bt_margin.studies.cells import Cell, Job, Outcome, run_cell, told
-from bt_margin.studies.replay.check import (
-    curve_difference,
-    first_difference,
-    told_by_engine,
-    told_by_kernel,
-)
+from bt_margin.studies.replay.check import differs
 from bt_margin.studies.starts import Window, from_start
-from bt_margin.studies.survival_replay import Played, Player
+from bt_margin.studies.survival_replay import Player
 from bt_margin.studies.survival_search import Row
 from bt_margin.studies.survival_work import COLUMNS, FULL, TO_FAILURE, Plan, judged, lived
 from bt_margin.studies.sweep_check import TOLERANCE
@@ -89,30 +84,10 @@ def _difference(player: Player, row: Row, plan: Plan) -> str:
         run = run_cell(cell, player.job)
     except Exception as error:
         return f"the full run raised {told(error)}"
-    return (
-        _events(player, again, run)
-        or _curve(again, run)
-        or _numbers(row, judged(lived(run, player.window), player.window, plan.loss))
-    )
-
-
-def _events(player: Player, one: Played, run: Any) -> str:
-    """The first event in which the two differ, up to the last bar the replay knows."""
-    market = one.ready.proof.market
-    state = one.state._replace(events=player.events(one))
-    known = told_by_kernel(state, market.symbols, player.currency)
-    theirs = [event for event in run.broker.events if event.kind != "deposit"]
-    if not one.whole:
-        theirs = [event for event in theirs if event.time <= market.times[one.last]][: len(known)]
-    return first_difference(known, told_by_engine(theirs))
-
-
-def _curve(one: Played, run: Any) -> str:
-    """Where the equity differs, up to the last bar the replay knows."""
-    curve = np.array(run.broker.equity_curve[1])
-    until = len(one.equity) if one.whole else one.last + 1
-    gap = curve_difference(one.equity[:until], curve if one.whole else curve[:until])
-    return f"the equity differs by {gap:g}" if gap > TOLERANCE else ""
+    last = None if again.whole else again.last
+    return differs(
+        again.state, again.equity, again.ready.proof.market, run.broker, last
+    ) or _numbers(row, judged(lived(run, player.window), player.window, plan.loss))
 
 
 def _numbers(row: Row, run: Row) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from bt_margin.studies.replay.layout import (
     Floats,
     State,
 )
+from bt_margin.studies.replay.market import Market
 
 NEAR = 1e-9
 #: Numbers of an event that are compared, with their columns.
@@ -111,6 +112,26 @@ def first_difference(kernel: Sequence[Told], engine: Sequence[Told]) -> str:
         which = "the kernel" if longer is kernel else "the engine"
         return f"{which} alone has {longer[min(len(kernel), len(engine))]}"
     return ""
+
+
+def differs(
+    state: State, equity: Floats, market: Market, broker: Any, last: int | None = None
+) -> str:
+    """The first event, or the equity, in which the kernel and a full run differ; "" when they do not.
+
+    last : the bar up to which the kernel knows the run, in the middle of which it may stop; None: all of it
+    """
+    own = told_by_kernel(state, market.symbols, broker.account.currency)
+    theirs = told_by_engine(broker.account.events)
+    curve = np.array(broker.equity_curve[1])
+    if last is not None:
+        until = int(market.times[last])
+        own = _numbered([one for one in own if one.time <= until])
+        theirs = _numbered([one for one in theirs if one.time <= until][: len(own)])
+        equity, curve = equity[: last + 1], curve[: last + 1]
+    found = first_difference(own, theirs)
+    gap = curve_difference(equity, curve)
+    return found or (f"the equity differs by {gap:g}" if gap > NEAR else "")
 
 
 def _near(one: float | None, other: float | None) -> bool:

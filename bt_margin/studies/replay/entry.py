@@ -14,12 +14,7 @@ from bt_margin.errors import InputError
 from bt_margin.plugin.broker import MarginBroker
 from bt_margin.studies.cells import Cell, Job, Outcome, given, run_cell, statistics, told
 from bt_margin.studies.replay.cell import play
-from bt_margin.studies.replay.check import (
-    curve_difference,
-    first_difference,
-    told_by_engine,
-    told_by_kernel,
-)  # fmt: skip
+from bt_margin.studies.replay.check import differs
 from bt_margin.studies.replay.layout import (
     ACTION_REFUSED,
     ADD_CASH,
@@ -46,6 +41,7 @@ from bt_margin.studies.replay.terms import cell_of, check_keywords, own_venue, r
 from bt_margin.studies.sweep_check import difference
 
 MOST_EVENTS = 1_000_000
+FEW_EVENTS = 4_096
 
 
 class LeftOver(NamedTuple):
@@ -245,6 +241,15 @@ def played(one: Ready, events: int) -> tuple[int, State, Any]:
     return status, state, equity
 
 
+def with_events(one: Ready, room: int = FEW_EVENTS) -> tuple[int, State, Any]:
+    """One cell through the kernel, with as much room for events as it needs."""
+    found = played(one, room)
+    while found[0] == TOO_MANY_EVENTS and room < MOST_EVENTS:
+        room *= 16
+        found = played(one, room)
+    return found
+
+
 def compared(job: Job, one: Ready) -> str:
     """What differs between the kernel and a full run of a cell: an event, the equity of a bar, a statistic.
 
@@ -252,14 +257,9 @@ def compared(job: Job, one: Ready) -> str:
     """
     _, state, equity = played(one, MOST_EVENTS)
     run = run_cell(one.cell, job)
-    account = run.broker.account
-    own = told_by_kernel(state, one.proof.market.symbols, account.currency)
-    differs = first_difference(own, told_by_engine(account.events))
-    if differs:
-        return f"cell {one.cell.number}: {differs}"
-    gap = curve_difference(equity, np.array(run.broker.equity_curve[1]))
-    if gap > 1e-9:
-        return f"cell {one.cell.number}: the equity differs by {gap:g}"
+    wrong = differs(state, equity, one.proof.market, run.broker)
+    if wrong:
+        return f"cell {one.cell.number}: {wrong}"
     found = row_of(job, one.cell, state, equity, one.proof.market.times, one.own.cash)
     engine = statistics(run)
     name = difference(Outcome(one.cell, found), Outcome(one.cell, engine))

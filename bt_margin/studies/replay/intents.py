@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -82,6 +84,30 @@ class Intent(NamedTuple):
             (*self[3:5], *self.terms), (*other[3:5], *other.terms), strict=True
         )  # fmt: skip
         return same and all(math.isclose(a, b, rel_tol=1e-12, abs_tol=0.0) for a, b in numbers)
+
+
+def inserted(
+    intents: Sequence[Intent], fates: Sequence[Fate] | None, more: Sequence[Intent]
+) -> tuple[tuple[Intent, ...], tuple[Fate, ...] | None]:
+    """A tape with something more at the close of one bar, after all that was asked for there.
+
+    Later intents move on, so whoever names one by its number names another number.
+    """
+    place = bisect_right([one.bar for one in intents], more[0].bar)
+
+    def moved(number: float) -> float:
+        return number + len(more) if number >= place else number
+
+    def renamed(one: Intent) -> Intent:
+        terms = one.terms._replace(
+            group=int(moved(one.terms.group)), family=int(moved(one.terms.family))
+        )
+        units = moved(one.units) if one.verb == CANCEL else one.units
+        return one._replace(terms=terms, units=units)
+
+    own = [renamed(one) for one in intents]
+    ends = None if fates is None else tuple(f._replace(tag=int(moved(f.tag))) for f in fates)
+    return (*own[:place], *more, *own[place:]), ends
 
 
 class Fate(NamedTuple):

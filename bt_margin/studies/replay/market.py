@@ -72,10 +72,10 @@ class Market:
                   _blocks(table[2], np.min, INFINITE), _blocks(table[1], np.max, 0.0)]  # fmt: skip
         stamps, first = self._flat_stamps(fresh)
         places = np.array([np.pad(fresh, ((0, 0), (0, 1))), first])
-        tape = self._flat_tape(intents, fates)
+        tape = self.flat_tape(intents, fates)
         return World(self.times, self.steps, table, np.array(blocks), places, stamps, tape)
 
-    def _flat_tape(self, intents: Sequence[Intent], fates: Sequence[Fate] | None) -> Floats:
+    def flat_tape(self, intents: Sequence[Intent], fates: Sequence[Fate] | None) -> Floats:
         """The tape in columns."""
         place = {symbol: s for s, symbol in enumerate(self.symbols)}
         rows = []

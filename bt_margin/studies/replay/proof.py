@@ -26,7 +26,7 @@ from bt_margin.core.fees import Fees
 from bt_margin.core.tiers import TierSchedule, TierTable
 from bt_margin.errors import Refused
 from bt_margin.plugin import assemble
-from bt_margin.studies.cells import Job, lucky
+from bt_margin.studies.cells import STOCK, Job, lucky
 from bt_margin.studies.replay.intents import Fate, Intent, Tape
 from bt_margin.studies.replay.market import Market, Unfit
 from bt_margin.studies.replay.tape import TapeBroker
@@ -139,16 +139,16 @@ def _record(
 ) -> tuple[Tape, Any]:
     """One run whose intents are written down; one that ends with a refused action is as long as it was."""
     tape = Tape()
-    with lucky(seed):
-        cerebro = assemble.build(job.strategy, job.data, params)
-        slips = {name: account[name] for name in account if name.startswith("slip_")}
-        for name, value in slips.items():
-            setattr(cerebro.broker.p, name, value)
-        broker = TapeBroker(**account, tape=tape)
-        try:
-            assemble.run_with(cerebro, broker)
-        except Refused:
-            tape.refused = True
+    cerebro = job.cerebro or assemble.build(job.strategy, job.data, params)
+    put_back = assemble.keep_filters(cerebro)
+    broker = TapeBroker(**account, tape=tape)
+    try:
+        with lucky(seed):
+            assemble.run_with(cerebro, broker, said=STOCK)
+    except Refused:
+        tape.refused = True
+    finally:
+        put_back()
     return tape, broker
 
 
