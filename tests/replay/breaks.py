@@ -8,55 +8,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from replay.stories import difference
 
-from bt_margin.studies.replay import (
-    account,
-    acting,
-    admission,
-    bar,
-    blocks,
-    booking,
-    bounds,
-    cell,
-    choosing,
-    condition,
-    crossings,
-    liquidation,
-    orders,
-    reserving,
-    resting,
-    scan,
-    sending,
-    settling,
-    walk,
-)  # fmt: skip
+from bt_margin.studies import replay as kernel
+from bt_margin.studies.replay import reserving, resting
 from bt_margin.studies.replay.layout import CASH, DEAL_COVERED, EXPIRES, MARK, ORDERS, POSTED
 from bt_margin.studies.replay.orders import Extra, Verdict
 
-MODULES = (
-    account,
-    acting,
-    admission,
-    bar,
-    blocks,
-    booking,
-    bounds,
-    cell,
-    choosing,
-    condition,
-    crossings,
-    liquidation,
-    orders,
-    resting,
-    reserving,
-    scan,
-    sending,
-    settling,
-    walk,
-)
+MODULES = tuple(part for part in vars(kernel).values() if isinstance(part, ModuleType))
 MOST = 150
 """Stories told before a break counts as unnoticed."""
 
@@ -199,6 +161,7 @@ BREAKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     ),
     "the time of an order": ("queue_up", _long),
     "orders that end together": ("end_group", lambda f: lambda *a: None),
+    "initial margins as a rule says": ("ruled_margin", lambda f: lambda *a: 1.001 * float(f(*a))),
     "brackets": ("end", lambda f: lambda st, q, how, t: resting.drop(st, q)),
     "trailing stops": ("trail", lambda f: lambda *a: None),
     "the maker's fee": ("fill", lambda f: lambda *a: f(*a[:-1], 0)),
@@ -233,6 +196,7 @@ BREAKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 
 #: Venues whose stories are told to find a break.
 AT = {
+    "initial margins as a rule says": "bybit",
     "the fee of closing in reserve": "bybit",
     "initial margin of parts in levels": "krakenfutures",
     "initial margin in steps of size": "dydx_v3",

@@ -44,6 +44,7 @@ from bt_margin.studies.replay.market import Market, Unfit
 from bt_margin.studies.replay.row import row_of
 from bt_margin.studies.replay.tape import Tape, TapeBroker
 from bt_margin.studies.replay.terms import cell_of, own_venue, rules_of, venue_of
+from bt_margin.venues.blocks import BlockPortions
 from bt_margin.venues.policies import (
     Fraction,
     FullClose,
@@ -93,6 +94,12 @@ class Story:
         self.script = self.intents()
         self.broker = self.account()
         self.rest(random.Random(seed + 1_000_003))
+
+    @property
+    def endless(self) -> bool:
+        """Whether a liquidation may take a hundred thousand blocks: billions sold in pieces of so little."""
+        policy = None if self.place is None else self.place.venue.liquidation
+        return isinstance(policy, BlockPortions) and 20.0 * self.cash > 1e4 * policy.per_block
 
     def begins(self, name: str) -> int:
         """The first bar of a symbol."""
@@ -318,6 +325,8 @@ def replayed(story: Story) -> tuple[Any, ...]:
 def difference(seed: int, venue: str | None = None) -> str:
     """The first difference of kernel and engine in a story; "" when there is none."""
     story = Story(seed, venue)
+    if story.endless:
+        raise Unfit("a fortune sold in blocks")
     work = Job(Scripted, story.frames, {"script": story.script}, story.broker)
     whole = run_cell(Cell(0, {}), work)
     full = whole.broker

@@ -46,7 +46,7 @@ def test_without_numba_the_results_are_the_same_bits() -> None:
     assert plain.stdout.strip() == digest(6)
 
 
-#: Breaks that are tried here; all twenty take many minutes: BT_MARGIN_BREAKS=20
+#: Breaks that are tried here; all of them take many minutes: BT_MARGIN_BREAKS=99
 BROKEN = os.environ.get("BT_MARGIN_BREAKS", "2")
 
 

@@ -225,6 +225,7 @@ def test_the_story_leaves_its_ledger(story: Story, mode: str, runonce: bool) -> 
     played = play(
         {name: frame(bars) for name, bars in story.candles.items()}, script, **own, **setting
     )
+    assert not played.retold or "detail" in played.retold or "auto_top_up" in played.retold
     end: End = getattr(story, mode)
     ledger = played.broker.account.ledger
     sums = {

@@ -9,6 +9,7 @@ from typing import Any
 import backtrader as bt
 import pandas as pd
 import pytest
+from replay.retelling import retold
 
 import bt_margin as btm
 
@@ -125,11 +126,12 @@ class Scripted(bt.Strategy):  # type: ignore[misc]
 
 @dataclass
 class Played:
-    """A finished run."""
+    """A finished run; ``retold``: why the replay kernel did not tell it as well, "" when it did."""
 
     broker: Any
     strategy: Scripted
     symbols: tuple[str, ...]
+    retold: str
 
     @property
     def events(self) -> list[Any]:
@@ -165,22 +167,33 @@ def play(
     strategy: type[bt.Strategy] = Scripted,
     **changes: Any,
 ) -> Played:
-    """Run a scripted strategy over frames on the neutral venue (or ``venue=``)."""
+    """Run a scripted strategy over frames on the neutral venue (or ``venue=``).
+
+    A script of :func:`buy`, :func:`sell` and :func:`lines` alone is told by the replay kernel as well, which
+    must tell the same.
+    """
     frames = {A: frames} if isinstance(frames, pd.DataFrame) else frames
     numbers = {"maintenance_rate", "tiers", "taker_fee", "maker_fee", "liquidation_fee"}
     numbers |= {"funding_interval", "residual", "policy", "max_leverage"}
     venue = changes.pop("venue", None) or generic(
         **{name: changes.pop(name) for name in list(changes) if name in numbers}
     )
-    cerebro = bt.Cerebro(stdstats=False, runonce=runonce)
-    cerebro.broker = btm.MarginBroker(
-        venue=venue, margin_mode=mode, leverage=leverage, cash=cash, **changes
-    )
-    for name, data in frames.items():
-        cerebro.adddata(btm.PerpData(dataname=data, name=name))
-    cerebro.addstrategy(strategy, script=dict(script or {}))
-    (ran,) = cerebro.run()
-    return Played(cerebro.broker, ran, tuple(frames))
+    script = dict(script or {})
+    own = {"venue": venue, "margin_mode": mode, "leverage": leverage, "cash": cash, **changes}
+
+    def run(broker: Any) -> Any:
+        cerebro = bt.Cerebro(stdstats=False, runonce=runonce)
+        cerebro.broker = broker
+        for name, data in frames.items():
+            cerebro.adddata(btm.PerpData(dataname=data, name=name))
+        cerebro.addstrategy(strategy, script=script)
+        return cerebro.run()[0]
+
+    broker = btm.MarginBroker(**own)
+    ran, why = run(broker), "a script of its own"
+    if strategy is Scripted and all(getattr(line, "plain", False) for line in script.values()):
+        why = retold(run, own, broker)
+    return Played(broker, ran, tuple(frames), why)
 
 
 def buy(size: float, symbol: str = A, **keywords: Any) -> Callable[[Any], Any]:
@@ -196,6 +209,12 @@ def buy(size: float, symbol: str = A, **keywords: Any) -> Callable[[Any], Any]:
         data = strategy.getdatabyname(symbol)
         return act(data=data, size=abs(size), exectype=kind, price=price, **keywords)
 
+    return plainly(line)
+
+
+def plainly(line: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A script line that only sends orders: it can be told twice."""
+    line.plain = True  # type: ignore[attr-defined]
     return line
 
 
@@ -210,7 +229,7 @@ def lines(*several: Callable[[Any], Any]) -> Callable[[Any], Any]:
         for one in several:
             one(strategy)
 
-    return together
+    return plainly(together) if all(getattr(one, "plain", False) for one in several) else together
 
 
 def near(value: float, rel: float = 1e-9, abs: float = 1e-9) -> Any:
