@@ -24,21 +24,13 @@ from bt_margin.studies.replay.layout import (
     CLOSE_ALL,
     CLOSE_PART,
     DONE,
-    E_ALLOWED,
-    E_FOUND,
     E_KIND,
-    E_SIZE,
-    E_SYMBOL,
     E_TIME,
     EVENTS,
     FILL,
-    INVERSE,
     LIQUIDATION,
-    MULTIPLIER,
-    P_MARK_CLOSE,
+    MARGIN_SUM,
     REJECTED,
-    RULES,
-    START_LEVERAGE,
     SURPRISE,
     SURPRISED,
     TARGET_SIZE,
@@ -60,10 +52,8 @@ from bt_margin.studies.survival_work import (
     judged,
 )
 
-Floats = NDArray[np.float64]
 _FEW_EVENTS = 4096  # room for the events of one cell; more is made where that is too little
 _ORDERS = (TRADE, TARGET_SIZE, TARGET_VALUE, CLOSE_ALL, CLOSE_PART)
-_DUST = 1e-9  # of the largest size: what sums of sizes leave of a closed position
 
 
 class Played(NamedTuple):
@@ -142,8 +132,6 @@ class Player:
     def played(self, cell: Cell) -> Played | str:
         """A cell through the kernel, its events kept; or why not."""
         try:
-            if not all(rule.plain for _, rule in self.venue.margin):
-                return f"the initial margin of {self.venue.title}"
             ready = self.replay.ready(cell)
         except InputError as why:
             return str(why)
@@ -171,7 +159,7 @@ class Player:
             one.ready.own.cash,
             self.currency,
             int(died[0]) if len(died) else None,
-            self._mean_margin(one, events) if one.whole else 0.0,
+            self._mean_margin(one) if one.whole else 0.0,
             len(died),
             int(np.count_nonzero(kinds == FILL)),
             int(np.count_nonzero(kinds == REJECTED)),
@@ -193,53 +181,13 @@ class Player:
         """What the account's money is in."""
         return str(self.venue.contract(next(iter(self.job.data))).settle)
 
-    def _mean_margin(self, one: Played, events: NDArray[Any]) -> float:
-        """Mean initial margin at the closes from the start on: notional at the mark over leverage.
-
-        Between two events a size and a leverage stand, so a stretch needs the sum of its closes alone.
-        """
+    def _mean_margin(self, one: Played) -> float:
+        """Mean initial margin at the closes from the start on; before it nothing is open."""
         times = one.ready.proof.market.times
-        first = int(np.searchsorted(times, self.window.start))
-        if first >= len(times):
-            return 0.0
-        total = 0.0
-        for s, facts in enumerate(one.ready.rules.sym):
-            moving = np.isin(events[:, E_KIND], (FILL, LIQUIDATION, RULES))
-            own = events[moving & (events[:, E_SYMBOL] == s)]
-            if not len(own):
-                continue
-            sums = self._sums(one.ready, s, first, bool(facts[INVERSE]))
-            bars = np.append(np.searchsorted(times, own[:, E_TIME]), len(times))
-            stretches = sums[bars[1:]] - sums[bars[:-1]]
-            total += float(np.sum(_units(own, facts) * stretches))
-        return total / (len(times) - first)
-
-    def _sums(self, ready: Ready, s: int, first: int, inverse: bool) -> Floats:
-        """Sums of a symbol's closing marks (inverse: of their reciprocals) from the start to each bar."""
-        if s not in self._closes:
-            closes = ready.world.prices[P_MARK_CLOSE, s]
-            held = np.zeros(len(closes) + 1)
-            known = closes > 0.0
-            known[:first] = False
-            held[1:][known] = 1.0 / closes[known] if inverse else closes[known]
-            self._closes[s] = np.cumsum(held)
-        return self._closes[s]
-
-    @cached_property
-    def _closes(self) -> dict[int, Floats]:
-        return {}
+        bars = len(times) - int(np.searchsorted(times, self.window.start))
+        return float(one.state.money[MARGIN_SUM]) / bars if bars > 0 else 0.0
 
 
 def _reacted(proof: Proof) -> bool:
     """Whether a strategy was seen to ask for something else where its account refuses and is liquidated."""
     return "not a poor one" in proof.told and "nothing to refuse" not in proof.told
-
-
-def _units(events: NDArray[Any], facts: Any) -> Floats:
-    """|size| · multiplier / leverage after each event of a symbol."""
-    rules = events[:, E_KIND] == RULES
-    sizes = np.abs(np.cumsum(np.where(rules, 0.0, events[:, E_SIZE])))
-    sizes[sizes <= _DUST * sizes.max()] = 0.0
-    least = np.where(rules, np.minimum(events[:, E_FOUND], events[:, E_ALLOWED]), np.inf)
-    leverage = np.minimum.accumulate(np.minimum(least, facts[START_LEVERAGE]))
-    return np.asarray(sizes * facts[MULTIPLIER] / leverage, dtype=float)

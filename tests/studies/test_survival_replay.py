@@ -14,17 +14,7 @@ from bt_margin.errors import InputError
 from bt_margin.plugin.late import FRESH
 from bt_margin.studies import survival_replay, survival_search
 from bt_margin.studies.frontier import between, fates_of
-from bt_margin.studies.replay.layout import (
-    E_ALLOWED,
-    E_FOUND,
-    E_KIND,
-    E_SIZE,
-    EVENT_COLUMNS,
-    FILL,
-    RATES,
-    RULES,
-    START_LEVERAGE,
-)
+from bt_margin.studies.replay.layout import RATES
 from bt_margin.studies.starts import Window
 from bt_margin.studies.survival import survival
 from bt_margin.studies.survival_check import sample
@@ -159,6 +149,8 @@ AGREEING = pytest.mark.filterwarnings("error::bt_margin.studies.sweep.ReplayDiff
             {"data": market((INVERSE,)), "cash": 5.0, "leverages": [1, 4, 30, 60]},
             {REPLAY},
         ),
+        (Blind, {"venue": "bybit", "leverages": [1, 10, 40, 60]}, {REPLAY}),
+        (Blind, {"venue": "okx", "leverages": [1, 10, 40, 60]}, {REPLAY}),
         (Stopping, {"begin": FRESH}, {REPLAY, FULL}),
         (Later, {}, {REPLAY, FULL}),
         (Later, {"loss": 0.1}, {REPLAY, FULL}),
@@ -333,8 +325,10 @@ def test_an_equity_that_is_wrong_at_one_close_is_noticed(
 
 
 def test_a_margin_that_is_wrong_is_noticed(full: Survival, monkeypatch: pytest.MonkeyPatch) -> None:
-    units = survival_replay._units
-    monkeypatch.setattr(survival_replay, "_units", lambda *given: units(*given) * 1.001)
+    margin = survival_replay.Player._mean_margin
+    monkeypatch.setattr(
+        survival_replay.Player, "_mean_margin", lambda *given: margin(*given) * 1.001
+    )
     assert "average_margin" in thrown_away(full)
 
 
@@ -382,16 +376,6 @@ def test_the_sample_has_both_modes_both_fates_and_windows_all_over_the_history()
 
 
 # -- small parts -------------------------------------------------------------------------------------
-
-
-def test_margin_follows_sizes_and_the_leverage_a_new_table_still_allows() -> None:
-    events = np.full((4, EVENT_COLUMNS), np.nan)
-    events[:, E_KIND] = [FILL, FILL, RULES, FILL]
-    events[:, E_SIZE] = [3.0, -1.0, np.nan, -2.0 + 1e-13]
-    events[2, [E_FOUND, E_ALLOWED]] = 20.0, 5.0
-    facts = np.zeros(9)
-    facts[[0, START_LEVERAGE]] = 10.0, 20.0  # ten coins a contract
-    assert survival_replay._units(events, facts).tolist() == [1.5, 1.0, 4.0, 0.0]
 
 
 def test_rungs_that_were_not_run_lie_between_their_neighbours_from_every_start_at_once() -> None:
