@@ -16,6 +16,7 @@ from replay.stories import difference
 from bt_margin.studies import replay as kernel
 from bt_margin.studies.replay import reserving, resting
 from bt_margin.studies.replay.layout import CASH, DEAL_COVERED, EXPIRES, MARK, ORDERS, POSTED
+from bt_margin.studies.replay.market import Unfit
 from bt_margin.studies.replay.orders import Extra, Verdict
 
 MODULES = tuple(part for part in vars(kernel).values() if isinstance(part, ModuleType))
@@ -216,6 +217,8 @@ def noticed(name: str, other: Callable[[Any], Any], venue: str | None = None) ->
             try:
                 if difference(seed, venue):
                     return seed
+            except Unfit:  # not this story
+                continue
             except (ArithmeticError, IndexError):
                 return seed
     return -1
@@ -224,10 +227,12 @@ def noticed(name: str, other: Callable[[Any], Any], venue: str | None = None) ->
 def main() -> int:
     """Every break, one after the other; a number on the command line: only so many of them."""
     some = list(BREAKS.items())[: int(sys.argv[1]) if len(sys.argv) > 1 else None]
-    found = {what: noticed(*how, AT.get(what)) for what, how in some}
-    for what, seed in found.items():
-        print(f"{what}: " + ("NOT NOTICED" if seed < 0 else f"story {seed}"))
-    return sum(seed < 0 for seed in found.values())
+    missed = 0
+    for what, how in some:
+        seed = noticed(*how, AT.get(what))
+        print(f"{what}: " + ("NOT NOTICED" if seed < 0 else f"story {seed}"), flush=True)
+        missed += seed < 0
+    return missed
 
 
 if __name__ == "__main__":
