@@ -94,6 +94,7 @@ class Story:
         self.script = self.intents()
         self.broker = self.account()
         self.rest(random.Random(seed + 1_000_003))
+        self.gather(random.Random(f"crowd {seed}"))
 
     @property
     def endless(self) -> bool:
@@ -120,6 +121,30 @@ class Story:
         venue = replace(self.broker["venue"], switching=rules, margin_kept=draw.choice([0.0, 0.1]))
         fees = tuple((at, replace(one, maker=draw.choice([0.0, 0.0002]))) for at, one in venue.fees)
         self.broker["venue"] = replace(venue, fees=fees)
+
+    def gather(self, draw: random.Random) -> None:
+        """In some stories all symbols are held at a time, in one pool if there is one, and crash together."""
+        if len(self.names) < 2 or draw.random() < 0.4:
+            return
+        if self.place is None or "cross" in self.place.venue.modes:
+            self.broker["margin_mode"] = "cross"
+            for own in self.broker["symbols"].values():
+                own.pop("margin_mode", None)
+        found, often = [], draw.choice([0.03, 0.1])
+        for bar in range(1, self.bars):
+            if bar > 3 and draw.random() > often:
+                continue
+            for name in self.names:
+                share = draw.uniform(0.3, 1.1) * self.leverage / len(self.names)
+                if self.begins(name) <= bar:
+                    found.append((bar, name, "percent", share * draw.choice([1, 1, -1]), {}))
+        for _ in range(draw.choice([1, 3])):
+            moment = self.start + draw.randrange(3, self.bars) * pd.Timedelta(self.step, "ms")
+            factor = 1.0 + draw.choice([1, -1]) * draw.uniform(0.3, 1.5) / max(self.leverage, 4.0)
+            for frame in self.frames.values():
+                frame.loc[moment:, frame.columns != "volume"] *= factor
+        kept = self.script if draw.random() < 0.4 else []
+        self.script = sorted([*kept, *found], key=lambda one: one[0])
 
     def frame(self) -> pd.DataFrame:
         draw, price, rows = self.draw, self.draw.choice([0.1, 100.0, 40_000.0]), []
