@@ -49,6 +49,7 @@ def compare(
     venues: o.Venues = None,
     intrabar: o.Intrabar = "adverse",
     bounds: o.Bounds = False,
+    counterfactuals: o.Counterfactuals = False,
     output: Output,
 ) -> None:
     """Run a strategy under cross and isolated margin and show where the two curves part.
@@ -58,6 +59,8 @@ def compare(
     Example: bt-margin compare my.py:Trend --data data/binance --since 2025-10-01 --set fast=20
 
     Example: bt-margin compare my.py --data data/binance --venues binance,bybit,okx,hyperliquid
+
+    Example: bt-margin compare strategies/grid.py --counterfactuals --report out.html
 
     Example: bt-margin compare my.py --exchange binanceusdm --symbols BTC/USDT:USDT --since 2025-01-01
     """
@@ -82,7 +85,10 @@ def compare(
         frames = market.frames(output.silent)
         if venues is not None:
             study = study._replace(scenarios=_across(venues, frames, keywords))
-        tell(_run(study, frames, keywords, output.silent), output)
+        result = _run(study, frames, keywords, output.silent)
+        if counterfactuals:
+            _avoid(result, output.silent)
+        tell(result, output)
 
 
 def _one_of(venues: str | None, rules: Rules, scenario: list[str] | None) -> None:
@@ -110,6 +116,15 @@ def _strategy(name: str) -> Any:
     from bt_margin.studies.load import find_strategy
 
     return find_strategy(name)
+
+
+def _avoid(result: Comparison, quiet: bool) -> None:
+    """What would have avoided each liquidation, with a progress bar."""
+    fell = [
+        name for name, run in result.runs.items() if (run.events["kind"] == "liquidation").any()
+    ]
+    with shell.progress(quiet, max(1, len(fell))) as told:
+        result.counterfactuals(progress=told)
 
 
 def _run(

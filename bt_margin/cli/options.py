@@ -194,6 +194,14 @@ Intrabar = Annotated[
         help="Path inside a bar: adverse, favourable or nearest.",
     ),
 ]
+Counterfactuals = Annotated[
+    bool,
+    typer.Option(
+        "--counterfactuals",
+        rich_help_panel=STUDY,
+        help="Also find what would have avoided each liquidation: margin, leverage, mode.",
+    ),
+]
 Bounds = Annotated[
     bool,
     typer.Option(

@@ -111,6 +111,8 @@ def document(result: Comparison, files: list[Path]) -> dict[str, Any]:
     ``liquidations``    in order of time: ``scenario``, ``time``, ``symbol``, ``size``, ``mark`` and
                         ``judged_by`` (mark or last price), closing ``price``, ``equity`` against
                         ``maintenance``, ``result``, ``explanation``; with ``--bounds`` its ``certainty``
+    ``counterfactuals`` one object per breach, as :data:`bt_margin.studies.counterfactual.COLUMNS` means them;
+                        null where they were not asked for
     ``fidelity``, ``approximations``    what the data lacked; what the venue's model leaves out: sentences
     ``venues``          the fidelity statement of each: ``venue`` (its title), ``exact``, ``approximated``,
                         ``absent`` (sentences), ``stands_for`` (feed → its own contract)
@@ -118,6 +120,7 @@ def document(result: Comparison, files: list[Path]) -> dict[str, Any]:
     ``stamp``           versions, parameters, hash of the data, seconds, command: how to make it again
     ``files``           what was written
     """
+    from bt_margin.report.avoided import records
     from bt_margin.report.months import months
     from bt_margin.report.verdict import verdict
     from bt_margin.report.waterfall import waterfalls
@@ -138,6 +141,7 @@ def document(result: Comparison, files: list[Path]) -> dict[str, Any]:
         "waterfalls": [_dated(fall) for fall in waterfalls(result)],
         "months": months(result)["scenarios"],
         "liquidations": liquidations(result),
+        "counterfactuals": None if result.avoided is None else records(result),
         "fidelity": fidelity(result),
         "approximations": approximations(result),
         "venues": statements(result),
@@ -172,6 +176,7 @@ def show(result: Comparison) -> None:
     _steps(console, result)
     _partings(console, result)
     _liquidations(console, result)
+    _avoided(console, result)
     _notes(console, result)
 
 
@@ -275,6 +280,22 @@ def _liquidations(console: Console, result: Comparison) -> None:
     part = ", those that cost most" if len(rows) > MOST else ""
     title = f"Liquidations ({len(rows):,}{part})"
     layout.show_words(console, [head, *(rows[place] for place in kept)], title, tables.SPARE)
+
+
+def _avoided(console: Console, result: Comparison) -> None:
+    """What would have avoided liquidations: where something was worth most."""
+    from bt_margin.cli import layout
+    from bt_margin.report.avoided import avoided_table
+
+    table = result.avoided
+    if table is None:
+        return
+    part = ", where it is worth most" if len(table) > MOST else ""
+    title = f"What would have avoided it ({len(table):,}{part})"
+    if len(table):
+        layout.show_words(console, avoided_table(result, MOST), title, ())
+    for name, words in table.attrs.get("engines", {}).items():
+        layout.show_text(console, f"· {name}: {words}", style="dim")
 
 
 def _notes(console: Console, result: Comparison) -> None:

@@ -363,7 +363,9 @@ class Account(Cashier):
         self.next_rules = min([c for c in dates if c is not None], default=float("inf"))
         plain = all(p.plain for p in self.book.values()) and self.venue.shared is None
         top = max([p.limits.tiers[-1].mmr for p in self.book.values()], default=0.0)
-        self.calls_anywhere = not plain or self.lowest_call <= top
+        jumps = any(p.limits.stepped for p in self.book.values())
+        # else the worst corner of a bar has its highest ratio: no gain asks for more than it brings
+        self.calls_anywhere = not plain or jumps or self.lowest_call <= top
 
     def fork(self) -> Account:
         """A copy to try things on: same state, no history. Nothing done to it touches this account."""

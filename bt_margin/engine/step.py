@@ -159,9 +159,7 @@ class Stepper:
                 if equity <= need:
                     risky.add(key)
                 if need >= account.lowest_call * equity or pool.called:
-                    self._calling = (
-                        True  # above every tier's rate the worst corner has the top ratio
-                    )
+                    self._calling = True  # unless calls are anywhere, no corner has a higher ratio
         return risky
 
     def _part(self, read: Sequence[Quote], matcher: Matcher, risky: set[str]) -> None:

@@ -4,6 +4,7 @@
     headline      statistic → {scenario: number}, "difference" where there are two; null where there is none
     divergence    "steps" from one final equity to the other (waterfall by waterfall), and "partings"
     liquidations  one object per liquidation
+    counterfactuals    what would have avoided each, one object per breach, where it was asked for
     scenarios, settings, stamp, fidelity, approximations, statements
 
 Money is in ``currency``, rates are fractions, times are ISO 8601 in UTC.
@@ -45,6 +46,7 @@ def outcome(meta: Mapping[str, Any]) -> dict[str, Any]:
             "partings": records(tables.get("partings")),
         },
         "liquidations": records(tables.get("liquidations")),
+        **({"counterfactuals": records(tables["avoided"])} if "avoided" in tables else {}),
     }
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bt_margin.report import avoided
 from bt_margin.report.fallen import COLUMNS as FALLEN
 from bt_margin.report.fallen import LABELLED, fallen_rows
 from bt_margin.report.tables import told
@@ -72,11 +73,12 @@ _TRADES_NOTE = (
 
 
 def sheets(comparison: Comparison) -> dict[str, Any]:
-    """All five tables by name."""
+    """All tables by name."""
     books = {name: trades_of(run) for name, run in comparison.runs.items()}
     return {
         "trades": _trades(comparison, books),
         "liquidations": _liquidations(comparison, books),
+        **_avoided(comparison),
         "fundings": _fundings(comparison),
         "rejections": _rejections(comparison),
         "partings": _partings(comparison),
@@ -217,3 +219,13 @@ def _liquidations(comparison: Comparison, books: Mapping[str, TradeBook]) -> Any
     )
     rows = fallen_rows(comparison, books)
     return sheet("Liquidations", note, columns, rows, comparison.first.currency)
+
+
+def _avoided(comparison: Comparison) -> dict[str, Any]:
+    """What would have avoided each liquidation, where that was asked for."""
+    if comparison.avoided is None:
+        return {}
+    told = " ".join(dict.fromkeys(comparison.avoided.attrs.get("engines", {}).values()))
+    note, unit = f"{avoided.NOTE} {told}".strip(), comparison.first.currency
+    rows = avoided.avoided_rows(comparison)
+    return {"avoided": sheet("What would have avoided it", note, avoided.COLUMNS, rows, unit)}

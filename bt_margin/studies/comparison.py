@@ -29,12 +29,14 @@ class Comparison:
 
     ``runs`` by scenario name, in the order given; the first is what the others are measured against.
     ``extremes`` scenario → policy → run, when bounds were asked for. ``stamp`` says how this was made:
-    versions, settings, data hash, seconds, command.
+    versions, settings, data hash, seconds, command. ``avoided`` the last table of :meth:`counterfactuals`,
+    which the page and the files then show; None before.
     """
 
     runs: Mapping[str, Run]
     stamp: Mapping[str, Any]
     extremes: Mapping[str, Mapping[str, Run]] = field(default_factory=dict)
+    avoided: pd.DataFrame | None = field(default=None, init=False)
 
     @cached_property
     def index(self) -> pd.DatetimeIndex:
@@ -116,11 +118,14 @@ class Comparison:
         """What would have avoided each liquidation, and what it was worth to the end of the run.
 
         See :func:`bt_margin.studies.counterfactual.counterfactuals`, which also knows what can be said
-        (``leverages``, ``engine``, ``progress``): the runs are replayed or repeated for it.
+        (``leverages``, ``engine``, ``progress``): the runs are replayed or repeated for it. The page and the
+        files of this comparison show the table from then on.
         """
         from bt_margin.studies.counterfactual import counterfactuals
 
-        return counterfactuals(self, **how)
+        found = counterfactuals(self, **how)
+        object.__setattr__(self, "avoided", found)
+        return found
 
     @property
     def first(self) -> Run:
@@ -140,10 +145,10 @@ class Comparison:
     def to_dir(self, path: str | Path) -> list[Path]:
         """Write everything into a folder, from which ``bt-margin report`` makes the page again.
 
-        Equity, returns (by day), positions, events, summary and divergence as CSV and Parquet (tables of more
-        than 250,000 rows as Parquet only), ``result.json`` with the verdict, the headline, what the
-        difference is made of and the liquidations, the picture, and the bundle of the page. All of them
-        appear, or none. Returns the files written.
+        Equity, returns (by day), positions, events, summary and divergence, and the counterfactuals if they
+        were asked for, as CSV and Parquet (tables of more than 250,000 rows as Parquet only), ``result.json``
+        with the verdict, the headline, what the difference is made of and the liquidations, the picture, and
+        the bundle of the page. All of them appear, or none. Returns the files written.
         """
         tables = {
             "equity": self.equity.rename_axis("time").reset_index(),
@@ -152,6 +157,7 @@ class Comparison:
             "events": self.events,
             "summary": self.summary.reset_index(),
             "divergence": self.divergence.to_frame(),
+            **({} if self.avoided is None else {"counterfactuals": self.avoided}),
         }
         with staged(path) as (place, written):
             write_tables(place, tables, self.synthetic)

@@ -39,8 +39,6 @@ from bt_margin.studies.survival_work import find_edge
 from bt_margin.studies.trades import Trade, trades_of
 
 Progress = Callable[[str, float], None]
-#: Leverages tried, as far as they are below the run's own.
-LEVERAGES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100)
 #: Column -> what it means: one row per breach that closed anything.
 COLUMNS: Mapping[str, str] = {
     "scenario": "whose liquidation it was",
@@ -85,13 +83,14 @@ class Fall:
 def counterfactuals(
     result: Comparison | Run,
     *,
-    leverages: Iterable[float] = LEVERAGES,
+    leverages: Iterable[float] | None = None,
     engine: str = "auto",
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """What would have avoided each liquidation of a run or comparison; columns :data:`COLUMNS`.
 
-    Two changed runs for each breach, and a handful for leverages and mode. ``engine="auto"`` replays the
+    ``leverages`` that are tried, as far as they are below the run's own; by default all whole numbers. Two
+    changed runs are made for each breach, and a handful for leverages and mode. ``engine="auto"`` replays the
     orders of a script that is proved not to read its account, on the compiled kernel, and makes in full what
     cannot be replayed; ``"full"`` makes everything in full; ``"replay"`` refuses a script it cannot replay.
     The kernel must first make the run as it was, event by event, and one in sixteen of the replayed runs is
@@ -104,7 +103,7 @@ def counterfactuals(
     if engine not in ENGINES:
         raise InputError(message("engine", engine, ", ".join(ENGINES)))
     runs = result.runs.values() if isinstance(result, Comparison) else [result]
-    ladder = sorted({float(each) for each in leverages})
+    ladder = None if leverages is None else sorted({float(each) for each in leverages})
     studies = [_Study(run, ladder, engine, progress) for run in runs]
     rows = [row for study in studies for row in study.rows()]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -118,7 +117,7 @@ class _Study:
     """All changes of one run, each made once."""
 
     run: Run
-    ladder: Sequence[float]
+    ladder: Sequence[float] | None
     engine: str
     progress: Progress | None
 
@@ -196,7 +195,9 @@ class _Study:
 
     def _lower(self, fall: Fall) -> dict[str, Any]:
         """The highest leverage tried that avoids it, and its run."""
-        rungs = [each for each in self.ladder if each < float(self.run.settings["leverage"])]
+        own = float(self.run.settings["leverage"])
+        tried = range(1, math.ceil(own)) if self.ladder is None else self.ladder
+        rungs = [float(each) for each in tried if each < own]
         fates: dict[int, bool] = {}
 
         def failed(place: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from engine.bench import HOUR, KINDS, MODES, Desk, desk, near
-from stories.world import START, A, B, account, generic
+from stories.world import START, A, B, account, buy, flat, frame, generic, play
 
 import bt_margin as btm
 from bt_margin.core.tiers import TierSchedule, TierTable
@@ -28,6 +28,21 @@ def at_ratio(d: Desk, ratio: float) -> list[str]:
 
 
 CALL, CLEARED = ["margin_call"], ["margin_call_cleared"]
+
+
+def test_a_gain_into_a_tier_that_asks_for_much_more_calls() -> None:
+    """990 held with 161 behind it: far below a ratio of one half at its worst mark, where it was bought.
+
+    At 102 it has won 19.80, and stands in the next tier: 9 % of 1,009.80 against 180.80.
+    """
+    table = TierTable.of([(1_000, 0.005, 0.0, 100), (None, 0.09, 0.0, 10)], stepped=True)
+    venue = dataclasses.replace(generic(), default_schedule=TierSchedule(((0, table),)))
+    bars = frame([flat(100), flat(100), (100, 102, 100, 102), flat(102)])
+    played = play(bars, {0: buy(9.9)}, cash=161, venue=venue, margin_calls=(0.5,))
+    (call,) = played.kinds("margin_call")
+    assert call.time == START + 2 * HOUR
+    assert call.found == near(0.09 * 1_009.8 / 180.8)
+    assert not played.retold
 
 
 @pytest.mark.parametrize("kind", KINDS)
