@@ -49,7 +49,7 @@ def compare(
     venues: o.Venues = None,
     intrabar: o.Intrabar = "adverse",
     bounds: o.Bounds = False,
-    counterfactuals: o.Counterfactuals = False,
+    counterfactuals: o.Counterfactuals = 0,
     output: Output,
 ) -> None:
     """Run a strategy under cross and isolated margin and show where the two curves part.
@@ -60,7 +60,7 @@ def compare(
 
     Example: bt-margin compare my.py --data data/binance --venues binance,bybit,okx,hyperliquid
 
-    Example: bt-margin compare strategies/grid.py --counterfactuals --report out.html
+    Example: bt-margin compare strategies/grid.py --counterfactuals 10 --report out.html
 
     Example: bt-margin compare my.py --exchange binanceusdm --symbols BTC/USDT:USDT --since 2025-01-01
     """
@@ -87,7 +87,7 @@ def compare(
             study = study._replace(scenarios=_across(venues, frames, keywords))
         result = _run(study, frames, keywords, output.silent)
         if counterfactuals:
-            _avoid(result, output.silent)
+            _avoid(result, counterfactuals, output.silent)
         tell(result, output)
 
 
@@ -118,13 +118,13 @@ def _strategy(name: str) -> Any:
     return find_strategy(name)
 
 
-def _avoid(result: Comparison, quiet: bool) -> None:
-    """What would have avoided each liquidation, with a progress bar."""
+def _avoid(result: Comparison, most: int, quiet: bool) -> None:
+    """What would have avoided so many liquidations of each run, with a progress bar."""
     fell = [
         name for name, run in result.runs.items() if (run.events["kind"] == "liquidation").any()
     ]
     with shell.progress(quiet, max(1, len(fell))) as told:
-        result.counterfactuals(progress=told)
+        result.counterfactuals(most=most, progress=told)
 
 
 def _run(

@@ -195,11 +195,13 @@ Intrabar = Annotated[
     ),
 ]
 Counterfactuals = Annotated[
-    bool,
+    int,
     typer.Option(
         "--counterfactuals",
+        metavar="N",
+        min=0,
         rich_help_panel=STUDY,
-        help="Also find what would have avoided each liquidation: margin, leverage, mode.",
+        help="Also find what would have avoided the N costliest liquidations of each run.",
     ),
 ]
 Bounds = Annotated[

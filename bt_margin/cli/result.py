@@ -294,8 +294,11 @@ def _avoided(console: Console, result: Comparison) -> None:
     title = f"What would have avoided it ({len(table):,}{part})"
     if len(table):
         layout.show_words(console, avoided_table(result, MOST), title, ())
+    told: dict[str, list[str]] = {}
     for name, words in table.attrs.get("engines", {}).items():
-        layout.show_text(console, f"· {name}: {words}", style="dim")
+        told.setdefault(words, []).append(name)
+    for words, names in told.items():
+        layout.show_text(console, f"· {', '.join(names)}: {words}", style="dim")
 
 
 def _notes(console: Console, result: Comparison) -> None:

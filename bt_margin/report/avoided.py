@@ -29,7 +29,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("mode_worth", "worth at the end", "money"),
     ("engine", "made by", "text"),
     ("told", "in words", "text"),
-    ("breach", "event", "number"),
+    ("event", "event", "number"),
 )
 NOTE = (
     "Each is a run of its own to the end, with one thing changed; worth is what it has more at the end, "

@@ -95,10 +95,13 @@ class Changes:
         if self.replay is None:
             return f"Every changed run was made in full: {self.why}"
         rest = len(self.known) - self.replayed
+        again = (
+            "does the one that was" if self.compared == 1 else f"do the {self.compared} that were"
+        )
         return (
             f"{self.replayed} changed runs were replayed, {rest} made in full. The replay of the run as it "
-            f"was agrees with it in every event and the equity of every bar; so do {self.compared} of the "
-            "replayed ones, which were made in full as well."
+            "was agrees with it in every event and the equity of every bar"
+            + (f"; so {again} made in full besides." if self.compared else ".")
         )
 
     def of(self, settings: Mapping[str, Any], payment: Payment | None = None) -> Changed | None:

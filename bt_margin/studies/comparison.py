@@ -118,8 +118,8 @@ class Comparison:
         """What would have avoided each liquidation, and what it was worth to the end of the run.
 
         See :func:`bt_margin.studies.counterfactual.counterfactuals`, which also knows what can be said
-        (``leverages``, ``engine``, ``progress``): the runs are replayed or repeated for it. The page and the
-        files of this comparison show the table from then on.
+        (``leverages``, ``most``, ``engine``, ``progress``): the runs are replayed or repeated for it. The
+        page and the files of this comparison show the table from then on.
         """
         from bt_margin.studies.counterfactual import counterfactuals
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bt_margin.errors import InputError, message
+from bt_margin.errors import InputError, LeverageError, message
 from bt_margin.studies.breaches import breach_behind
 from bt_margin.studies.changed import ENGINES, Changed, Changes, Differs
 from bt_margin.studies.changed_replay import Payment
@@ -70,9 +70,10 @@ _HAIR = 1e-9  # of the amount and of the wallet: equality is a breach
 
 @dataclass(frozen=True, slots=True)
 class Fall:
-    """A breach that closed something: what, since when it was held, and the bar it fell into."""
+    """A breach that closed something: what, with what result, since when held, and the bar it fell into."""
 
     breach: Any
+    result: float
     symbols: tuple[str, ...]
     since: int
     until: int
@@ -84,18 +85,22 @@ def counterfactuals(
     result: Comparison | Run,
     *,
     leverages: Iterable[float] | None = None,
+    most: int | None = None,
     engine: str = "auto",
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """What would have avoided each liquidation of a run or comparison; columns :data:`COLUMNS`.
 
-    ``leverages`` that are tried, as far as they are below the run's own; by default all whole numbers. Two
-    changed runs are made for each breach, and a handful for leverages and mode. ``engine="auto"`` replays the
-    orders of a script that is proved not to read its account, on the compiled kernel, and makes in full what
-    cannot be replayed; ``"full"`` makes everything in full; ``"replay"`` refuses a script it cannot replay.
-    The kernel must first make the run as it was, event by event, and one in sixteen of the replayed runs is
-    made in full as well; what was found of each scenario stands in ``frame.attrs["engines"]``. ``progress``
-    is called with the name of a scenario and the share of it done. Without liquidations the table is empty.
+    ``leverages`` that are tried, as far as they are below the run's own; by default all whole numbers.
+    ``most`` breaches of each run are looked at, those that lost most; by default all.
+
+    Two changed runs are made for each breach, and a handful for leverages and mode. ``engine="auto"`` replays
+    the orders of a script that is proved not to read its account, on the compiled kernel, and makes in full
+    what cannot be replayed; ``"full"`` makes everything in full; ``"replay"`` refuses a script it cannot
+    replay. The kernel must first make the run as it was, event by event, and one in sixteen of the replayed
+    runs is made in full as well; what was found of each scenario stands in ``frame.attrs["engines"]``.
+    ``progress`` is called with the name of a scenario and the share of it done. Without liquidations the
+    table is empty.
 
     :raises InputError: an engine that is not known, or that cannot do it; a script whose runs differ though
         nothing was changed (one that draws random numbers).
@@ -104,7 +109,7 @@ def counterfactuals(
         raise InputError(message("engine", engine, ", ".join(ENGINES)))
     runs = result.runs.values() if isinstance(result, Comparison) else [result]
     ladder = None if leverages is None else sorted({float(each) for each in leverages})
-    studies = [_Study(run, ladder, engine, progress) for run in runs]
+    studies = [_Study(run, ladder, most, engine, progress) for run in runs]
     rows = [row for study in studies for row in study.rows()]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame = frame.assign(time=moments(frame["time"].astype("int64")))
@@ -118,13 +123,18 @@ class _Study:
 
     run: Run
     ladder: Sequence[float] | None
+    most: int | None
     engine: str
     progress: Progress | None
 
     @cached_property
     def falls(self) -> list[Fall]:
         """What there is to avoid."""
-        return list(_falls(self.run))
+        found = list(_falls(self.run))
+        if self.most is None:
+            return found
+        worst = sorted(found, key=lambda fall: fall.result)[: self.most]
+        return [fall for fall in found if fall in worst]
 
     @cached_property
     def changes(self) -> Changes:
@@ -202,8 +212,11 @@ class _Study:
 
         def failed(place: int) -> bool:
             if place not in fates:
-                found = self._at(rungs[place])
-                fates[place] = not found.spared(fall.symbols, fall.since, fall.until)
+                try:
+                    found = self._at(rungs[place])
+                    fates[place] = not found.spared(fall.symbols, fall.since, fall.until)
+                except LeverageError:  # a symbol had less than the account, and may not have more
+                    fates[place] = True
             return fates[place]
 
         edge = find_edge(failed, fates, len(rungs))
@@ -267,6 +280,7 @@ def _falls(run: Run) -> Iterator[Fall]:
         earlier = int(np.searchsorted(clock, begin))
         yield Fall(
             events[number],
+            sum((e.realised or 0.0) - (e.fee or 0.0) for e in own),
             symbols,
             min([_opened(trades.get(symbol, []), own[0].time) for symbol in symbols]),
             end,

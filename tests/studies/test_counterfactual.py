@@ -20,6 +20,7 @@ from bt_margin.studies.counterfactual import COLUMNS, counterfactuals
 from bt_margin.studies.run import run
 
 CLOSES = [100.0, 100.0, 100.0, 100.0, 99.0, 98.0, 97.0, 96.0, 95.0, 94.0, 96.0, 100.0, 104.0, 110.0]
+DOGE = "DOGE/USDT:USDT"
 LONG = CLOSES + [110.0] * 180
 ACCOUNT: dict[str, Any] = {"venue": flat_venue(), "cash": 1_000.0, "leverage": 20}
 TENFOLD = {"exposure": 10.0}
@@ -83,12 +84,13 @@ def test_the_highest_leverage_that_lives_is_the_highest_that_lives(table: pd.Dat
     keywords = {**ACCOUNT, "margin_mode": "isolated"}
     runs = {
         each: run(Hold, {BTC: frame(LONG)}, params=TENFOLD, **{**keywords, "leverage": each})
-        for each in (12, 15)
+        for each in (18, 19)
     }
-    assert all(time > died for each in runs.values() for time in liquidated(each))
-    assert row["lower_leverage"] == 15.0  # the next one tried is the run's own
-    assert row["leverage_worth"] == pytest.approx(runs[15].final - row["final_equity"], rel=1e-9)
-    assert row["leverage_liquidations"] == len(liquidated(runs[15]))
+    assert all(time > died for time in liquidated(runs[18]))
+    assert died in liquidated(runs[19])
+    assert row["lower_leverage"] == 18.0  # 1/L − 5 % > 0.5 % · 0.95  ⇔  L < 18.3
+    assert row["leverage_worth"] == pytest.approx(runs[18].final - row["final_equity"], rel=1e-9)
+    assert row["leverage_liquidations"] == len(liquidated(runs[18]))
 
 
 def test_leverages_that_do_not_avoid_it_are_passed_over(fell: Comparison) -> None:
@@ -97,6 +99,17 @@ def test_leverages_that_do_not_avoid_it_are_passed_over(fell: Comparison) -> Non
     none = counterfactuals(fell.runs["isolated"], leverages=[19]).iloc[0]
     assert pd.isna(none["lower_leverage"])
     assert pd.isna(none["leverage_worth"])
+
+
+def test_leverages_that_the_venue_does_not_have_avoid_nothing() -> None:
+    """DOGE may have 75x at most there; the account's own 100x is BTC's alone."""
+    data = {DOGE: frame([0.1] * 10 + [0.097] * 190), BTC: frame([50_000.0] * 200)}
+    found = run(
+        Hedge, data, params={"exposure": 1.0}, margin_mode="isolated", venue="binance", cash=10_000.0,
+        leverage=100, symbols={DOGE: {"leverage": 50}},
+    )  # fmt: skip
+    table = counterfactuals(found, engine="full", leverages=[25, 90])
+    assert list(table["lower_leverage"]) == [25.0]
 
 
 def test_the_other_mode_is_the_other_run(table: pd.DataFrame, fell: Comparison) -> None:
