@@ -132,8 +132,9 @@ def test_the_commands_about_venues_work() -> None:
 
 
 def test_the_studies_of_the_readme_run() -> None:
-    lines = [line for line in COMMANDS if re.search(r"bt-margin (sweep|survival|stress)", line)]
-    assert len(lines) == 3
+    studies = r"bt-margin (sweep|survival|stress)|--counterfactuals"
+    lines = [line for line in COMMANDS if re.search(studies, line)]
+    assert len(lines) == 4
     for line in lines:
         found = CliRunner().invoke(app, shlex.split(line)[1:])
         assert found.exit_code == 0, found.output
