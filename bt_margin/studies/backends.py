@@ -102,7 +102,8 @@ def each(
         yield from _alone(job, cells, work)
         return
     with packed(job, folder) as parcel, cluster(crew) as (workers, sent, options):
-        rounds = _Rounds(crew.backend, options, workers, parcel, sent(parcel), work, job)
+        crowd = min(workers, len(cells))  # nobody is called who has nothing to do
+        rounds = _Rounds(crew.backend, options, crowd, parcel, sent(parcel), work, job)
         yield from rounds.all_of(cells)
 
 

@@ -77,6 +77,23 @@ def test_dask_workers_get_the_job_as_bytes_and_open_it_once(dask: Any, tmp_path:
     assert {one.row["bars"] for one in found} == {len(DATA[BTC])}
 
 
+def test_no_more_workers_are_called_than_there_are_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    config = backends.joblib.parallel_config
+
+    def noted(**how: Any) -> Any:
+        asked.append(how["n_jobs"])
+        return config(**how)
+
+    monkeypatch.setattr(backends.joblib, "parallel_config", noted)
+    job = Job(Hold, DATA, {}, {"venue": "binance"})
+    cells = [Cell(number, {}) for number in range(3)]
+    assert len(list(each(job, cells, Crew("loky", 1_024), folder=tmp_path, work=opened_by))) == 3
+    assert asked == [3]
+
+
 class Kills(bt.Strategy):
     """Kills the process it runs in, once."""
 
