@@ -49,6 +49,13 @@ def look_away(was: Any, self: Any, pending: Any, read: Any) -> set[str]:
     return set()
 
 
+def call_nobody(was: Any, stepper: Any, *found: Any) -> Any:
+    """No look at the thresholds in a bar without danger."""
+    risky = was(stepper, *found)
+    stepper._calling = False
+    return risky
+
+
 def forgive(was: Any, self: Any, pool: Pool, event: int) -> float:
     """Nobody bears a loss beyond the collateral."""
     return 0.0
@@ -322,6 +329,7 @@ BREAKS: dict[str, tuple[type, str, Callable[..., Any]]] = {
     "a_position_is_in_the_pool_of_its_mode": (Book, "attach", into_cross),
     "leverage_is_what_the_table_in_force_allows": (Account, "clock", only_time),
     "what_is_asked_is_what_the_rules_in_force_say": (Position, "refresh", stale),
+    "a_ratio_at_a_threshold_has_called": (Stepper, "_risky", call_nobody),
     "the_fund_is_its_shares": (MarginBroker, "_move_cash", no_shares),
     "each_balance_is_the_sum_of_its_entries": (Book, "_post", mix_up),
     "each_event_tells_the_balance_it_left": (Book, "record", rounded),

@@ -14,6 +14,7 @@ from itertools import zip_longest
 from typing import Any
 
 from bt_margin.engine.events import KINDS
+from bt_margin.engine.margin_calls import RELEASE
 from bt_margin.plugin.broker import NOTHING
 
 FIRST = {"Submitted", "Accepted"}
@@ -162,6 +163,20 @@ def what_is_asked_is_what_the_rules_in_force_say(s: Any) -> None:
         assert same(pool.shared, whole, abs(pool.balance)), (pool, pool.shared, whole)
     for pledge in account.cross.pledges:
         assert pledge.ratio == venue.collateral_ratio(pledge.coin, now), pledge.coin
+
+
+def a_ratio_at_a_threshold_has_called(s: Any) -> None:
+    """As the bar left it: at a threshold it has called, far below one it calls no more."""
+    account = s.broker.account
+    if s is not s.cerebro.runningstrats[0]:
+        return  # the first may have moved margin since
+    for pool in account.pools.values():
+        equity, need = pool.equity(), pool.maintenance()
+        for threshold in account.margin_calls if pool.positions else ():
+            edge = threshold * (RELEASE if threshold in pool.called else 1.0) * equity
+            called = need >= edge if equity > 0.0 else True
+            near = same(need, edge, abs(equity), 1e-7)
+            assert near or called == (threshold in pool.called), (pool, need, equity, pool.called)
 
 
 def the_fund_is_its_shares(s: Any) -> None:
@@ -514,6 +529,7 @@ ON_EVERY_BAR, AT_THE_END = (
         a_position_is_in_the_pool_of_its_mode,
         leverage_is_what_the_table_in_force_allows,
         what_is_asked_is_what_the_rules_in_force_say,
+        a_ratio_at_a_threshold_has_called,
         the_fund_is_its_shares,
     ),
     (

@@ -76,3 +76,12 @@ def test_strategies_on_real_history(
     found = replayed(Job(strategy(name), data, {}, common), cells, check=len(cells))
     assert found.wrong == ""
     assert len(found.checked) == len(found.outcomes) >= 1
+
+
+def test_a_strategy_that_sells_at_its_average_entry_is_run_in_full() -> None:
+    """The grid's limits stand above its average entry, which the lots an account can afford decide."""
+    data, funding = load(("BTC",), "2022-05", "2022-05")
+    common = {"venue": "binance", "cash": 20_000.0, "funding": funding}
+    found = replayed(Job(strategy("grid"), data, {}, common), [Cell(0, {"leverage": 3.0})])
+    assert found.outcomes == ()
+    assert "reads its account" in found.left[0].reason
