@@ -261,10 +261,10 @@ class MarginBroker(
                     self.account.withdraw(-given, unit)
                 except CashError:
                     continue  # the refused withdrawal is an event; nothing was moved
-            if self._fundval > NOTHING:
-                self._fundshares += amount / self._fundval
-            else:  # ruined time and again: who pays in now begins a new fund
-                self._fundshares = amount / self.p.fundstartval
+            if self._fundval <= NOTHING:  # ruined time and again: a new fund begins, with what is left
+                self._fundval = self.p.fundstartval
+                self._fundshares = self._value / self._fundval
+            self._fundshares += amount / self._fundval
 
     def check_submitted(self) -> None:
         """Judge what was submitted since the last bar at the last known marks."""

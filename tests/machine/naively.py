@@ -203,7 +203,9 @@ def _agree(
         return False  # of two orders the other one
     dead, died = mine["liquidation"], other["liquidation"]
     assert [x for x, _ in dead] == [x for x, _ in died], (n, dead, died)
-    if rules_of(story).sale and not seen.tied:
+    if seen.tied:
+        return False  # the one path or the other, which may fill other orders
+    if rules_of(story).sale:
         assert _near([p for _, p in dead], [p for _, p in died]), (n, dead, died)
     names = [x for x, _ in mine["fill"]]
     ambiguous = len(names) > len(set(names)) or names != [x for x, _ in other["fill"]]
@@ -211,8 +213,6 @@ def _agree(
         return False
     assert names == [x for x, _ in other["fill"]], (n, mine["fill"], other["fill"])
     assert _near([p for _, p in mine["fill"]], [p for _, p in other["fill"]]), (n, mine, other)
-    if seen.tied:
-        return False
     sizes = {name: held.size for name, held in after.held.items()}
     told = {name: held.size for name, held in end.held.items()}
     assert sizes.keys() == told.keys(), (n, sizes, told)

@@ -382,6 +382,22 @@ class TestCash:
         assert seen == [(100, 10)] * 2 + [(100, 0)] * 2 + [(100, 5)] * 3
         assert run.broker.account.equity() == 500
 
+    @pytest.mark.parametrize("moved", [-400, 500])
+    def test_a_fund_whose_shares_are_worth_nothing_begins_anew_with_what_is_left(
+        self, moved: float
+    ) -> None:
+        """After many deaths there are more shares than numbers; money that moves then starts another fund."""
+
+        def ruined(s: Any) -> None:
+            s.broker._fundshares, s.broker._fundval = 1e104, 1e-101
+            s.broker.add_cash(moved)
+            s.broker.add_cash(moved / 4)
+
+        run = act(broker_of(fundmode=True), bars([100] * 6), {2: ruined})
+        broker, value = run.broker, 1_000 + 1.25 * moved
+        assert broker.fundshares == pytest.approx(value / 100)
+        assert broker.fundshares * broker.fundvalue == pytest.approx(value)
+
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_intrabar_policy(mode: str) -> None:
