@@ -2,8 +2,8 @@
 
     python benchmarks/counterfactuals.py [BARS]
 
-A strategy that goes long and short in turns on random walks of minutes, isolated, at a leverage at which it is
-liquidated every few days.
+A strategy that goes long and short in turns on random walks of minutes, isolated, at a leverage at which it
+is liquidated every few days.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from replay_rate import Turns, market
 
