@@ -256,7 +256,8 @@ def _falls(run: Run) -> Iterator[Fall]:
         if event.kind == "liquidation":
             breach = breach_behind(event, events)
             closed.setdefault(event.id if breach is None else breach.id, []).append(event)
-    clock = np.unique(np.concatenate([own.times for own in bars.values()]))
+    none = np.zeros(0, dtype=np.int64)  # where bars were dropped
+    clock = np.unique(np.concatenate([none, *[own.times for own in bars.values()]]))
     trades: dict[str, list[Trade]] = {}
     for trade in trades_of(run).trades if closed else ():
         trades.setdefault(trade.symbol, []).append(trade)
