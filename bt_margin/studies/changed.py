@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,15 @@ _REPORT = "Please report this."
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A run with something changed: its final equity, its liquidations by time and symbol, what made it."""
+    """A run with something changed: its final equity, its liquidations by time and symbol, what made it.
+
+    ``paid``: whether its money could be paid in; where it could not, the rest means nothing.
+    """
 
     final: float
     fallen: tuple[tuple[int, str], ...]
     engine: str
+    paid: bool = True
 
     def spared(self, symbols: Iterable[str], since: int, until: int) -> bool:
         """Whether none of the symbols was liquidated in [since, until)."""
@@ -52,7 +56,7 @@ class Changes:
 
     def __init__(self, run: Run, engine: str, about: int) -> None:
         self.run, self.engine = run, engine
-        self.known: dict[Any, Changed | None] = {}
+        self.known: dict[Any, Changed] = {}
         self.made: set[str] = set()
         self.replay: Again | None = None
         self.replayed = self.compared = 0
@@ -74,7 +78,7 @@ class Changes:
 
     def _repeat(self) -> None:
         """:raises InputError: the run as it was does not come out again."""
-        again = self._in_full({}, None)[0].final
+        again = self._in_full({}, None).final
         if not math.isclose(again, self.run.final, rel_tol=1e-9, abs_tol=1e-9):
             raise InputError(
                 f"{self.run.name}: the run does not repeat itself ({again:.10g} at the end, before "
@@ -95,14 +99,17 @@ class Changes:
         if self.replay is None:
             return f"Every changed run was made in full: {self.why}"
         rest = len(self.known) - self.replayed
+        found = (
+            f"{self.replayed} changed runs were replayed, {rest} made in full. {self.replay.told}"
+        )
+        if not self.compared:
+            return f"{found}."
         return (
-            f"{self.replayed} changed runs were replayed, {rest} made in full. The replay of the run as it "
-            f"was agrees with it in every event and the equity of every bar; so do {self.compared} of the "
-            "replayed ones, which were made in full as well."
+            f"{found}; so do {self.compared} of the replayed ones, which were made in full as well."
         )
 
     def of(self, settings: Mapping[str, Any], payment: Payment | None = None) -> Changed | None:
-        """The run once more with these keywords of the broker, or this money; None where it is refused.
+        """The run once more with these keywords of the broker, or this money; None where that is refused.
 
         :raises Differs: a replayed run is not what the full engine says.
         """
@@ -110,34 +117,34 @@ class Changes:
         if key not in self.known:
             played = None if self.replay is None else self.replay.changed(settings, payment)
             if played is None:
-                found, paid = self._in_full(settings, payment)
-                self.known[key] = found if paid else None
+                self.known[key] = self._in_full(settings, payment)
             else:
                 if self.replayed % ONE_IN == 0:
                     self._compare(played, settings, payment)
                 self.replayed += 1
-                self.known[key] = Changed(played.final, played.fallen, REPLAY)
+                self.known[key] = Changed(played.final, played.fallen, REPLAY, played.paid)
         known = self.known[key]
-        self.made.add(FULL if known is None else known.engine)
-        return known
+        self.made.add(known.engine)
+        return known if known.paid else None
 
     def _compare(
         self, played: Played, settings: Mapping[str, Any], payment: Payment | None
     ) -> None:
-        wrong = played.differs(self._again(settings, payment, []))
+        log: list[bool] = []
+        run = self._again(settings, payment, log)
+        wrong = played.differs(run) if played.paid else ""
+        if played.paid != _paid(payment, log):
+            wrong = "the money could be paid in" if all(log) else "the money could not be paid in"
         if wrong:
             raise Differs(f"a replayed run is not what the full engine says: {wrong}")
         self.compared += 1
 
-    def _in_full(
-        self, settings: Mapping[str, Any], payment: Payment | None
-    ) -> tuple[Changed, bool]:
-        """A full run, and whether the money could be paid in."""
+    def _in_full(self, settings: Mapping[str, Any], payment: Payment | None) -> Changed:
         log: list[bool] = []
         found = self._again(settings, payment, log)
         fallen = [e for e in found.broker.events if e.kind == "liquidation"]
-        paid = payment is None or (bool(log) and all(log))
-        return Changed(found.final, tuple((e.time, e.symbol) for e in fallen), FULL), paid
+        told = tuple((e.time, e.symbol) for e in fallen)
+        return Changed(found.final, told, FULL, _paid(payment, log))
 
     def _again(self, settings: Mapping[str, Any], payment: Payment | None, log: list[bool]) -> Run:
         """The Cerebro of the run, run again."""
@@ -145,10 +152,16 @@ class Changes:
         keywords = {name: getattr(broker.p, name) for name in broker_keywords()}
         cerebro = self.run.strategy.cerebro
         put_back = assemble.keep_filters(cerebro)
-        with assemble.borrowed(cerebro):
-            if payment is not None:
-                told = {"at": payment.at, "amount": payment.amount, "symbols": payment.symbols}
-                cerebro.analyzers.append((ExtraMargin, (), {**told, "log": log}))
-            found = run_prepared(cerebro, None, {**keywords, **settings}, self.run.name, None)
-        put_back()
-        return found
+        try:
+            with assemble.borrowed(cerebro):
+                if payment is not None:
+                    told = {"at": payment.at, "amount": payment.amount, "symbols": payment.symbols}
+                    cerebro.analyzers.append((ExtraMargin, (), {**told, "log": log}))
+                return run_prepared(cerebro, None, {**keywords, **settings}, self.run.name, None)
+        finally:
+            put_back()
+
+
+def _paid(payment: Payment | None, log: Sequence[bool]) -> bool:
+    """Whether all of a payment was paid in, by the log of a full run."""
+    return payment is None or (bool(log) and all(log))
