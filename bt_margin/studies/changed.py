@@ -48,7 +48,7 @@ class Differs(Exception):
 class Changes:
     """The changed runs of one run.
 
-    ``about`` how many there will be; ``made`` the engines of the runs asked for since it was last emptied.
+    ``about`` how many there will be; ``made`` the engines of the runs asked for since the last :meth:`begin`.
 
     :raises InputError: a replay was asked for and cannot be; a script whose runs differ though nothing is
         changed.
@@ -59,7 +59,7 @@ class Changes:
         self.known: dict[Any, Changed] = {}
         self.made: set[str] = set()
         self.replay: Again | None = None
-        self.replayed = self.compared = 0
+        self.replayed = self.compared = self.in_full = 0
         self.why = "as asked for."
         if engine == "auto" and about * len(run.record.times) < FEW_BARS:
             self.why = "so few bars are quicker that way."
@@ -86,6 +86,11 @@ class Changes:
                 "let the strategy seed its random numbers in __init__"
             )
 
+    def begin(self) -> None:
+        """Another liquidation: money is paid in for it alone, so runs with other money are forgotten."""
+        self.made.clear()
+        self.known = {key: known for key, known in self.known.items() if key[1] is None}
+
     def in_full_now(self, wrong: Differs) -> None:
         """Forget what was replayed, and replay no more. :raises InputError: a replay was asked for."""
         if self.engine == REPLAY:
@@ -98,10 +103,7 @@ class Changes:
         """What made the runs, and what was found of the replay."""
         if self.replay is None:
             return f"Every changed run was made in full: {self.why}"
-        rest = len(self.known) - self.replayed
-        found = (
-            f"{self.replayed} changed runs were replayed, {rest} made in full. {self.replay.told}"
-        )
+        found = f"{self.replayed} changed runs were replayed, {self.in_full} made in full. {self.replay.told}"
         if not self.compared:
             return f"{found}."
         return (
@@ -118,6 +120,7 @@ class Changes:
             played = None if self.replay is None else self.replay.changed(settings, payment)
             if played is None:
                 self.known[key] = self._in_full(settings, payment)
+                self.in_full += 1
             else:
                 if self.replayed % ONE_IN == 0:
                     self._compare(played, settings, payment)

@@ -159,7 +159,7 @@ class _Study:
             "leverage": float(settings["leverage"]),
             "final_equity": self.run.final,
         }
-        self.changes.made.clear()
+        self.changes.begin()
         row |= self._extra(fall) | self._lower(fall) | self._switched(fall)
         return row | {"engine": " and ".join(sorted(self.changes.made, reverse=True))}
 

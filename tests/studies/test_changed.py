@@ -15,7 +15,7 @@ import bt_margin as btm
 from bt_margin.errors import InputError
 from bt_margin.studies import changed
 from bt_margin.studies.cells import Cell, Job, run_cell
-from bt_margin.studies.changed_replay import Played
+from bt_margin.studies.changed_replay import Payment, Played
 from bt_margin.studies.counterfactual import counterfactuals
 from bt_margin.studies.replay.intents import Fate, Intent, Terms, inserted
 from bt_margin.studies.replay.layout import CANCEL, PAY_IN, TRADE
@@ -255,6 +255,17 @@ def test_a_run_that_fails_leaves_the_filters_as_they_were() -> None:
     with pytest.raises(ZeroDivisionError):
         changes.of({"leverage": 5.0})
     assert data._filters[0][0].bars == before
+
+
+def test_runs_with_money_of_an_earlier_liquidation_are_not_kept(fell: Run) -> None:
+    changes = changed.Changes(fell, "full", 1)
+    payment = Payment(int(fell.record.times[7]), 50.0, (BTC,))
+    for _ in range(2):
+        assert changes.of({}, payment) is changes.of({}, payment)
+        changes.of({"leverage": 5.0})
+    assert len(changes.known) == 2
+    changes.begin()
+    assert len(changes.known) == 1
 
 
 class Broken(bt.Strategy):
