@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bt_margin.errors import InputError, message
+from bt_margin.errors import InputError, LeverageError, message
 from bt_margin.studies.breaches import breach_behind
 from bt_margin.studies.changed import ENGINES, Changed, Changes, Differs
 from bt_margin.studies.changed_replay import Payment
@@ -57,7 +57,7 @@ COLUMNS: Mapping[str, str] = {
     "extra_liquidations": "liquidations of that run in all",
     "extra_week": "smallest extra margin that lacked in the week from the breach on (missing: no data)",
     "week_worth": "what the run would have had more at the end with that, taken off again",
-    "lower_leverage": "highest leverage tried below the run's own that avoids it (missing: none does)",
+    "lower_leverage": "highest leverage tried below the run's own that avoids it (missing: no allowed one)",
     "leverage_worth": "what the run would have had more at the end",
     "leverage_liquidations": "liquidations of that run in all",
     "other_mode": "the mode it was switched to (nothing: the venue has no other)",
@@ -201,8 +201,11 @@ class _Study:
 
         def failed(place: int) -> bool:
             if place not in fates:
-                found = self._at(rungs[place])
-                fates[place] = not found.spared(fall.symbols, fall.since, fall.until)
+                try:
+                    found = self._at(rungs[place])
+                    fates[place] = not found.spared(fall.symbols, fall.since, fall.until)
+                except LeverageError:  # of a run with lower leverages for single symbols
+                    fates[place] = True
             return fates[place]
 
         edge = find_edge(failed, fates, len(rungs))

@@ -61,7 +61,7 @@ def of_story(seed: int) -> Run:
 
 
 @pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize("seed", [0, 6, 12, 19, 21, 25, 33, 38, 41, 48, 64, 66])
+@pytest.mark.parametrize("seed", [0, 6, 19, 22, 25, 33, 38, 41, 44, 48, 64, 66])
 def test_random_stories_have_the_same_table_replayed_and_in_full(seed: int) -> None:
     found = of_story(seed)
     replayed, full = counterfactuals(found), counterfactuals(found, engine="full")
@@ -74,7 +74,7 @@ def test_random_stories_have_the_same_table_replayed_and_in_full(seed: int) -> N
 
 @pytest.mark.usefixtures("eager")
 def test_the_stories_are_replayed_and_not_run() -> None:
-    made = [set(counterfactuals(of_story(seed))["engine"]) for seed in (21, 25, 48, 64)]
+    made = [set(counterfactuals(of_story(seed))["engine"]) for seed in (25, 44, 48, 64)]
     assert made == [{"replay"}] * 4
 
 

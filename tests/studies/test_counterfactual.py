@@ -99,6 +99,17 @@ def test_leverages_that_do_not_avoid_it_are_passed_over(fell: Comparison) -> Non
     assert pd.isna(none["leverage_worth"])
 
 
+@pytest.mark.parametrize("engine", ["replay", "full"])
+def test_leverages_the_venue_does_not_allow_are_passed_over(engine: str) -> None:
+    account = {**ACCOUNT, "venue": flat_venue(max_leverage=30.0), "leverage": 100}
+    own = {BTC: {"leverage": 20}}
+    found = run(
+        Hold, {BTC: frame(LONG)}, params=TENFOLD, margin_mode="isolated", symbols=own, **account
+    )
+    row = counterfactuals(found, engine=engine, leverages=[15, 50]).iloc[0]
+    assert row["lower_leverage"] == 15.0
+
+
 def test_the_other_mode_is_the_other_run(table: pd.DataFrame, fell: Comparison) -> None:
     row = table.iloc[0]
     assert row["other_mode"] == "cross"
