@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bt_margin.errors import InputError
+from bt_margin.errors import InputError, LeverageError, Refused
 from bt_margin.plugin import assemble
 from bt_margin.plugin.extra import ExtraMargin
 from bt_margin.studies.changed_replay import Again, Payment, Played
@@ -27,13 +27,14 @@ _REPORT = "Please report this."
 class Changed:
     """A run with something changed: its final equity, its liquidations by time and symbol, what made it.
 
-    ``paid``: whether its money could be paid in; where it could not, the rest means nothing.
+    ``refused``: the account took the money, the leverage or what the script asked of it not; the rest then
+    means nothing.
     """
 
     final: float
     fallen: tuple[tuple[int, str], ...]
     engine: str
-    paid: bool = True
+    refused: bool = False
 
     def spared(self, symbols: Iterable[str], since: int, until: int) -> bool:
         """Whether none of the symbols was liquidated in [since, until)."""
@@ -125,10 +126,10 @@ class Changes:
                 if self.replayed % ONE_IN == 0:
                     self._compare(played, settings, payment)
                 self.replayed += 1
-                self.known[key] = Changed(played.final, played.fallen, REPLAY, played.paid)
+                self.known[key] = Changed(played.final, played.fallen, REPLAY, not played.paid)
         known = self.known[key]
         self.made.add(known.engine)
-        return known if known.paid else None
+        return None if known.refused else known
 
     def _compare(
         self, played: Played, settings: Mapping[str, Any], payment: Payment | None
@@ -144,10 +145,13 @@ class Changes:
 
     def _in_full(self, settings: Mapping[str, Any], payment: Payment | None) -> Changed:
         log: list[bool] = []
-        found = self._again(settings, payment, log)
+        try:
+            found = self._again(settings, payment, log)
+        except (Refused, LeverageError):
+            return Changed(math.nan, (), FULL, refused=True)
         fallen = [e for e in found.broker.events if e.kind == "liquidation"]
         told = tuple((e.time, e.symbol) for e in fallen)
-        return Changed(found.final, told, FULL, _paid(payment, log))
+        return Changed(found.final, told, FULL, refused=not _paid(payment, log))
 
     def _again(self, settings: Mapping[str, Any], payment: Payment | None, log: list[bool]) -> Run:
         """The Cerebro of the run, run again."""

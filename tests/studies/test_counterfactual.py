@@ -110,6 +110,26 @@ def test_leverages_the_venue_does_not_allow_are_passed_over(engine: str) -> None
     assert row["lower_leverage"] == 15.0
 
 
+class Feeder(Hold):
+    """Puts a little behind its isolated position."""
+
+    def next(self) -> None:
+        super().next()
+        if len(self) == 4:
+            self.broker.add_margin(self.data, 1.0)
+
+
+@pytest.mark.parametrize("engine", ["auto", "full"])
+def test_a_mode_in_which_the_account_refuses_what_the_script_asks_is_no_answer(engine: str) -> None:
+    data = {BTC: frame(LONG)}
+    found = run(Feeder, data, params=TENFOLD, margin_mode="isolated", **ACCOUNT)
+    row = counterfactuals(found, engine=engine).iloc[0]
+    assert row["other_mode"] == "cross"
+    assert pd.isna(row["mode_avoided"])
+    assert pd.isna(row["mode_worth"])
+    assert row["extra_avoided"]
+
+
 def test_the_other_mode_is_the_other_run(table: pd.DataFrame, fell: Comparison) -> None:
     row = table.iloc[0]
     assert row["other_mode"] == "cross"
