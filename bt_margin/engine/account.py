@@ -82,7 +82,7 @@ class Account(Cashier):
         self.liquidation_slippage = settings.valid_slippage(liquidation_slippage)
         self.calls_anywhere = False
         self.debug = debug
-        self.time = time
+        self.time = self.carried = time
         self.next_rules: float = float("inf")
         self.revisions = 0  # how often what is asked of open positions changed without an event
         self.book: dict[str, Position] = {}
@@ -94,7 +94,6 @@ class Account(Cashier):
         self.dead = False
         rules = [rule for _, rule in self.venue.margin]
         self.watching = self.venue.shared is not None or any(r.reads_balance for r in rules)
-        self.carried = time
         self.rates = {self.currency: 1.0}
         self.sources: dict[str, Position] = {}
         strict = self.venue.strict

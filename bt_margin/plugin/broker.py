@@ -261,7 +261,9 @@ class MarginBroker(
                     self.account.withdraw(-given, unit)
                 except CashError:
                     continue  # the refused withdrawal is an event; nothing was moved
-            if self._fundval <= NOTHING:  # ruined time and again: a new fund begins, with what is left
+            if (
+                self._fundval <= NOTHING
+            ):  # ruined time and again: a new fund begins, with what is left
                 self._fundval = self.p.fundstartval
                 self._fundshares = self._value / self._fundval
             self._fundshares += amount / self._fundval

@@ -7,7 +7,6 @@ from typing import Any
 import backtrader as bt
 
 from bt_margin.errors import Refused
-from bt_margin.plugin.instrument import to_ms
 
 
 class ExtraMargin(bt.Analyzer):
@@ -26,7 +25,7 @@ class ExtraMargin(bt.Analyzer):
         strategy, broker = self.strategy, self.strategy.broker
         if strategy.cerebro.runningstrats[0] is not strategy:
             return
-        if to_ms(strategy.lines.datetime[0]) != self.p.at or self.p.log:
+        if broker.equity_curve[0][-1] != self.p.at or self.p.log:
             return
         broker._and_refresh(broker.account.deposit(self.p.amount))
         done = True

@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bt_margin.errors import InputError
-from bt_margin.plugin import assemble
 from bt_margin.studies.cells import Cell, Job
 from bt_margin.studies.replay import Replay
 from bt_margin.studies.replay.check import differs
 from bt_margin.studies.replay.entry import Ready, with_events
 from bt_margin.studies.replay.intents import Intent, inserted
 from bt_margin.studies.replay.layout import (
+    ACTION_REFUSED,
     ADD_MARGIN,
+    BAR,
     DONE,
     E_KIND,
     E_SYMBOL,
@@ -37,6 +38,9 @@ from bt_margin.studies.replay.layout import (
 from bt_margin.studies.replay.market import Market, Unfit
 from bt_margin.studies.result import Run
 from bt_margin.studies.run import broker_keywords
+from bt_margin.studies.sentences import when
+
+_AGREES = "The replay of the run as it was agrees with it in every event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,15 @@ class Payment:
 
 
 class Played(NamedTuple):
-    """A changed run as the kernel tells it: its account with all events, and its equity at every close."""
+    """A changed run as the kernel tells it: its account with all events, and its equity at every close.
+
+    ``paid``: whether its money could be paid in; the kernel stops where it cannot.
+    """
 
     state: State
     equity: NDArray[Any]
     market: Market
+    paid: bool = True
 
     @property
     def final(self) -> float:
@@ -77,7 +85,7 @@ class Played(NamedTuple):
 
 
 class Again:
-    """The replay of one run under other settings.
+    """The replay of one run under other settings; ``told`` in how far it makes the run as it was.
 
     :raises Unfit: the kernel does not do its strategy or its settings, or makes another run of them.
     """
@@ -88,9 +96,11 @@ class Again:
             raise Unfit("commissions of the script's own are not in the kernel")
         if len(cerebro.runningstrats) > 1:
             raise Unfit("several strategies on one account")
-        self.symbols = assemble.feed_names(cerebro)
+        symbols = [quote.symbol for quote in broker._instruments]
         common = {name: getattr(broker.p, name) for name in broker_keywords()}
-        data: dict[str, Any] = dict.fromkeys(self.symbols)
+        named = {str(q.data._name): q.symbol for q in broker._instruments if q.data._name}
+        common["names"] = {**named, **(common["names"] or {})}
+        data: dict[str, Any] = dict.fromkeys(symbols)
         self.replay = Replay(Job(type(run.strategy), data, {}, common, cerebro=cerebro))
         self._prove(run)
 
@@ -104,6 +114,10 @@ class Again:
         wrong = differs(state, equity, ready.proof.market, run.broker, last)
         if wrong:
             raise Unfit(f"the replay is not the run: {wrong}")
+        self.told = f"{_AGREES} and the equity of every bar"
+        if last is not None:
+            until = when(int(ready.proof.market.times[last]))
+            self.told += f" until {until}, from where the strategy follows what its account does"
 
     def changed(self, settings: Mapping[str, Any], payment: Payment | None) -> Played | None:
         """The run with these settings and this payment; None where it has to be run in full."""
@@ -114,15 +128,21 @@ class Again:
         except InputError:
             return None
         status, state, equity = with_events(ready)
-        return Played(state, equity, ready.proof.market) if status == DONE else None
+        market = ready.proof.market
+        if status == DONE:
+            return Played(state, equity, market)
+        if payment is None or settings or status != ACTION_REFUSED:
+            return None
+        refused = int(market.times[state.counts[BAR]]) == payment.at
+        return Played(state, equity, market, paid=False) if refused else None
 
     def _with(self, ready: Ready, payment: Payment) -> Ready:
         """The same with a payment on the tape. :raises Unfit: the strategy does not see that bar."""
-        own, first = ready.proof, ready.proof.market.symbols.index(self.symbols[0])
+        own = ready.proof
         bar = int(np.searchsorted(own.market.times, payment.at))
-        if own.market.times[bar] != payment.at or not ready.world.places[0, first, bar]:
+        if own.market.times[bar] != payment.at or not ready.world.places[0, 0, bar]:
             raise Unfit("no bar of the first feed at the time of a payment")
-        more = _asked(bar, payment, self.symbols[0])
+        more = _asked(bar, payment, own.market.symbols[0])
         intents, fates = inserted(own.intents, own.fates, more)
         tape = own.market.flat_tape(intents, fates)
         return ready._replace(world=ready.world._replace(tape=tape))

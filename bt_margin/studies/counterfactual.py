@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bt_margin.errors import InputError, LeverageError, message
+from bt_margin.errors import InputError, message
 from bt_margin.studies.breaches import breach_behind
 from bt_margin.studies.changed import ENGINES, Changed, Changes, Differs
 from bt_margin.studies.changed_replay import Payment
@@ -55,11 +55,11 @@ COLUMNS: Mapping[str, str] = {
     "extra_liquidations": "liquidations of that run in all",
     "extra_week": "smallest extra margin that lacked in the week from the breach on (missing: no data)",
     "week_worth": "what the run would have had more at the end with that, taken off again",
-    "lower_leverage": "highest leverage tried below the run's own that avoids it (missing: none does)",
+    "lower_leverage": "highest leverage tried below the run's own that avoids it (missing: no allowed one)",
     "leverage_worth": "what the run would have had more at the end",
     "leverage_liquidations": "liquidations of that run in all",
     "other_mode": "the mode it was switched to (nothing: the venue has no other)",
-    "mode_avoided": "whether that avoids it",
+    "mode_avoided": "whether that avoids it (missing: the account refuses there what the script asks)",
     "mode_worth": "what the run would have had more at the end",
     "mode_liquidations": "liquidations of that run in all",
     "engine": "what made the changed runs: replay, full, or both",
@@ -168,7 +168,7 @@ class _Study:
             "leverage": float(settings["leverage"]),
             "final_equity": self.run.final,
         }
-        self.changes.made.clear()
+        self.changes.begin()
         row |= self._extra(fall) | self._lower(fall) | self._switched(fall)
         return row | {"engine": " and ".join(sorted(self.changes.made, reverse=True))}
 
@@ -212,26 +212,24 @@ class _Study:
 
         def failed(place: int) -> bool:
             if place not in fates:
-                try:
-                    found = self._at(rungs[place])
-                    fates[place] = not found.spared(fall.symbols, fall.since, fall.until)
-                except LeverageError:  # a symbol had less than the account, and may not have more
-                    fates[place] = True
+                found = self._at(rungs[place])
+                fates[place] = not self._spared(found, fall)
             return fates[place]
 
         edge = find_edge(failed, fates, len(rungs))
         if edge.highest < 0:
             return {}
         found = self._at(rungs[edge.highest])
+        assert found is not None  # one that is refused does not avoid anything
         return {
             "lower_leverage": rungs[edge.highest],
             "leverage_worth": found.final - self.run.final,
             "leverage_liquidations": len(found.fallen),
         }
 
-    def _at(self, leverage: float) -> Changed:
+    def _at(self, leverage: float) -> Changed | None:
         symbols = _without(self.run.broker.p.symbols, "leverage")
-        return self._of({"leverage": leverage, "symbols": symbols})
+        return self.changes.of({"leverage": leverage, "symbols": symbols})
 
     def _switched(self, fall: Fall) -> dict[str, Any]:
         """The run under the venue's other mode."""
@@ -240,18 +238,19 @@ class _Study:
         if not others:
             return {"other_mode": "", "mode_avoided": None}
         symbols = _without(self.run.broker.p.symbols, "margin_mode")
-        found = self._of({"margin_mode": others[0], "symbols": symbols})
+        found = self.changes.of({"margin_mode": others[0], "symbols": symbols})
+        if found is None:
+            return {"other_mode": others[0], "mode_avoided": None}
         return {
             "other_mode": others[0],
-            "mode_avoided": found.spared(fall.symbols, fall.since, fall.until),
+            "mode_avoided": self._spared(found, fall),
             "mode_worth": found.final - self.run.final,
             "mode_liquidations": len(found.fallen),
         }
 
-    def _of(self, settings: Mapping[str, Any]) -> Changed:
-        found = self.changes.of(settings)
-        assert found is not None  # nothing was paid in that could be refused
-        return found
+    @staticmethod
+    def _spared(found: Changed | None, fall: Fall) -> bool:
+        return found is not None and found.spared(fall.symbols, fall.since, fall.until)
 
 
 def _without(symbols: Mapping[str, Any] | None, setting: str) -> dict[str, Any] | None:
@@ -270,7 +269,8 @@ def _falls(run: Run) -> Iterator[Fall]:
         if event.kind == "liquidation":
             breach = breach_behind(event, events)
             closed.setdefault(event.id if breach is None else breach.id, []).append(event)
-    clock = np.unique(np.concatenate([own.times for own in bars.values()]))
+    none = np.zeros(0, dtype=np.int64)  # where bars were dropped
+    clock = np.unique(np.concatenate([none, *[own.times for own in bars.values()]]))
     trades: dict[str, list[Trade]] = {}
     for trade in trades_of(run).trades if closed else ():
         trades.setdefault(trade.symbol, []).append(trade)

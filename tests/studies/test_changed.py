@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 import pandas as pd
 import pytest
 from replay.stories import Scripted, Story
@@ -14,7 +15,7 @@ import bt_margin as btm
 from bt_margin.errors import InputError
 from bt_margin.studies import changed
 from bt_margin.studies.cells import Cell, Job, run_cell
-from bt_margin.studies.changed_replay import Played
+from bt_margin.studies.changed_replay import Payment, Played
 from bt_margin.studies.counterfactual import counterfactuals
 from bt_margin.studies.replay.intents import Fate, Intent, Terms, inserted
 from bt_margin.studies.replay.layout import CANCEL, PAY_IN, TRADE
@@ -24,8 +25,20 @@ from bt_margin.studies.run import run
 CLOSES = [100.0, 100.0, 100.0, 100.0, 99.0, 98.0, 97.0, 96.0, 95.0, 94.0, 96.0, 100.0] + [
     104.0
 ] * 190
+STEPS = np.random.RandomState(1).normal(0.0, 0.02, 400)
+WILD = frame([float(each) for each in 100.0 * np.exp(np.cumsum(STEPS))])
 ACCOUNT: dict[str, Any] = {"venue": flat_venue(), "cash": 1_000.0, "leverage": 20}
 SAME: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-7}
+
+
+class Often(bt.Strategy):
+    """Long for six hours in every twelve, thirty coins."""
+
+    def next(self) -> None:
+        if len(self) % 12 == 2:
+            self.buy(size=30.0)
+        if len(self) % 12 == 8:
+            self.sell(size=30.0)
 
 
 @pytest.fixture
@@ -114,6 +127,151 @@ def test_the_users_own_cerebro_is_replayed_too() -> None:
     pd.testing.assert_frame_equal(table.drop(columns="engine"), full.drop(columns="engine"), **SAME)
     assert cerebro.broker is own
     assert not cerebro.analyzers
+
+
+def made(
+    strategy: Any = Often,
+    name: str | None = BTC,
+    feeds: dict[str, Any] | None = None,
+    **account: Any,
+) -> Run:
+    """A run of an assembled Cerebro with one feed."""
+    cerebro = bt.Cerebro(stdstats=False, **(feeds or {}))
+    data = btm.PerpData(dataname=WILD, timeframe=bt.TimeFrame.Minutes, compression=60)
+    if account.pop("resampled", False):
+        cerebro.resampledata(data, name=name, timeframe=bt.TimeFrame.Minutes, compression=120)
+    else:
+        cerebro.adddata(data, **({} if name is None else {"name": name}))
+    cerebro.addstrategy(strategy)
+    cerebro.broker = btm.MarginBroker(margin_mode="isolated", **(ACCOUNT | account))
+    return run(cerebro)
+
+
+def both_ways(found: Run) -> tuple[pd.DataFrame, str]:
+    """The table, the same replayed and in full, and what is said of the replay."""
+    table, full = counterfactuals(found), counterfactuals(found, engine="full")
+    assert len(table)
+    pd.testing.assert_frame_equal(table.drop(columns="engine"), full.drop(columns="engine"), **SAME)
+    return table, table.attrs["engines"]["run"]
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"name": None},
+        {"name": "mine", "names": {"mine": BTC}},
+        {"name": "BTCUSDT", "venue": "binance"},
+        {"name": "mine", "names": {"mine": BTC}, "venue": "binance"},
+    ],
+    ids=["nameless", "by names=", "by an alias", "by names= of a venue"],
+)
+def test_feeds_by_any_name_are_replayed(settings: dict[str, Any]) -> None:
+    table, _ = both_ways(made(**settings))
+    assert "replay" in set(table["engine"])
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("settings", [{"timestamps": "close"}, {"resampled": True}])
+def test_money_is_paid_in_on_bars_that_are_stamped_at_their_end(settings: dict[str, Any]) -> None:
+    table, said = both_ways(made(**settings))
+    assert "Please report" not in said
+    assert table["extra_avoided"].eq(True).any()
+
+
+@pytest.mark.usefixtures("eager")
+def test_where_bars_were_dropped_nothing_can_be_paid_in() -> None:
+    table, said = both_ways(made(feeds={"exactbars": 1}))
+    assert set(table["engine"]) == {"full"}
+    assert "exactbars" in said
+    assert table["extra_avoided"].isna().all()
+
+
+@pytest.mark.usefixtures("eager")
+def test_money_that_cannot_be_paid_in_is_not_tried_again_in_full() -> None:
+    table, said = both_ways(made())  # one falls in the bar it is bought in
+    assert table["extra_avoided"].isna().any()
+    assert set(table["engine"]) == {"replay"}
+    assert " 0 made in full" in said
+
+
+class Called(Often):
+    """Closes at a margin call."""
+
+    def notify_margin_call(self, event: Any) -> None:
+        self.close()
+
+
+@pytest.mark.usefixtures("eager")
+def test_who_answers_margin_calls_is_seen_to_though_a_poor_account_takes_no_order() -> None:
+    _, said = both_ways(made(Called))
+    assert "listens to margin calls" in said
+
+
+class Once(Often):
+    """Trades on only while there is nothing open."""
+
+    def next(self) -> None:
+        if len(self) % 12 == 8 or not self.position:
+            super().next()
+
+
+@pytest.mark.usefixtures("eager")
+def test_who_follows_the_account_is_replayed_until_it_answers_and_that_is_said() -> None:
+    table, said = both_ways(made(Once))
+    assert "full" in " ".join(table["engine"])
+    assert "every bar until 2025-01-" in said
+
+
+@pytest.mark.usefixtures("eager")
+def test_what_is_not_in_the_kernel_is_named_in_a_line() -> None:
+    _, said = both_ways(made(detail={BTC: WILD}))
+    assert f"detail={{'{BTC}': '400 rows'}} is not in the kernel" in said
+
+
+class Thinned:
+    """A filter that counts."""
+
+    def __init__(self, data: Any) -> None:
+        self.bars = 0
+
+    def __call__(self, data: Any) -> bool:
+        self.bars += 1
+        return False
+
+
+def test_a_run_that_fails_leaves_the_filters_as_they_were() -> None:
+    cerebro = bt.Cerebro(stdstats=False)
+    data = btm.PerpData(dataname=frame(CLOSES), name=BTC)
+    data.addfilter(Thinned)
+    cerebro.adddata(data)
+    cerebro.addstrategy(Hold, exposure=10.0)
+    cerebro.broker = btm.MarginBroker(margin_mode="isolated", **ACCOUNT)
+    changes = changed.Changes(run(cerebro), "full", 1)
+    before = data._filters[0][0].bars
+    cerebro.strats[0].append((Broken, (), {}))
+    with pytest.raises(ZeroDivisionError):
+        changes.of({"leverage": 5.0})
+    assert data._filters[0][0].bars == before
+
+
+def test_runs_with_money_of_an_earlier_liquidation_are_not_kept(fell: Run) -> None:
+    changes = changed.Changes(fell, "full", 1)
+    payment = Payment(int(fell.record.times[7]), 50.0, (BTC,))
+    for _ in range(2):
+        assert changes.of({}, payment) is changes.of({}, payment)
+        changes.of({"leverage": 5.0})
+    assert len(changes.known) == 2
+    changes.begin()
+    assert len(changes.known) == 1
+
+
+class Broken(bt.Strategy):
+    """Fails at the third bar."""
+
+    def next(self) -> None:
+        if len(self) == 3:
+            raise ZeroDivisionError
 
 
 @pytest.mark.usefixtures("eager")

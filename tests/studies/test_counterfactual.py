@@ -101,15 +101,35 @@ def test_leverages_that_do_not_avoid_it_are_passed_over(fell: Comparison) -> Non
     assert pd.isna(none["leverage_worth"])
 
 
-def test_leverages_that_the_venue_does_not_have_avoid_nothing() -> None:
-    """DOGE may have 75x at most there; the account's own 100x is BTC's alone."""
-    data = {DOGE: frame([0.1] * 10 + [0.097] * 190), BTC: frame([50_000.0] * 200)}
+@pytest.mark.parametrize("engine", ["replay", "full"])
+def test_leverages_the_venue_does_not_allow_are_passed_over(engine: str) -> None:
+    account = {**ACCOUNT, "venue": flat_venue(max_leverage=30.0), "leverage": 100}
+    own = {BTC: {"leverage": 20}}
     found = run(
-        Hedge, data, params={"exposure": 1.0}, margin_mode="isolated", venue="binance", cash=10_000.0,
-        leverage=100, symbols={DOGE: {"leverage": 50}},
-    )  # fmt: skip
-    table = counterfactuals(found, engine="full", leverages=[25, 90])
-    assert list(table["lower_leverage"]) == [25.0]
+        Hold, {BTC: frame(LONG)}, params=TENFOLD, margin_mode="isolated", symbols=own, **account
+    )
+    row = counterfactuals(found, engine=engine, leverages=[15, 50]).iloc[0]
+    assert row["lower_leverage"] == 15.0
+
+
+class Feeder(Hold):
+    """Puts a little behind its isolated position."""
+
+    def next(self) -> None:
+        super().next()
+        if len(self) == 4:
+            self.broker.add_margin(self.data, 1.0)
+
+
+@pytest.mark.parametrize("engine", ["auto", "full"])
+def test_a_mode_in_which_the_account_refuses_what_the_script_asks_is_no_answer(engine: str) -> None:
+    data = {BTC: frame(LONG)}
+    found = run(Feeder, data, params=TENFOLD, margin_mode="isolated", **ACCOUNT)
+    row = counterfactuals(found, engine=engine).iloc[0]
+    assert row["other_mode"] == "cross"
+    assert pd.isna(row["mode_avoided"])
+    assert pd.isna(row["mode_worth"])
+    assert row["extra_avoided"]
 
 
 def test_the_other_mode_is_the_other_run(table: pd.DataFrame, fell: Comparison) -> None:

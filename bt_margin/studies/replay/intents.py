@@ -124,13 +124,15 @@ class Tape:
 
     ``beyond`` the first thing asked for that the kernel does not do ("": none); ``seen`` what the strategy
     has looked at; ``surprised`` the bar of the first refusal or liquidation, None when there was none;
-    ``fates`` the orders that ended of themselves, in that order; ``refused`` whether an action was refused.
+    ``liquidated`` whether there was one; ``fates`` the orders that ended of themselves, in that order;
+    ``refused`` whether an action was refused.
     """
 
     intents: list[Intent] = field(default_factory=list)
     beyond: str = ""
     seen: Seen = field(default_factory=Seen)
     surprised: int | None = None
+    liquidated: bool = False
     fates: list[Fate] = field(default_factory=list)
     refused: bool = False
 

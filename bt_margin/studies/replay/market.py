@@ -43,6 +43,8 @@ class Market:
     def __init__(self, broker: Any) -> None:
         quotes = broker._instruments
         self.symbols: tuple[str, ...] = tuple(q.symbol for q in quotes)
+        if any(q.times.mode == q.times.QBuffer for q in quotes):
+            raise Unfit("the bars of the feeds were dropped (exactbars)")
         numbers = [np.frombuffer(q.times.array, dtype=float)[: q.times.buflen()] for q in quotes]
         self.numbers = numbers
         union = np.unique(np.concatenate(numbers))

@@ -2,13 +2,15 @@
 
 *rich*: no fees, no funding, next to no margin asked for: nothing is ever refused or liquidated unless all is
 lost. *poor*: isolated at leverage 3 with a requirement just below the initial margin, fees of a per cent,
-little cash: refused and liquidated again and again. *costly*: like the rich one, with another cash, fees,
-funding, the lots of its contracts and, where fills slip at all, slippage: an average entry depends on both.
+little cash: refused and liquidated again and again. *frail*, where the poor one refuses so much that it is
+never liquidated: isolated at leverage 100 with as much cash as the rich one, liquidated by the next tick.
+*costly*: like the rich one, with another cash, fees, funding, the lots of its contracts and, where fills slip
+at all, slippage: an average entry depends on both.
 
-A strategy that asks the rich and the poor account for the same is *blind*: its tape holds under any setting.
-One that asks the rich and the costly one for the same, and never looked at its equity as a number, is
-*obedient* to what becomes of its orders: its tape holds until an account refuses an order or is liquidated.
-Any other one reads its account.
+A strategy that asks the rich account and a liquidated one for the same is *blind*: its tape holds under any
+setting. One that asks the rich and the costly one for the same, and never looked at its equity as a number,
+is *obedient* to what becomes of its orders: its tape holds until an account refuses an order or is
+liquidated. Any other one reads its account.
 
 Orders that wait can fare otherwise in another account though nothing is refused: in a bar that is walked the
 stop may come before the limit. So a blind strategy with such orders must also ask the same of an account that
@@ -36,6 +38,9 @@ from bt_margin.venues.policies import FullClose
 from bt_margin.venues.spec import ALWAYS, OrderRule, Venue
 
 Sort = Literal["blind", "obedient"]
+_POOR = {"cash": 500.0, "leverage": 3.0, "margin_mode": "isolated"}
+_FRAIL = {"cash": 1e9, "leverage": 100.0, "margin_mode": "isolated"}
+_UNTRIED = "a poor account had nothing to refuse or to liquidate"
 #: Keywords of a cell that say how the market is read, not what the account is.
 _READING = ("names", "funding", "mark", "require", "timestamps", "delisted", "delisting")
 
@@ -118,19 +123,27 @@ def _seen_by_the_poor(
     Orders that wait may fill or not without any refusal: whoever is blind to that asks for the same where
     no order is ever taken.
     """
-    accounts = [{"cash": 500.0, "leverage": 3.0, "margin_mode": "isolated"}]
+    poor, frail = _plain(venue, 0.3, 0.01, "pool"), _plain(venue, 0.0099, 0.0003, "pool")
+    accounts: list[tuple[Venue, dict[str, Any]]] = [(poor, _POOR)]
     if one.rests:
-        accounts.append({**accounts[0], "barren": True})
-    for account in accounts:
+        accounts.append((poor, {**_POOR, "barren": True}))
+    accounts.append((frail, _FRAIL))
+    fell = False
+    for rules, account in accounts:
+        if fell and rules is frail:
+            break
         try:
-            other, _ = recorded(_plain(venue, 0.3, 0.01, "pool"), **account)
+            other, _ = recorded(rules, **account)
         except Exception as why:  # whatever a strategy does where nothing is left
             return f"in a poor account {why}", ""
         differs = one.first_difference(other) or other.beyond
         if differs:
             return differs, ""
         if other.surprised is None and not account.get("barren"):
-            return "a poor account had nothing to refuse", ""
+            return _UNTRIED, ""
+        fell = fell or other.liquidated
+    if not fell:
+        return _UNTRIED, ""
     return "", "asked a rich and a liquidated account for the same"
 
 

@@ -42,6 +42,8 @@ __all__ = ["Intent", "Tape", "TapeBroker"]
 
 #: What an order may say of itself that the kernel does not know.
 _TROUBLE = {"position_side", "coc", "histnotify", "simulated", "liquidation"}
+#: Kinds of events that an obedient strategy has not been seen to live through.
+_SURPRISES = {"rejected", "liquidation", "shortfall", "dead", "refused"}
 _TRAILING = (STOP_TRAIL, TRAIL_LIMIT)
 #: What backtrader's calls take after owner, feed and size, in that order.
 _GIVEN = (
@@ -331,11 +333,12 @@ class TapeBroker(MarginBroker):
         before = len(self.account.events)
         super().next()
         self._stepping = False
-        if tape is not None and tape.surprised is None:
-            for event in self.account.events[before:]:
-                if event.kind in ("rejected", "liquidation", "shortfall", "dead", "refused"):
-                    tape.surprised = self.bar()
-                    break
+        if tape is None or len(self.account.events) == before:
+            return
+        kinds = {event.kind for event in self.account.events[before:]}
+        tape.liquidated = tape.liquidated or "liquidation" in kinds
+        if tape.surprised is None and kinds & _SURPRISES:
+            tape.surprised = self.bar()
 
 
 def _refusing(name: str) -> Callable[..., Any]:

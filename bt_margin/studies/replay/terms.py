@@ -32,6 +32,7 @@ from bt_margin.studies.replay.ruling import (
     tables_of,
     tier_rows,
 )
+from bt_margin.studies.run import plain
 from bt_margin.venues import venue as make_venue
 from bt_margin.venues.spec import Venue
 
@@ -158,7 +159,7 @@ def check_keywords(broker: Mapping[str, Any], defaults: Mapping[str, Any]) -> No
         if name in KNOWN or value is None:
             continue
         if name not in defaults or not _same(value, defaults[name]):
-            raise Unfit(f"{name}={value!r} is not in the kernel")
+            raise Unfit(f"{name}={plain(value)!r} is not in the kernel")
     if not broker.get("slip_match", True):
         raise Unfit("slip_match=False is not in the kernel")
 
