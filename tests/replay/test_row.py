@@ -127,9 +127,8 @@ def test_coins_of_inverse_contracts(mode: str) -> None:
 
 def test_slippage_is_lost_on_what_was_filled_and_not_on_what_was_refused() -> None:
     script = [(0, ONE, 10.0), (1, ONE, -10.0), (2, ONE, 80.0)]
-    found = row(
-        {ONE: [100.0, 100.0, 100.0, 100.0]}, script, slip_perc=0.001, slip_open=True, slip_out=True
-    )
+    prices = {ONE: [100.0, 100.0, 100.0, 100.0, 99.0]}
+    found = row(prices, script, slip_perc=0.001, slip_open=True, slip_out=True)
     assert found["rejected_orders"] == 1
     assert found["slippage"] == pytest.approx(-2.0)
     assert found["price_result"] == pytest.approx(0.0, abs=1e-9)
