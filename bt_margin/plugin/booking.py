@@ -84,7 +84,6 @@ class Booking(Base):
                 reason=fill.refusal.reason, found=fill.refusal.found, allowed=fill.refusal.allowed
             )
             self._end(order, order.margin)
-            self._bracketize(order, cancel=True)
         elif order.info.get("reduce_only") and order.alive() and not quote.position.size:
             self._end(order, order.cancel)
 
@@ -127,9 +126,11 @@ class Booking(Base):
         return float(size)
 
     def _end(self, order: Any, how: Any) -> None:
+        """An order ends without all of it being filled, and with it those it is tied to."""
         how()
         self.notify(order)
         self._ococheck(order)
+        self._bracketize(order, cancel=True)
 
     def _book(
         self,

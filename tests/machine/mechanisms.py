@@ -412,10 +412,8 @@ def a_fill_costs_what_the_venue_says_and_averages(life: Any) -> None:
         if event.kind == "fill":
             cost = contract.notional(opened, event.price)
             least, most = opening_owed(account, p.market, event, cost)
-            assert least - 1e-7 * cost <= beside[event.id] <= most + 1e-7 * cost, (
-                event,
-                beside[event.id],
-            )
+            dust = 1e-7 * cost + 1e-9 * contract.notional(event.size, event.price)
+            assert least - dust <= beside[event.id] <= most + dust, (event, beside[event.id])
         if opened and closed:
             entry = event.price
         elif opened:

@@ -114,6 +114,29 @@ def test_a_stop_before_the_liquidation_price_saves_the_position(mode: str) -> No
     assert kinds(run, "liquidation", "breach") == []
 
 
+@pytest.mark.parametrize("sold", [4, 10])
+def test_an_exit_that_finds_less_than_its_size_takes_the_other_exit_with_it(sold: float) -> None:
+    """Ten bought with two exits, some of them sold by hand; the limit closes what is left, or nothing."""
+    made: list[Any] = []
+    only = {"reduce_only": True}
+
+    def bracket(s: Any) -> None:
+        made.extend(
+            s.buy_bracket(
+                size=10, exectype=bt.Order.Market, limitprice=110, stopprice=90, limitargs=only,
+                stopargs=only,
+            )
+        )  # fmt: skip
+
+    frame = bars([100, 100, 100, 100, (100, 112, 100, 112), 112, (112, 112, 85, 85), 85])
+    run = act(broker_of(), frame, {1: bracket, 2: sell(sold), 5: buy(3)})
+    entry, stop, limit = made
+    assert entry.getstatusname() == "Completed"
+    assert (limit.getstatusname(), limit.executed.size) == ("Canceled", sold - 10)
+    assert (stop.getstatusname(), stop.executed.size) == ("Canceled", 0)
+    assert run.broker.account.positions[next(iter(run.broker.account.positions))].size == 3
+
+
 def test_a_bracket_survives_a_liquidation_in_pieces_of_one_kind() -> None:
     """Its stop lies behind the liquidation price: both children are cancelled by the venue."""
 

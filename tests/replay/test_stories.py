@@ -12,6 +12,7 @@ import pytest
 from replay.stories import Story, difference, replayed
 
 from bt_margin.studies.replay.compile import PLAIN
+from bt_margin.studies.replay.market import Unfit
 
 #: BT_MARGIN_STORIES=10000 tells many more
 STORIES = int(os.environ.get("BT_MARGIN_STORIES", "120"))
@@ -21,8 +22,16 @@ TESTS = Path(__file__).resolve().parents[1]
 
 @pytest.mark.parametrize("first", range(0, STORIES, BATCH))
 def test_kernel_and_engine_tell_the_same_story(first: int) -> None:
-    found = {seed: difference(seed) for seed in range(first, first + BATCH)}
-    assert {seed: told for seed, told in found.items() if told} == {}
+    found = {seed: told(seed) for seed in range(first, first + BATCH)}
+    assert {seed: words for seed, words in found.items() if words} == {}
+
+
+def told(seed: int) -> str:
+    """What differs in a story; "" also where it is not for the kernel."""
+    try:
+        return difference(seed)
+    except Unfit:
+        return ""
 
 
 def digest(stories: int) -> str:

@@ -22,7 +22,6 @@ from bt_margin.studies.replay.layout import (
     FIXED,
     GROUP,
     HIDDEN,
-    IDLE,
     LATER,
     LIMIT,
     MARKED,
@@ -95,8 +94,6 @@ def end(st: State, q: int, how: int, t: int) -> None:
     group, family, tag = st.queue[q, GROUP], st.queue[q, FAMILY], st.queue[q, TAG]
     drop(st, q)
     end_group(st, group, int(how == UNFIT))
-    if how == IDLE:
-        return
     k = 0
     while k < st.counts[ORDERS]:
         if st.queue[k, FAMILY] != family:
