@@ -60,7 +60,7 @@ def compare(
 
     Example: bt-margin compare my.py --data data/binance --venues binance,bybit,okx,hyperliquid
 
-    Example: bt-margin compare strategies/grid.py --counterfactuals 10 --report out.html
+    Example: bt-margin compare strategies/trend.py --counterfactuals 10 --report out.html
 
     Example: bt-margin compare my.py --exchange binanceusdm --symbols BTC/USDT:USDT --since 2025-01-01
     """

@@ -97,6 +97,8 @@ def _lower(row: Mapping[str, Any], unit: str) -> str:
 def _switched(row: Mapping[str, Any], unit: str) -> str:
     if not row["other_mode"]:
         return ""
+    if pd.isna(row["mode_worth"]):
+        return f"Under {row['other_mode']} the account refuses what the script asks."
     lives = "it lives" if row["mode_avoided"] else "it falls as well"
     return f"Under {row['other_mode']} {lives} ({_worth(row['mode_worth'], unit)})."
 

@@ -134,7 +134,7 @@ class _Study:
         if self.most is None:
             return found
         worst = sorted(found, key=lambda fall: fall.result)[: self.most]
-        return [fall for fall in found if fall in worst]
+        return sorted(worst, key=lambda fall: fall.breach.id)
 
     @cached_property
     def changes(self) -> Changes:

@@ -56,6 +56,10 @@ def test_all_that_helps_is_told_with_its_worth() -> None:
         ({"extra_avoided": None}, "47.50 lacked, and could not have been paid in before."),
         ({"lower_leverage": math.nan}, "No lower leverage avoids it."),
         ({"mode_avoided": False}, "Under cross it falls as well (+1,500.00 at the end)."),
+        (
+            {"mode_avoided": None, "mode_worth": math.nan},
+            "Under cross the account refuses what the script asks.",
+        ),
     ],
 )
 def test_what_does_not_help_is_told_as_well(changes: dict[str, Any], words: str) -> None:
