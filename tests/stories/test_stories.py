@@ -12,7 +12,21 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from stories.world import HOUR, START, A, B, Candle, buy, flat, frame, lines, near, play, sell
+from stories.world import (
+    HOUR,
+    START,
+    A,
+    B,
+    Candle,
+    buy,
+    flat,
+    frame,
+    lines,
+    near,
+    plainly,
+    play,
+    sell,
+)
 
 #: an isolated 10x long from 100 falls at 90 / 0.995, a short at 110 / 1.005
 FALL, RISE = 90 / 0.995, 110 / 1.005
@@ -178,7 +192,7 @@ STORIES = [
     Story(
         "margin added in time moves the crossing to (100 − 15) / 0.995",
         {A: [*START_BARS, flat(100), (100, 100, 85.5, 86)]},
-        {0: buy(10), 1: lambda strategy: strategy.broker.add_margin(A, 50)},
+        {0: buy(10), 1: plainly(lambda strategy: strategy.broker.add_margin(A, 50))},
         cross=End(860, held={A: 10}),
         isolated=End(860, held={A: 10}),
         setting={"cross": {"script": {0: buy(10)}}},

@@ -213,7 +213,7 @@ def buy(size: float, symbol: str = A, **keywords: Any) -> Callable[[Any], Any]:
 
 
 def plainly(line: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A script line that only sends orders: it can be told twice."""
+    """A script line that only asks the broker for something: it can be told twice."""
     line.plain = True  # type: ignore[attr-defined]
     return line
 
