@@ -65,14 +65,17 @@ class Forced(Base):
     # -- booking --------------------------------------------------------------------------------
 
     def book_liquidation(self, event: Event) -> None:
-        """A liquidation arrives as ordinary completed orders, one for each trade it closes."""
+        """A liquidation arrives as ordinary completed orders, one for each trade it closes.
+
+        Where trades stand against one another, each bears the fee by its size.
+        """
         self._book_forced(event, liquidation=True)
 
     def _book_forced(self, event: Event, **told: Any) -> None:
         quote = self._of_symbol(event.symbol)
         size = event.size or 0.0
         lots = [lot for lot in self._lots.values() if lot[4] is quote]
-        total = sum(lot[3] for lot in lots)
+        total, gross = sum(lot[3] for lot in lots), sum(abs(lot[3]) for lot in lots)
         whole = not quote.position.size
         self._absorb_funding()
         key = self.credit_key(quote)
@@ -93,7 +96,7 @@ class Forced(Base):
             order = self._forced_order(owner, data, tradeid, part, event, told)
             order.execute(
                 quote.data.datetime[0], part, event.price,
-                part, self._paid(comminfo, -part, before), fee * share,
+                part, self._paid(comminfo, -part, before), fee * abs(lot) / gross,
                 0.0, 0.0, 0.0, comminfo.margin, (event.realised or 0.0) * rate * share,
                 held.size, held.price,
             )  # fmt: skip

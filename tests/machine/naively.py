@@ -29,7 +29,8 @@ INFINITE = float("inf")
 class Followed(NamedTuple):
     """What of a venue's stories the naive account can follow, and the numbers it is told of the venue.
 
-    ``fee`` is what a script's own scheme charges: one rate for makers and takers.
+    ``fee`` is what a script's own scheme charges: one rate for makers and takers; ``most`` the notional up
+    to which ``rate`` is asked for.
     """
 
     symbols: tuple[int, ...] = (1, 2)
@@ -40,13 +41,14 @@ class Followed(NamedTuple):
     liquidation_fee: float = 0.0
     sale: bool = True
     nothing_left: bool = False
+    most: float = INFINITE
 
 
 #: of the neutral venue each story says the numbers itself; the funding of Kraken accrues
 FOLLOWED = {
     "generic": Followed(),
     "dydx_v3": Followed(start="2023-01-01", rate=0.03, fee=0.0005, sale=False, nothing_left=True),
-    "krakenfutures": Followed((1,), False, fee=0.0005, liquidation_fee=0.0005),
+    "krakenfutures": Followed((1,), False, fee=0.0005, liquidation_fee=0.0005, most=500_000.0),
 }
 
 
@@ -187,6 +189,8 @@ def _agree(
     story: Story, n: int, before: State, after: State, events: list[Any], rates: Any
 ) -> bool:
     """The same deaths at the same prices, the same fills, sizes and money; False if left open."""
+    if before.equity * story.setup.leverage > rules_of(story).most:
+        return False
     one = _naive(story, before)
     orders = [Order(*each) for each in before.asked]
     seen = Seen(story.names, {n: orders}, rates)

@@ -137,6 +137,19 @@ def test_an_exit_that_finds_less_than_its_size_takes_the_other_exit_with_it(sold
     assert run.broker.account.positions[next(iter(run.broker.account.positions))].size == 3
 
 
+def test_trades_that_stand_against_one_another_share_the_fee_of_their_liquidation() -> None:
+    """Hundred long in one trade, fifty short in another: the fee of the fifty between them, two to one."""
+    plan = {1: buy(100, tradeid=1), 2: sell(50, tradeid=2)}
+    frame = bars([100, 100, 100, (100, 100, 70, 75), 75])
+    run = act(broker_of(venue=venue(liquidation_fee=0.01)), frame, plan)
+    (event,) = kinds(run, "liquidation")
+    forced = [o for o in run.broker.orders if o.info.get("liquidation")]
+    assert [o.executed.size for o in forced] == [-100, 50]
+    assert event.fee > 0
+    assert [o.executed.comm for o in forced] == pytest.approx([event.fee * 2 / 3, event.fee / 3])
+    assert sum(o.executed.pnl for o in forced) == pytest.approx(event.realised)
+
+
 def test_a_bracket_survives_a_liquidation_in_pieces_of_one_kind() -> None:
     """Its stop lies behind the liquidation price: both children are cancelled by the venue."""
 
