@@ -86,10 +86,12 @@ class Walk:
         for start, end in pairwise(grid):
             self._stretch(start, end)
         self._move(1.0, {s: r.legs[-1] for s, r in self.roads.items()})
-        for order in self.taker.resting():
-            if order.kind == "close" and order.symbol in self.roads:
-                last = self.roads[order.symbol].legs[-1]
-                self._execute(order, last.piece(1.0, 1.0))
+        closing = [o for o in self.taker.resting() if o.kind == "close" and o.symbol in self.roads]
+        for order in closing:
+            self._execute(order, self.roads[order.symbol].legs[-1].piece(1.0, 1.0))
+        for pool in list(self.account.pools.values()) if closing else ():
+            if pool.breached():  # what was opened at the close stands at a worse mark
+                self.account.liquidate(pool, self.taker.hooks)
 
     def _stretch(self, start: float, end: float) -> None:
         legs = {s: r.leg(start, end) for s, r in self.roads.items()}

@@ -25,6 +25,7 @@ from stories.world import (
     kinds,
     lines,
     near,
+    plainly,
     play,
     sell,
 )
@@ -370,3 +371,14 @@ def test_funding_inside_a_calm_bar_ends_a_pool_in_that_bar(side: int, mode: str)
     (event,) = played.kinds("liquidation")
     assert event.time == START + 2 * HOUR
     assert played.strategy.told[2].size == 0
+
+
+def test_what_is_opened_at_a_close_that_its_mark_does_not_allow_falls_at_that_close() -> None:
+    """Sold for the close at 100, where the mark stands at 106: 40 · 6 lost, of 200 posted."""
+    at_close = plainly(lambda s: s.sell(size=40, exectype=bt.Order.Close))
+    marks = {f"mark_{name}": [100, 100, 106, 90, 90] for name in ("open", "high", "low", "close")}
+    closes = [flat(100), flat(100), flat(100), flat(90), flat(90)]
+    bars = frame(closes, step=24 * HOUR, **marks)
+    played = play(bars, {1: at_close}, mode="isolated", leverage=20, cash=210)
+    assert played.liquidations == [(2 * 24, A, near(106))]
+    assert not played.retold

@@ -44,7 +44,6 @@ from bt_margin.studies.replay.layout import (
     LOW,
     M_CALM,
     M_OPENED,
-    M_ORDER,
     M_READING,
     M_RISKY,
     M_STAMP,
@@ -85,7 +84,7 @@ from bt_margin.studies.replay.layout import (
     State,
     World,
 )
-from bt_margin.studies.replay.liquidation import breached, liquidate
+from bt_margin.studies.replay.liquidation import judge_pools
 from bt_margin.studies.replay.resting import end, fared, trail
 from bt_margin.studies.replay.settling import settle, settle_inside
 from bt_margin.studies.replay.walk import choose_roads, execute, walk
@@ -224,15 +223,7 @@ def part(
         if walked[s]:
             move_mark(st, s, w.prices[P_MARK_OPEN, s, t])
             stamp[s] = first_inner(w, s, t)
-    if breached(r, c, st, 0):
-        liquidate(w, r, c, st, 0, 0)
-    order, total = st.marks[M_ORDER], st.counts[OPEN]
-    for k in range(total):
-        order[k] = st.marks[M_OPENED, k]
-    for k in range(total):
-        s = order[k]
-        if r.sym[s, ISOLATED] and st.held[s, ALIVE] and breached(r, c, st, s + 1):
-            liquidate(w, r, c, st, s + 1, 0)
+    judge_pools(w, r, c, st)
     match(w, r, c, st, t, calm)
     settle_inner(w, r, c, st, calm, t)
     expire_all(w, c, st, t)

@@ -23,6 +23,7 @@ from bt_margin.studies.replay.booking import balance_of, commit
 from bt_margin.studies.replay.choosing import choose, slipped
 from bt_margin.studies.replay.compile import compiled
 from bt_margin.studies.replay.layout import (
+    ALIVE,
     ASKED,
     BAR,
     BLOCKWISE,
@@ -44,6 +45,8 @@ from bt_margin.studies.replay.layout import (
     LOT_UNDER,
     M_CLOSE,
     M_CLOSED,
+    M_OPENED,
+    M_ORDER,
     M_TAKEN,
     MARK,
     MULTIPLIER,
@@ -51,6 +54,7 @@ from bt_margin.studies.replay.layout import (
     N_PRICES,
     N_RATE,
     NOTHING,
+    OPEN,
     ORDERS,
     POLICY_ROW,
     REF,
@@ -239,3 +243,17 @@ def liquidate(w: World, r: Rules, c: Cell, st: State, pool: int, crossed: int) -
         for k in range(count):
             st.marks[M_CLOSED, st.marks[M_CLOSE, k]] += 1
             close_one(w, r, c, st, pool, k, breach)
+
+
+@compiled
+def judge_pools(w: World, r: Rules, c: Cell, st: State) -> None:
+    """Liquidate the pools that are in breach at their marks, the cross one first."""
+    if breached(r, c, st, 0):
+        liquidate(w, r, c, st, 0, 0)
+    order, total = st.marks[M_ORDER], st.counts[OPEN]
+    for k in range(total):
+        order[k] = st.marks[M_OPENED, k]
+    for k in range(total):
+        s = order[k]
+        if r.sym[s, ISOLATED] and st.held[s, ALIVE] and breached(r, c, st, s + 1):
+            liquidate(w, r, c, st, s + 1, 0)

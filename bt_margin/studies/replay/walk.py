@@ -61,7 +61,7 @@ from bt_margin.studies.replay.layout import (
     State,
     World,
 )
-from bt_margin.studies.replay.liquidation import liquidate
+from bt_margin.studies.replay.liquidation import judge_pools, liquidate
 from bt_margin.studies.replay.resting import (
     NOT_YET,
     TO_CLOSE,
@@ -278,12 +278,15 @@ def walk(w: World, r: Rules, c: Cell, st: State, road: Road, t: int, walking: in
     for leg in range(3):
         stretch(w, r, c, st, road, leg, t, walking)
     move_to(w, st, road, 2, 2.0 * (1.0 / 3.0), 1.0, 1.0)
-    q = 0
+    q, closing = 0, False
     while q < st.counts[ORDERS]:
         s, count = int(st.queue[q, SYMBOL]), st.counts[ORDERS]
         if road.walked[s] and stance(w, st.queue[q], t) == TO_CLOSE:
             execute(w, r, c, st, q, t, walking, w.prices[P_CLOSE, s, t], False)
+            closing = True
         q = q + 1 if st.counts[ORDERS] == count else 0
+    if closing:
+        judge_pools(w, r, c, st)
 
 
 @compiled
