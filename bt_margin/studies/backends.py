@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -231,7 +232,11 @@ def cluster(crew: Crew) -> Iterator[tuple[int, Sent, dict[str, Any]]]:
 
 
 def stay_with(parent: int) -> None:
-    """Let this process end when its parent is gone: killed outright, a parent cannot tell its workers."""
+    """Let this process end when its parent is gone: killed outright, a parent cannot tell its workers.
+
+    Ctrl-C reaches the workers too; it is the parent that ends them, without a word of theirs.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
